@@ -1,0 +1,102 @@
+"""What can go wrong, and what to do about it.
+
+    CelpaintError            every error that is the run's, not the program's; exit code 2
+    ├── InputError           something given to read is missing, broken or does not fit
+    │   └── ReferenceError   ... and it is a painted reference
+    ├── OptionError          an option has a value it can't have
+    ├── OutputError          the result can't be written where it was asked for
+    ├── WeightsError         weights are missing, broken or of another network
+    ├── MissingExtra         an optional package is not installed
+    └── ResourceError        the machine has not enough of something
+        ├── DeviceError      the device asked for is not there
+        ├── OutOfMemory      ... memory
+        └── DiskFull         ... disk
+
+Every message says what was seen, what was wanted and what to do.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CelpaintError",
+    "DeviceError",
+    "DiskFull",
+    "InputError",
+    "MissingExtra",
+    "OptionError",
+    "OutOfMemory",
+    "OutputError",
+    "ReferenceError",
+    "ResourceError",
+    "WeightsError",
+]
+
+
+class CelpaintError(Exception):
+    """Base of every error a user can cause or mend.
+
+    Args:
+        seen: what was met, naming the file or value.
+        wanted: what would have been right, empty where ``seen`` says it.
+        todo: what to do now, a full sentence or a command.
+    """
+
+    exit_code = 2
+
+    def __init__(self, seen: str, *, wanted: str = "", todo: str = "") -> None:
+        self.seen, self.wanted, self.todo = seen, wanted, todo
+        sentence = seen.rstrip(".")
+        if wanted:
+            sentence += f"; wanted {wanted.rstrip('.')}"
+        super().__init__(f"{sentence}. {todo}".strip())
+
+
+class InputError(CelpaintError):
+    """Something given to read is missing, broken or does not fit."""
+
+
+class ReferenceError(InputError):
+    """A painted reference is missing, broken or belongs to no frame of the shot."""
+
+
+class OptionError(CelpaintError):
+    """An option has a value it can't have."""
+
+
+class OutputError(CelpaintError):
+    """The result can't be written where it was asked for."""
+
+
+class WeightsError(CelpaintError):
+    """Weights are missing, broken or of another network."""
+
+
+class MissingExtra(CelpaintError):
+    """An optional package is not installed.
+
+    Args:
+        package: the package that could not be imported.
+        extra: the extra of celpaint that brings it.
+    """
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"this needs the package '{package}', which is not installed",
+            todo=f"Install it with: pip install 'celpaint[{extra}]'",
+        )
+
+
+class ResourceError(CelpaintError):
+    """The machine has not enough of something."""
+
+
+class DeviceError(ResourceError):
+    """The device asked for is not there."""
+
+
+class OutOfMemory(ResourceError):
+    """The device or the machine has too little memory for these settings."""
+
+
+class DiskFull(ResourceError):
+    """The disk has no room for the result."""

@@ -1,0 +1,49 @@
+"""What every method is: shot in, coloured chunks out.
+
+A method is one paper in one file. It knows tensors, networks and samplers; it does not know files, formats or the
+command line. The path (``celpaint.colorize``) hands it a :class:`~celpaint.types.Shot` and takes
+:class:`~celpaint.types.Chunk` after chunk; a chunk carries the state to go on from, so that a stopped run resumes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+from celpaint.types import Chunk, Event, Progress, Shot, State
+
+__all__ = ["Method", "silent"]
+
+
+def silent(event: Event, /) -> None:
+    """A progress that says nothing."""
+
+
+class Method(ABC):
+    """A way to colour a shot. Construction loads the networks; :meth:`colour` may then be called for many shots."""
+
+    @abstractmethod
+    def colour(
+        self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = silent
+    ) -> Iterator[Chunk]:
+        """Colour drawings ``start`` .. end of the shot, in order, every one exactly once.
+
+        Args:
+            shot: line maps and references at the source's size.
+            start: the first drawing to colour; 0, or the end of a chunk of an earlier run.
+            state: None at the start, else the state of that chunk.
+            progress: told of segments, steps and frames.
+
+        Yields:
+            Chunks, each with the state to go on after it. The same shot and options give the same bytes on the same
+            machine, however often the run was stopped and resumed between chunks.
+        """
+
+    def advise(self, shot: Shot, confidence: list[float]) -> list[int]:
+        """The drawings worth painting next, best first: by default those the method was least sure of.
+
+        Args:
+            confidence: mean confidence of every drawing of the shot, in [0, 1].
+        """
+        order = sorted(range(len(confidence)), key=confidence.__getitem__)
+        return [i for i in order if confidence[i] < 0.5][:3]
