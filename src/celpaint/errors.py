@@ -2,7 +2,7 @@
 
     CelpaintError            every error that is the run's, not the program's; exit code 2
     ├── InputError           something given to read is missing, broken or does not fit
-    │   └── ReferenceError   ... and it is a painted reference
+    │   └── ReferenceFrameError   ... and it is a painted reference
     ├── OptionError          an option has a value it can't have
     ├── OutputError          the result can't be written where it was asked for
     ├── WeightsError         weights are missing, broken or of another network
@@ -26,7 +26,7 @@ __all__ = [
     "OptionError",
     "OutOfMemory",
     "OutputError",
-    "ReferenceError",
+    "ReferenceFrameError",
     "ResourceError",
     "WeightsError",
 ]
@@ -55,7 +55,7 @@ class InputError(CelpaintError):
     """Something given to read is missing, broken or does not fit."""
 
 
-class ReferenceError(InputError):
+class ReferenceFrameError(InputError):
     """A painted reference is missing, broken or belongs to no frame of the shot."""
 
 

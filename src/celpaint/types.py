@@ -95,7 +95,8 @@ class LineArt:
     Attributes:
         line: ``H W`` float32 in [0, 1], 1 where ink; coverage, so soft edges stay soft.
         ink: ``H W 3`` the ink's own colour where ``line`` > 0.
-        trace: ``H W`` float32 in [0, 1], the part of ``line`` that is colour-trace line (coloured, to dissolve in the fill).
+        trace: ``H W`` float32 in [0, 1], the part of ``line`` that is colour-trace line (coloured, to
+            dissolve in the fill).
         drawn: True if the lines were drawn, False if they were extracted from a painting.
     """
 

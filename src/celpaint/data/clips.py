@@ -18,12 +18,15 @@ class ClipBatch:
     Attributes:
         colour: ``B T 3 H W`` float32 in [0, 1].
         lines: ``B T 1 H W`` float32 in [0, 1], 1 where ink.
-        times: ``B T`` float32, the time of every frame in frames (24 a second); frame 0 of the batch need not be the earliest.
+        times: ``B T`` float32, the time of every frame in frames (24 a second); frame 0 of the
+            batch need not be the earliest.
         drawing: ``B T H W`` int64, which drawing of the clip shows at a pixel; 0 = background. None for real films.
-        point: ``B T 2 H W`` float32, the point (x, y) of that drawing that shows, in units of the frame's height as the
-            drawing stands in the clip's first frame, so that distances between points are comparable with picture distances.
+        point: ``B T 2 H W`` float32, the point (x, y) of that drawing that shows, in units of the frame's height
+            as the drawing stands in the clip's first frame, so that distances between points compare with picture
+            distances.
             Two pixels of two frames correspond where ``drawing`` is equal and ``point`` is (nearly) equal.
-        region: ``B T H W`` int64, the flat-coloured region a pixel belongs to, the same number in every frame; 0 = ink or none.
+        region: ``B T H W`` int64, the flat-coloured region a pixel belongs to, the same number in every frame;
+            0 = ink or none.
     """
 
     colour: Tensor

@@ -74,8 +74,8 @@ def write_network(
         _write_json(folder / f"{name}.safetensors.index.json", index)
         stale.discard(folder / f"{name}.safetensors.index.json")
     _write_json(folder / "config.json", config)
-    for file in stale:
-        file.unlink(missing_ok=True)
+    for old in stale:
+        old.unlink(missing_ok=True)
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:
