@@ -9,10 +9,29 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from importlib import import_module
+from typing import cast
 
+from celpaint.methods.options import ComputeOptions, LVCDOptions, MatcherOptions
 from celpaint.types import Chunk, Event, Progress, Shot, State
 
-__all__ = ["Method", "silent"]
+__all__ = ["METHODS", "Method", "load_method", "silent"]
+
+METHODS: dict[str, type[ComputeOptions]] = {"lvcd": LVCDOptions, "matcher": MatcherOptions}
+"""Every method by name, with its options. The class itself is loaded when it is wanted."""
+
+_CLASSES = {LVCDOptions: "celpaint.methods.lvcd:LVCD", MatcherOptions: "celpaint.methods.matcher:Matcher"}
+
+
+def load_method(options: ComputeOptions) -> Method:
+    """The method whose options these are, with its networks loaded.
+
+    Raises:
+        WeightsError: weights missing or of another network.
+        DeviceError: the device asked for is not there.
+    """
+    module, name = _CLASSES[type(options)].split(":")
+    return cast("Method", getattr(import_module(module), name).load(options))
 
 
 def silent(event: Event, /) -> None:

@@ -1,6 +1,7 @@
 """The options of every method: frozen, validated, torch-free.
 
-The command line, the web page and the nodes are made from them. One dataclass a method; each field carries its help text in ``metadata["help"]``.
+The command line, the web page and the nodes are made from them. One dataclass a method; each field carries its help
+text in ``metadata["help"]``.
 """
 
 from __future__ import annotations
