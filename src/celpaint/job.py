@@ -1,0 +1,207 @@
+"""A run that may stop anywhere and goes on after its last whole chunk.
+
+Beside the result ``OUT`` lies a hidden folder ``.OUT.celpaint`` while the run is under way:
+
+    request.json         what was asked: inputs, options, versions
+    state.safetensors    what is done, and the method's state to go on from
+    ...                  whatever the path stages, coloured frames above all
+    lock                 held while a run is alive; the system lets go of it when the run dies, however it dies
+
+``state.safetensors`` is replaced as a whole after every chunk, once the chunk's frames are staged. It is the only
+truth about how far the run has come: what was staged after it does not count and is made again.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import numpy as np
+
+from celpaint.errors import DiskFull, InputError, OutputError
+from celpaint.types import State
+
+__all__ = ["Job", "writing"]
+
+log = logging.getLogger("celpaint")
+
+
+class Job:
+    """The run that makes one result; a context that is entered once.
+
+    Leaving it after :meth:`finish` removes the folder. Leaving it by an error keeps what is done for the next run,
+    except where nothing is done yet, or where an input must change first, which makes it another run anyway.
+
+    Args:
+        out: the result's path; the job lies beside it.
+        request: all that decides the result's bytes, by name. A run with another request begins anew.
+
+    Attributes:
+        folder: the job's folder.
+        done: drawings coloured so far.
+        state: the method's state after them, None at the start.
+        confidence: ``done`` float32, mean confidence of every drawing so far, NaN where unknown.
+
+    Raises:
+        OutputError: on entering, when another run makes this result right now, or nothing can be written there.
+    """
+
+    def __init__(self, out: Path, request: Mapping[str, str]) -> None:
+        self.folder = out.parent / f".{out.name}.celpaint"
+        self.out = out
+        self.request = dict(request)
+        self.done = 0
+        self.state: State | None = None
+        self.confidence = np.zeros(0, np.float32)
+        self._finished = False
+        self._lock: IO[bytes] | None = None
+
+    def __enter__(self) -> Job:
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.folder / "lock").open("ab")
+        try:
+            if not _hold(self._lock):
+                raise OutputError(
+                    f"another run is making '{self.out}' right now",
+                    wanted="one run at a time",
+                    todo="Wait for it, or give another --out.",
+                )
+            self._resume()
+        except BaseException:
+            self._lock.close()
+            raise
+        return self
+
+    def _resume(self) -> None:
+        earlier = _read_json(self.folder / "request.json")
+        if earlier == self.request:
+            self._load()
+        else:
+            if earlier is not None:
+                changed = sorted(k for k in earlier.keys() | self.request if earlier.get(k) != self.request.get(k))
+                log.warning("an earlier run was stopped, but %s changed since: beginning anew", _listed(changed))
+            self._clear()
+            self._write("request.json", json.dumps(self.request, indent=1).encode())
+
+    def _load(self) -> None:
+        from safetensors import SafetensorError, safe_open
+
+        path = self.folder / "state.safetensors"
+        try:
+            with safe_open(path, framework="np") as file:
+                self.done = int(file.metadata()["done"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except FileNotFoundError:
+            return
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
+            log.warning("an earlier run was stopped, but its state can't be read (%s): beginning anew", error)
+            return
+        self.confidence = tensors.pop("confidence")
+        self.state = {name.removeprefix("state."): array for name, array in tensors.items()}
+
+    def commit(self, done: int, state: State, confidence: list[float]) -> None:
+        """Call a chunk done: from now on a stopped run goes on after it.
+
+        Args:
+            done: drawings coloured, this chunk included; all of them are staged.
+            state: what the method needs to go on.
+            confidence: mean confidence of each of the chunk's drawings, NaN where unknown.
+
+        Raises:
+            DiskFull, OutputError: it can't be stored.
+        """
+        from safetensors.numpy import save
+
+        known = np.concatenate([self.confidence[: self.done], np.asarray(confidence, np.float32)])
+        arrays = {f"state.{name}": np.ascontiguousarray(array) for name, array in state.items()}
+        self._write("state.safetensors", save({"confidence": known, **arrays}, metadata={"done": str(done)}))
+        self.done, self.state, self.confidence = done, state, known
+
+    def finish(self) -> None:
+        """The result is in its place: the folder goes when the context is left."""
+        self._finished = True
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        keep = self.done > 0 and not isinstance(error, InputError) and not self._finished
+        if not keep:
+            self._clear()
+        if self._lock is not None:
+            self._lock.close()
+        if not keep:
+            with suppress(OSError):  # another run may have begun the moment the lock was free
+                (self.folder / "lock").unlink()
+                self.folder.rmdir()
+
+    def _clear(self) -> None:
+        with writing(self.folder):
+            for entry in self.folder.iterdir():
+                if entry.is_dir():
+                    shutil.rmtree(entry)
+                elif entry.name != "lock":
+                    entry.unlink()
+
+    def _write(self, name: str, content: bytes) -> None:
+        aside = self.folder / f"{name}.part"
+        with writing(self.out), aside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(self.folder / name)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn the system's refusals to write ``path`` into errors that say what to do.
+
+    Raises:
+        DiskFull: no room, quota or file size limit reached.
+        OutputError: not allowed, read-only, or not a place to write to.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise DiskFull(
+                f"no room to write '{path}' ({error.strerror})",
+                todo="Free some space and give the same command again: it goes on after the last whole chunk.",
+            ) from error
+        raise OutputError(
+            f"'{path}' can't be written ({error.strerror})", todo="Give another --out, or mend its permissions."
+        ) from error
+
+
+def _hold(lock: IO[bytes]) -> bool:
+    """Take the lock for as long as the file is open; False when another process has it."""
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _read_json(path: Path) -> dict[str, str] | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

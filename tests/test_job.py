@@ -1,0 +1,118 @@
+"""Stopped runs: what is kept, what is begun anew, what is cleaned up."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from celpaint.errors import DiskFull, InputError, OutputError
+from celpaint.job import Job, writing
+
+REQUEST = {"frame a.png": "12 bytes", "--seed": "0"}
+
+
+class Stop(Exception):
+    """Something that ends a run early."""
+
+
+def run_into(error: Exception, out: Path, done: int) -> None:
+    """A run that stages and commits ``done`` drawings and ends by ``error``."""
+    with Job(out, REQUEST) as job:
+        (job.folder / "staged").write_text("frames")
+        job.commit(done, {"memory": np.arange(done)}, [0.5] * done)
+        raise error
+
+
+def stop_after(out: Path, done: int) -> None:
+    with pytest.raises(Stop):
+        run_into(Stop(), out, done)
+
+
+def test_a_new_job_starts_at_nothing(tmp_path: Path) -> None:
+    with Job(tmp_path / "out", REQUEST) as job:
+        assert (job.done, job.state, job.confidence.tolist()) == (0, None, [])
+        assert job.folder == tmp_path / ".out.celpaint"
+        job.finish()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_goes_on_after_the_last_chunk(tmp_path: Path) -> None:
+    stop_after(tmp_path / "out", 3)
+    with Job(tmp_path / "out", REQUEST) as job:
+        assert job.done == 3
+        assert job.state is not None
+        np.testing.assert_array_equal(job.state["memory"], [0, 1, 2])
+        assert (job.folder / "staged").read_text() == "frames"
+        job.commit(5, {}, [0.25, float("nan")])
+        np.testing.assert_array_equal(job.confidence, np.float32([0.5, 0.5, 0.5, 0.25, np.nan]))
+        assert job.state == {}
+
+
+def test_another_request_begins_anew_and_says_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    stop_after(tmp_path / "out", 3)
+    with caplog.at_level(logging.WARNING), Job(tmp_path / "out", {**REQUEST, "--seed": "1"}) as job:
+        assert (job.done, job.state) == (0, None)
+        assert not (job.folder / "staged").exists()
+    assert "--seed changed since: beginning anew" in caplog.text
+
+
+def test_a_broken_state_begins_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    stop_after(tmp_path / "out", 3)
+    (tmp_path / ".out.celpaint" / "state.safetensors").write_bytes(b"half a fi")
+    with caplog.at_level(logging.WARNING), Job(tmp_path / "out", REQUEST) as job:
+        assert job.done == 0
+    assert "beginning anew" in caplog.text
+
+
+def test_an_error_before_the_first_chunk_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(Stop), Job(tmp_path / "out", REQUEST):
+        raise Stop
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fault_of_the_input_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        run_into(InputError("a.png is broken"), tmp_path / "out", 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_run_at_a_time(tmp_path: Path) -> None:
+    with Job(tmp_path / "out", REQUEST) as first:
+        with pytest.raises(OutputError, match="another run is making"), Job(tmp_path / "out", REQUEST):
+            pass
+        first.commit(1, {}, [0.5])
+        with Job(tmp_path / "other", REQUEST) as other:
+            assert other.done == 0
+    with Job(tmp_path / "out", REQUEST) as again:
+        assert again.done == 1
+
+
+def test_a_killed_run_holds_no_lock(tmp_path: Path) -> None:
+    script = (
+        "import os, signal; from pathlib import Path; from celpaint.job import Job\n"
+        f"job = Job(Path({str(tmp_path / 'out')!r}), {REQUEST!r}).__enter__(); job.commit(2, {{}}, [0.5, 0.5])\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -9
+    with Job(tmp_path / "out", REQUEST) as job:
+        assert job.done == 2
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_no_room_is_told_as_such(number: int) -> None:
+    with pytest.raises(DiskFull, match="goes on after the last whole chunk"), writing(Path("out.mp4")):
+        raise OSError(number, "no room")
+
+
+def test_not_allowed_is_told_as_such() -> None:
+    with (
+        pytest.raises(OutputError, match=r"'out\.mp4' can't be written \(Read-only file system\)"),
+        writing(Path("out.mp4")),
+    ):
+        raise OSError(errno.EROFS, "Read-only file system")
