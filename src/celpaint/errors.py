@@ -6,6 +6,7 @@
     ├── OptionError          an option has a value it can't have
     ├── OutputError          the result can't be written where it was asked for
     ├── WeightsError         weights are missing, broken or of another network
+    ├── TrainingError        training can't go on
     ├── MissingExtra         an optional package is not installed
     └── ResourceError        the machine has not enough of something
         ├── DeviceError      the device asked for is not there
@@ -28,6 +29,7 @@ __all__ = [
     "OutputError",
     "ReferenceFrameError",
     "ResourceError",
+    "TrainingError",
     "WeightsError",
 ]
 
@@ -69,6 +71,10 @@ class OutputError(CelpaintError):
 
 class WeightsError(CelpaintError):
     """Weights are missing, broken or of another network."""
+
+
+class TrainingError(CelpaintError):
+    """Training can't go on."""
 
 
 class MissingExtra(CelpaintError):
