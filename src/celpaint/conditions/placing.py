@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from celpaint.errors import ReferenceFrameError
+from celpaint.frames.names import Pattern, find_sequences
 from celpaint.types import Clip
 
 __all__ = ["Place", "frame_label", "frame_number", "place_references"]
@@ -73,7 +73,7 @@ def _place(reference: str, clip: Clip) -> Place:
     numbers = _numbers(clip)
     found = [i for i, n in enumerate(numbers) if frame.isdecimal() and n == int(frame)]
     if not found:
-        called = "the numbers in the frames' names" if _numbered(clip) else "the first frame is 1"
+        called = "the numbers in the frames' names" if _named_numbers(clip.names or ()) else "the first frame is 1"
         gap = frame.isdecimal() and min(numbers) < int(frame) < max(numbers)
         raise ReferenceFrameError(
             f"reference '{reference}' belongs to no frame of the shot" + (", its number is a gap" if gap else ""),
@@ -85,12 +85,14 @@ def _place(reference: str, clip: Clip) -> Place:
     return Place(Path(path), found[0])
 
 
-def _numbered(clip: Clip) -> bool:
-    return clip.names is not None and all(re.search(r"\d", Path(name).stem) for name in clip.names)
-
-
 def _numbers(clip: Clip) -> list[int]:
-    """The last number in every frame's name where all have one, else 1, 2, 3, ..."""
-    if clip.names is None or not _numbered(clip):
-        return list(range(1, len(clip) + 1))
-    return [int(re.findall(r"\d+", Path(name).stem)[-1]) for name in clip.names]
+    """The number that counts the frames in their names, else 1, 2, 3, ..."""
+    return _named_numbers(clip.names or ()) or list(range(1, len(clip) + 1))
+
+
+def _named_numbers(names: Sequence[str]) -> list[int]:
+    """Empty where the names are not one numbered sequence."""
+    sequences = find_sequences(names)
+    pattern = Pattern.parse(sequences[0].pattern) if len(sequences) == 1 else None
+    numbers = [None if pattern is None else pattern.number(name) for name in names]
+    return [n for n in numbers if n is not None] if None not in numbers else []

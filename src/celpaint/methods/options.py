@@ -1,4 +1,4 @@
-"""The options of every method: frozen, validated, torch-free.
+"""The options of the path and of every method: frozen, validated, torch-free.
 
 The command line, the web page and the nodes are made from them. One dataclass a method; each field carries its help
 text in ``metadata["help"]``.
@@ -6,12 +6,12 @@ text in ``metadata["help"]``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from celpaint.errors import OptionError
 
-__all__ = ["ComputeOptions", "LVCDOptions", "MatcherOptions"]
+__all__ = ["ComputeOptions", "LVCDOptions", "MatcherOptions", "PathOptions"]
 
 
 def option(default: Any, help: str) -> Any:
@@ -23,6 +23,32 @@ def require(ok: bool, name: str, seen: object, wanted: str) -> None:
     """Raise :class:`OptionError` naming the option, the value seen and what was wanted, unless ``ok``."""
     if not ok:
         raise OptionError(f"--{name.replace('_', '-')} is {seen!r}", wanted=wanted)
+
+
+def require_choices(options: Any) -> None:
+    """Raise :class:`OptionError` where a field of a ``Literal`` type holds none of its values."""
+    kinds = get_type_hints(type(options))
+    for each in fields(options):
+        if get_origin(kinds[each.name]) is Literal:
+            choices = get_args(kinds[each.name])
+            value = getattr(options, each.name)
+            require(value in choices, each.name, value, f"{', '.join(choices[:-1])} or {choices[-1]}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathOptions:
+    """What the path understands, whatever the method."""
+
+    lines: Literal["auto", "keep", "extract"] = option(
+        "auto", "keep: line art, used as drawn; extract: coloured pictures, their lines are found; auto: tell which"
+    )
+    ink: Literal["keep", "model"] = option(
+        "keep", "keep: the artist's own lines over the colours; model: all as the method painted it"
+    )
+    holds: Literal["auto", "off"] = option("auto", "auto: a drawing held for several frames is coloured once")
+
+    def __post_init__(self) -> None:
+        require_choices(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +67,7 @@ class ComputeOptions:
     preview: bool = option(False, "one step, for a quick look")
 
     def __post_init__(self) -> None:
+        require_choices(self)
         require(0 <= self.seed < 2**63, "seed", self.seed, "0 or more")
         if self.size is not None:
             require(min(self.size) >= 32 and max(self.size) <= 8192, "size", self.size, "sides from 32 to 8192 pixels")

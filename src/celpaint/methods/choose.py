@@ -1,0 +1,70 @@
+"""A method's name and some options -> that method's options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from difflib import get_close_matches
+from typing import Any
+
+from celpaint.errors import OptionError
+from celpaint.methods.base import METHODS
+from celpaint.methods.options import ComputeOptions
+
+__all__ = ["choose_method", "method_name"]
+
+
+def choose_method(method: str | ComputeOptions, given: Mapping[str, Any]) -> ComputeOptions:
+    """The options of the method wanted, with those ``given`` filled in.
+
+    Args:
+        method: a name in :data:`~celpaint.methods.base.METHODS`, ``auto``, or options to start from. ``auto`` is LVCD
+            where there is a GPU and weights for it, and else the matcher.
+        given: options by field name.
+
+    Raises:
+        OptionError: no such method, no such option, one of another method, or a value it can't have.
+        DeviceError: the device asked for is not there.
+    """
+    if isinstance(method, str):
+        if method not in ("auto", *METHODS):
+            raise OptionError(f"--method is {method!r}", wanted=f"auto, {' or '.join(METHODS)}")
+        chosen = _auto(given) if method == "auto" else method
+        options: ComputeOptions | type[ComputeOptions] = METHODS[chosen]
+    else:
+        chosen, options = method_name(method), method
+    known = {field.name for field in fields(options)}
+    for name in given:
+        if name not in known:
+            raise _stray(name, chosen, by_itself=method == "auto")
+    return options(**given) if isinstance(options, type) else replace(options, **given)
+
+
+def method_name(options: ComputeOptions) -> str:
+    """The name of the method whose options these are."""
+    return next(name for name, cls in METHODS.items() if cls is type(options))
+
+
+def _auto(given: Mapping[str, Any]) -> str:
+    from celpaint.methods.compute import resolve_device
+
+    gpu = resolve_device(given.get("device", "auto")).type != "cpu"
+    return "lvcd" if gpu and _has_weights("lvcd", given) else "matcher"
+
+
+def _has_weights(name: str, given: Mapping[str, Any]) -> bool:
+    raise NotImplementedError
+
+
+def _stray(name: str, chosen: str, *, by_itself: bool) -> OptionError:
+    flag = f"--{name.replace('_', '-')}"
+    owners = [owner for owner, cls in METHODS.items() if any(field.name == name for field in fields(cls))]
+    if owners:
+        why = " (chosen by itself: --method auto)" if by_itself else ""
+        return OptionError(
+            f"{flag} is an option of the method {' and '.join(owners)}, and the method here is {chosen}{why}",
+            todo=f"Add --method {owners[0]}, or leave {flag} out.",
+        )
+    every = {field.name for cls in METHODS.values() for field in fields(cls)}
+    close = get_close_matches(name, every, n=1)
+    return OptionError(f"there is no option {name!r}", wanted=repr(close[0]) if close else ", ".join(sorted(every)))
