@@ -1,0 +1,26 @@
+"""Lines -> how far the next line is."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from celpaint.types import Array
+
+__all__ = ["distance_map"]
+
+
+def distance_map(line: Array) -> Array:
+    """Euclidean distance of every pixel to the nearest ink, ``H W`` in pixels, 0 on ink.
+
+    Args:
+        line: ``H W`` in [0, 1]; ink is where it is 0.5 or more.
+
+    Returns:
+        Where there is no ink at all, the picture's diagonal everywhere: nothing is farther.
+    """
+    paper = (line < 0.5).astype(np.uint8)
+    if paper.all():
+        return np.full(line.shape, np.hypot(*line.shape), np.float32)
+    distance: Array = cv2.distanceTransform(paper, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return distance

@@ -1,0 +1,78 @@
+"""A painted picture, fitted to the shot it is a reference of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from celpaint.conditions.lines import flatten
+from celpaint.types import Array, Frame
+
+__all__ = ["Fit", "fit_reference"]
+
+SAME_ASPECT = 0.01
+"""Aspects that differ by less than this share count as one: the whole picture is scaled."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What was done to a reference.
+
+    Attributes:
+        box: (top, left, height, width) of the picture inside the shot's frame, in pixels.
+        alpha: ``H W`` in [0, 1], its own transparency at the shot's size; None where it is opaque.
+        sentence: for people, empty where nothing was done.
+    """
+
+    box: tuple[int, int, int, int]
+    alpha: Array | None
+    sentence: str
+
+
+def fit_reference(frame: Frame, size: tuple[int, int]) -> tuple[Array, Fit]:
+    """The reference at the shot's size, on white paper where it is transparent.
+
+    A reference of the shot's aspect (within 1 %) is scaled as a whole, so that it stays in register with the line frame
+    it belongs to. Any other is scaled to fit inside, centred, and its edges continued outwards: nothing of the painting
+    is lost and nothing is distorted.
+
+    Args:
+        frame: the painting.
+        size: (height, width) of the shot.
+
+    Returns:
+        ``H W 3`` in [0, 1] and what was done.
+    """
+    h, w = frame.size
+    height, width = size
+    done = []
+    rgb = flatten(frame)
+    alpha = frame.alpha if frame.alpha is not None and float(frame.alpha.min()) < 1 else None
+    if alpha is not None:
+        done.append("its transparent parts are taken as white paper")
+    box = (0, 0, height, width)
+    if (h, w) != size:
+        if abs((w / h) / (width / height) - 1) > SAME_ASPECT:
+            scale = min(height / h, width / w)
+            inner = min(max(round(h * scale), 1), height), min(max(round(w * scale), 1), width)
+            box = ((height - inner[0]) // 2, (width - inner[1]) // 2, *inner)
+            done.insert(0, "it has another aspect, so it was scaled to fit inside and its edges were continued")
+        else:
+            done.insert(0, "it was scaled")
+        rgb = _place(rgb, box, size)
+        alpha = None if alpha is None else _place(alpha, box, size)
+    sentence = ""
+    if done:
+        sentence = f"The reference is {w}x{h}, the shot {width}x{height}: {'; '.join(done)}."
+    return rgb, Fit(box, alpha, sentence)
+
+
+def _place(picture: Array, box: tuple[int, int, int, int], size: tuple[int, int]) -> Array:
+    """``picture`` scaled into ``box`` of a frame of ``size``, its edges continued to the frame's."""
+    top, left, h, w = box
+    shrinks = h <= picture.shape[0] and w <= picture.shape[1]
+    scaled = cv2.resize(picture, (w, h), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    placed: Array = cv2.copyMakeBorder(scaled, top, size[0] - top - h, left, size[1] - left - w, cv2.BORDER_REPLICATE)
+    return np.clip(placed, 0, 1)
