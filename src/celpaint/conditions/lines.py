@@ -33,7 +33,7 @@ LineKind = Literal["black on white", "white on black", "on transparent", "painti
 
 Mask = npt.NDArray[np.bool_]
 
-_SEEN_AT = 1024
+_SEEN_AT = 640
 """Longest side, in pixels, at which a frame is judged; reading is done at its own size."""
 
 
@@ -127,14 +127,14 @@ def _with_trace(line: Array, ink: Array) -> LineArt:
     """Line art whose saturated inks count as colour trace.
 
     (max - min) / (1 - min) is the share of pure hue in an ink, the rest being black: 1 for red, green or blue, about
-    0.3 for a brown outline, 0 for grey. Ink is trace from 0.7 on; its soft edge and its mixture with black ink beside it
-    are trace by their share. What is faint and alone is grain.
+    0.3 for a brown outline, 0 for grey. Ink is trace from 0.7 on; its soft edge and its mixture with black ink beside
+    it are trace by their share. What is faint and alone is grain.
     """
     low, high = _extremes(ink)
     purity = np.where(line > 0, (high - low) / np.maximum(1 - low, 1e-3), 0)
     solid = line > 0.3
     beside = cv2.dilate((solid & (purity > 0.7)).astype(np.uint8), np.ones((5, 5), np.uint8))
-    share = np.maximum(solid * np.clip((purity - 0.55) / 0.15, 0, 1), beside * purity)
+    share = np.maximum((solid | (beside > 0)) * np.clip((purity - 0.55) / 0.15, 0, 1), beside * purity)
     trace: Array = line * share.astype(np.float32)
     return LineArt(line=line, ink=ink, trace=trace)
 
@@ -217,7 +217,7 @@ def _judge(frame: Frame, *, drawn: bool = False) -> tuple[LineKind, bool]:
             return "on transparent", bool(frame.alpha.max() > 0.1)
     dark_ink = _ink_is_dark(rgb)
     upright = rgb if dark_ink else _negative(rgb)
-    inked = bool(np.ptp(rgb.reshape(-1, 3), axis=0).max() > 0.2)
+    inked = bool(np.ptp(rgb.reshape(-1, 3), axis=0).max() > 0.1)
     if not drawn and _is_painting(upright):
         return "painting", inked
     return ("black on white" if dark_ink else "white on black"), inked
@@ -269,8 +269,8 @@ def _seen(picture: Array) -> Array:
 
 
 def _thick(mask: Mask) -> Mask:
-    """What is left of a mask when all that is thinner than 1/50 of the picture's short side is gone."""
-    opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, _disc(mask, 1 / 50))
+    """What is left of a mask when all that is thinner than 1/36 of the picture's short side is gone."""
+    opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, _disc(mask, 1 / 36))
     return np.asarray(opened, bool)
 
 
