@@ -70,12 +70,16 @@ class Clip(ABC):
         size: (height, width) of every frame.
         rate: frames a second, None where the source does not say.
         format: how the source stores pixels.
+        times: seconds from the first frame at which every frame shows, None where they are ``index / rate``.
+        lossy: True where compression leaves frames that were equal only nearly so.
     """
 
     names: tuple[str, ...] | None
     size: tuple[int, int]
     rate: Fraction | None
     format: PixelFormat
+    times: tuple[Fraction, ...] | None = None
+    lossy: bool = False
 
     @abstractmethod
     def __len__(self) -> int: ...
