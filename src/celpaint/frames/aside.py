@@ -11,7 +11,7 @@ from pathlib import Path
 
 from celpaint.errors import CelpaintError, DiskFull, OutputError
 
-__all__ = ["aside", "disk_errors", "remove", "rename", "write_file"]
+__all__ = ["aside", "claim", "disk_errors", "remove", "rename", "write_file"]
 
 _FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
@@ -42,6 +42,17 @@ def disk_errors(path: Path) -> Iterator[None]:
                 todo="Choose another --out, or change its permissions.",
             ) from error
         raise
+
+
+def claim(path: Path) -> None:
+    """Make the folder and an empty file aside, so that a place that can't be written to is known at once.
+
+    Raises:
+        OutputError, DiskFull: it can't be.
+    """
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside(path).write_bytes(b"")
 
 
 def write_file(path: Path, data: bytes) -> None:

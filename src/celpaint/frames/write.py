@@ -10,8 +10,10 @@ A sink is opened, given the frames, and committed; until then nothing bears the 
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import lcm
@@ -109,6 +111,8 @@ def open_sink(
         return FolderSink(path, renamed, size, form, suffix=f".{picture or 'png'}")
     if path.exists() and not overwrite:
         raise OutputError(f"'{path}' exists", wanted="a new name", todo="Add --overwrite to replace it.")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise OutputError(f"'{path}' is read-only", wanted="a file that may be replaced", todo="Choose another --out.")
     count = len(names) if names is not None else count
     clock = _Clock(Fraction(rate or DEFAULT_RATE), tuple(times) if times is not None else None)
     if suffix in _PICTURES:
@@ -222,10 +226,6 @@ class FolderSink(Sink):
         stems = (Path(name).stem for name in there if name.endswith(self._suffix))
         return {int(stem) - 1 for stem in stems if stem.isdigit()}
 
-    def read(self, index: int) -> Frame:
-        """A frame that is there already."""
-        return pictures.decode(self.folder / self.name(index))
-
     def write(self, frame: Frame, index: int) -> None:
         _check_size(frame, self._size)
         file = self.folder / self.name(index)
@@ -263,8 +263,7 @@ class PictureSink(Sink):
     def __init__(self, out: Path, size: tuple[int, int], format: PixelFormat) -> None:
         self.out, self._size, self._format = out, size, format
         self._data: bytes | None = None
-        with aside.disk_errors(out):
-            out.parent.mkdir(parents=True, exist_ok=True)
+        aside.claim(out)
 
     def write(self, frame: Frame, index: int) -> None:
         _check_size(frame, self._size)
@@ -279,7 +278,7 @@ class PictureSink(Sink):
             aside.write_file(self.out, self._data)
 
     def abort(self) -> None:
-        self._data = None
+        aside.remove(aside.aside(self.out))
 
 
 # ------------------------------------------------------------------------------------------------------------- videos
@@ -408,9 +407,7 @@ class _Encoder:
 
     def drop(self) -> None:
         """Close without finishing; what the encoder still says is of no matter."""
-        import contextlib
-
-        with contextlib.suppress(Exception):
+        with suppress(Exception):
             self._container.close()
 
 
@@ -429,8 +426,8 @@ class VideoSink(Sink):
         self._pad = tuple(side % 2 if kind.even else 0 for side in size)
         coded = (size[0] + self._pad[0], size[1] + self._pad[1])
         self._base = clock.base()
+        aside.claim(out)
         with aside.disk_errors(out):
-            out.parent.mkdir(parents=True, exist_ok=True)
             self._encoder = _Encoder(self._part, kind, self._pixels, coded, clock.rate, self._base)
 
     def write(self, frame: Frame, index: int) -> None:
@@ -479,6 +476,7 @@ class GifSink(Sink):
     def __init__(self, out: Path, size: tuple[int, int], format: PixelFormat, clock: _Clock) -> None:
         self.out, self._size, self._alpha, self._clock = out, size, format.alpha, clock
         self._waiting = out.with_name(f".{out.name}.frames")
+        aside.claim(out)
         aside.remove(self._waiting)
         self._stage = Stage(self._waiting, bits=8)
         self._palette = _PaletteMaker(size, format.alpha)
