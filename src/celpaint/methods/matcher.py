@@ -1,0 +1,298 @@
+"""The matcher: every drawing coloured in one pass, by matching its lines with those of painted pictures.
+
+Our own method; the network is :class:`celpaint.models.matcher.Matcher`. Correspondence of line drawings by attention
+follows Shi et al. ("Deep line art video colorization with a few references", 2020) and LoFTR (Sun et al., CVPR 2021).
+
+A drawing is matched with all painted references and with the drawings coloured just before it. The references always
+stay; what was coloured only helps where it is more alike, so that errors do not pile up.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from celpaint.conditions.regions import grow_regions, label_regions
+from celpaint.methods.base import Method, silent
+from celpaint.methods.compute import resolve_device, resolve_dtype
+from celpaint.methods.options import MatcherOptions
+from celpaint.models.matcher import STRIDE, Offer
+from celpaint.models.matcher import Matcher as Network
+from celpaint.types import Array, Chunk, Event, Painted, Progress, Shot, State
+from celpaint.weights.registry import find_weights
+from celpaint.weights.store import load_network, read_config, read_tensors
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+__all__ = ["Matcher", "flat_palette", "vote", "working_size"]
+
+CHUNK = 4
+"""Drawings a chunk."""
+
+MEMORY_PRIOR = math.log(0.3)
+"""What a place of a drawing just coloured weighs against one of a painted reference, before its own confidence."""
+
+TOKEN = 8
+"""Pixels a token at 1/8."""
+
+
+def working_size(size: tuple[int, int], options: MatcherOptions) -> tuple[int, int]:
+    """Height and width the network works at: the shot's own if that has few enough tokens, else smaller.
+
+    Args:
+        size: (height, width) of the shot.
+        options: ``size`` (WIDTH, HEIGHT) overrides; ``tokens`` bounds.
+    """
+    height, width = size if options.size is None else options.size[::-1]
+
+    def count(h: int, w: int) -> int:
+        return -(-h // STRIDE) * -(-w // STRIDE) * (STRIDE // TOKEN) ** 2
+
+    scale = 1.0
+    while count(math.ceil(height * scale), math.ceil(width * scale)) > options.tokens:
+        scale *= 0.99
+    return max(STRIDE, math.ceil(height * scale)), max(STRIDE, math.ceil(width * scale))
+
+
+class Matcher(Method):
+    """See the module.
+
+    Args:
+        network: its weights loaded, in evaluation mode, on ``device`` in ``dtype``.
+        options: of the method.
+    """
+
+    def __init__(self, network: Network, options: MatcherOptions, device: torch.device, dtype: torch.dtype) -> None:
+        self.network, self.options, self.device, self.dtype = network, options, device, dtype
+
+    @classmethod
+    def load(cls, options: MatcherOptions) -> Matcher:
+        """Find the weights and build the network.
+
+        Raises:
+            WeightsError: missing, broken or of another network.
+            DeviceError: no such device.
+        """
+        device = resolve_device(options.device)
+        dtype = resolve_dtype(options, device)
+        folder = find_weights("matcher", options.weights)
+        network = load_network(Network(**read_config(folder)), read_tensors(folder), source=folder)
+        network = network.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if options.compile:
+            network.compile()
+        return cls(network, options, device, dtype)
+
+    @torch.inference_mode()
+    def colour(
+        self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = silent
+    ) -> Iterator[Chunk]:
+        work = working_size(shot.size, self.options)
+        painted = Offer.join(
+            [self._offer(self._lines(r.line, work), self._image(r.rgb, work), None) for r in shot.references]
+        )
+        exact = _Exact(shot) if self.options.exact else None
+        memory = _Memory.resume(state)
+        recent = [self._remember(shot, index, memory, work) for index in memory.index]
+        for begin in range(start, len(shot), CHUNK):
+            done: list[Painted] = []
+            for index in range(begin, min(begin + CHUNK, len(shot))):
+                line = shot.lines[index]
+                small = self._lines(line, work)
+                rgb, confidence = self._paint(small, Offer.join([painted, *recent]))
+                if self.options.memory:
+                    memory.push(index, rgb, confidence, self.options.memory)
+                    recent = [*recent, self._remember(shot, index, memory, work)][-self.options.memory :]
+                done.append(self._full(line, small, rgb, confidence, exact))
+                progress(Event("frame", index + 1, len(shot)))
+            yield Chunk(begin, tuple(done), memory.state())
+
+    # -- one drawing ------------------------------------------------------------------------------------------
+
+    def _paint(self, lines: Tensor, offer: Offer) -> tuple[Tensor, Tensor]:
+        """``1 1 1 h w`` -> RGB ``1 3 h w`` in [0, 1] and confidence ``1 1 h w`` in [0, 1], float32 on the CPU."""
+        features = self.network.encode_lines(lines)
+        decoded = self.network.decode(features, self.network.match(features, offer), offer)
+        rgb, confidence = decoded.rgb.float().clamp(0, 1), decoded.confidence.float().sigmoid()
+        return rgb[0].cpu(), confidence[0].cpu()
+
+    def _full(self, line: Array, small: Tensor, rgb: Tensor, confidence: Tensor, exact: _Exact | None) -> Painted:
+        """At the shot's own size."""
+        if small.shape[-2:] != line.shape:
+            both = torch.cat([rgb, confidence], 1).to(self.device, self.dtype)
+            full = self._tensor(line)[None, None]
+            both = self.network.detail(both, small[0], full).float().cpu()
+            rgb, confidence = both[:, :3], both[:, 3:]
+        picture = np.ascontiguousarray(rgb[0].clamp(0, 1).permute(1, 2, 0).numpy())
+        sure = np.ascontiguousarray(confidence[0, 0].clamp(0, 1).numpy())
+        return Painted(picture if exact is None else exact.fill(picture, sure, line), sure)
+
+    # -- references -------------------------------------------------------------------------------------------
+
+    def _offer(self, lines: Tensor, rgb: Tensor, prior: Tensor | None) -> Offer:
+        return self.network.encode_reference(self.network.encode_lines(lines), lines, rgb, prior)
+
+    def _remember(self, shot: Shot, index: int, memory: _Memory, work: tuple[int, int]) -> Offer:
+        """A drawing coloured before, as a reference trusted as far as its colours were sure."""
+        rgb, confidence = memory.get(index)
+        prior = (confidence.clamp(min=1e-3).log() + MEMORY_PRIOR).to(self.device, self.dtype)
+        return self._offer(self._lines(shot.lines[index], work), rgb[None].to(self.device, self.dtype), prior[None])
+
+    # -- arrays -> tensors ------------------------------------------------------------------------------------
+
+    def _tensor(self, x: Array) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(x)).to(self.device, self.dtype)
+
+    def _lines(self, line: Array, work: tuple[int, int]) -> Tensor:
+        """``H W`` -> ``1 1 1 h w``."""
+        return _fit(self._tensor(line)[None, None], work)[None]
+
+    def _image(self, rgb: Array, work: tuple[int, int]) -> Tensor:
+        """``H W 3`` -> ``1 1 3 h w``."""
+        return _fit(self._tensor(rgb).permute(2, 0, 1)[None], work)[None]
+
+    # -- advice -----------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def advise(self, shot: Shot, confidence: list[float]) -> list[int]:
+        """The drawings worth painting next, best first.
+
+        Greedy: each is the one that would raise the shot's confidence most, going by how much of the other drawings
+        it shows. Looked at in small, and at no more than 24 drawings of which 8 may be chosen, so the cost is bounded.
+        """
+        if not confidence or min(confidence) >= 0.9:
+            return []
+        judged = sorted({round(i) for i in np.linspace(0, len(shot) - 1, min(24, len(shot)))})
+        spread = np.array_split(np.arange(len(shot)), min(8, len(shot)))
+        candidates = [int(part[np.argmin(np.array(confidence)[part])]) for part in spread]
+        work = working_size(shot.size, MatcherOptions(tokens=240))
+        drawn = {i: self._lines(shot.lines[i], work) for i in {*judged, *candidates}}
+        features = {i: self.network.encode_lines(lines) for i, lines in drawn.items()}
+        shows = np.zeros((len(candidates), len(judged)))
+        for row, c in enumerate(candidates):
+            offer = self.network.encode_reference(features[c], drawn[c], drawn[c].expand(-1, -1, 3, -1, -1), None)
+            for column, j in enumerate(judged):
+                shows[row, column] = float(self.network.match(features[j], offer).found.float().mean())
+        now = np.array([confidence[j] for j in judged])
+        chosen: list[int] = []
+        for _ in range(3):
+            gain = np.maximum(shows - now, 0).mean(1)
+            best = int(gain.argmax())
+            if gain[best] < 0.01:
+                break
+            chosen.append(candidates[best])
+            now = np.maximum(now, shows[best])
+        return chosen
+
+
+def _fit(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """``B C H W`` to another size: averaged where it shrinks."""
+    if x.shape[-2:] == size:
+        return x
+    if x.shape[-2] >= size[0] and x.shape[-1] >= size[1]:
+        return F.interpolate(x.float(), size=size, mode="area").to(x.dtype)
+    return F.interpolate(x.float(), size=size, mode="bilinear", align_corners=False, antialias=True).to(x.dtype)
+
+
+class _Memory:
+    """The last drawings coloured, at the network's size, as bytes that survive a stop."""
+
+    def __init__(self, index: list[int], rgb: list[Tensor], confidence: list[Tensor]) -> None:
+        self.index, self.rgb, self.confidence = index, rgb, confidence
+
+    @classmethod
+    def resume(cls, state: State | None) -> _Memory:
+        if not state:
+            return cls([], [], [])
+        tensors = (list(torch.from_numpy(np.array(state[name]))[:, None]) for name in ("rgb", "confidence"))
+        return cls([int(i) for i in state["index"]], *tensors)
+
+    def push(self, index: int, rgb: Tensor, confidence: Tensor, keep: int) -> None:
+        self.index, self.rgb = [*self.index, index][-keep:], [*self.rgb, rgb][-keep:]
+        self.confidence = [*self.confidence, confidence][-keep:]
+
+    def get(self, index: int) -> tuple[Tensor, Tensor]:
+        at = self.index.index(index)
+        return self.rgb[at], self.confidence[at]
+
+    def state(self) -> State:
+        if not self.index:
+            return {}
+        return {
+            "index": np.array(self.index),
+            "rgb": torch.cat(self.rgb).numpy(),
+            "confidence": torch.cat(self.confidence).numpy(),
+        }
+
+
+# -- exact fills ----------------------------------------------------------------------------------------------
+
+
+class _Exact:
+    """Fills closed regions with the references' own colours."""
+
+    def __init__(self, shot: Shot) -> None:
+        self.palette = flat_palette([(r.rgb, r.line) for r in shot.references])
+
+    def fill(self, rgb: Array, confidence: Array, line: Array) -> Array:
+        labels = label_regions(line)
+        filled: Array = self.palette[vote(rgb, confidence, labels, self.palette)][grow_regions(labels)]
+        return filled
+
+
+def flat_palette(painted: Sequence[tuple[Array, Array]], most: int = 256) -> Array:
+    """The colours that references are painted with, bit for bit.
+
+    A colour counts where a pixel and its four neighbours have it and no ink lies: what is mixed at edges drops out.
+
+    Args:
+        painted: RGB ``H W 3`` and lines ``H W`` of each reference.
+        most: the colours that cover most are kept.
+
+    Returns:
+        ``K 3``, most used first, at least one.
+    """
+    found = []
+    for rgb, line in painted:
+        same = np.ones(line.shape, bool)
+        for axis in (0, 1):
+            differ = (np.diff(rgb, axis=axis) != 0).any(-1)
+            before = [slice(None)] * 2
+            after = [slice(None)] * 2
+            before[axis], after[axis] = slice(None, -1), slice(1, None)
+            same[tuple(before)] &= ~differ
+            same[tuple(after)] &= ~differ
+        flat = rgb[same & (line < 0.25)]
+        found.append(flat if len(flat) else rgb.reshape(-1, 3))
+    colours, counts = np.unique(np.concatenate(found), axis=0, return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    kept = order[: max(1, int((counts[order[:most]] >= max(4, counts.sum() * 1e-5)).sum()))]
+    palette: Array = colours[kept]
+    return palette
+
+
+def vote(rgb: Array, confidence: Array, labels: npt.NDArray[np.int32], palette: Array) -> npt.NDArray[np.intp]:
+    """For every region, 0 included, the number of the palette colour its pixels are nearest to.
+
+    Every pixel has as many votes as it is sure of its colour.
+
+    Args:
+        rgb: ``H W 3``; confidence: ``H W``; labels: ``H W``; palette: ``K 3``.
+
+    Returns:
+        ``labels.max() + 1`` numbers of palette colours.
+    """
+    near = np.argmin((palette**2).sum(1) - 2 * rgb @ palette.T, axis=2)
+    regions = int(labels.max()) + 1
+    votes = np.bincount(
+        (labels.astype(np.int64) * len(palette) + near).ravel(),
+        weights=(confidence.astype(np.float64) + 1e-3).ravel(),
+        minlength=regions * len(palette),
+    )
+    return np.asarray(votes.reshape(regions, len(palette)).argmax(1))

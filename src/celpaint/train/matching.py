@@ -1,0 +1,505 @@
+"""Training the matcher: colour from references, with matching taught directly.
+
+The synthesizer knows which point of which drawing every pixel shows, so for every token of a target it is known which
+tokens of the references are right, or that none is. One cross-entropy on the matching matrix teaches correspondence;
+L1 on colours and on their gradients teaches the rest.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from celpaint.data.clips import ClipBatch
+from celpaint.data.synthetic import Art, ClipSpec, Synthesizer, toy_art, validation_clips
+from celpaint.models.matcher import Matcher, paint_mean, quarters, tokens, windows
+from celpaint.models.matcher import Matching as Matched
+from celpaint.train.recipe import Recipe, from_table, need
+from celpaint.train.task import Task
+from celpaint.weights.store import load_network, read_tensors
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+__all__ = ["Labels", "Matching", "MatchingOptions", "Pool", "Step", "label", "matching_loss"]
+
+Source = Callable[[tuple[int, int], int], ClipBatch]
+"""(size, number) -> one clip, ``B`` = 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchingOptions:
+    """Settings of the task: the ``[task]`` table of a recipe.
+
+    Attributes:
+        sizes: heights and widths trained at.
+        clips: clips a batch at each of them.
+        share: how often each of them is drawn.
+        grow: batches at the first size alone, before the others join in.
+        targets: drawings coloured a clip and batch.
+        references: how often 1, 2, 3, ... references are given.
+        first: how often the clip's frame 0, the far one, is a reference.
+        pool: clips of each size kept for use again.
+        fresh: new clips a batch.
+        redraw: how often the references' lines are extracted from their colours, as another hand than the targets'.
+        detail: how often the network works at a smaller size than its lines.
+        match: weight of the matching cross-entropies.
+        gradient: weight of the L1 of the colours' gradients.
+        carry: weight of the L1 of the colours carried over by matching alone.
+        sure: weight of the confidence's cross-entropy.
+        right: largest error of a channel that counts as the right colour.
+    """
+
+    sizes: tuple[tuple[int, int], ...] = ((96, 160), (160, 288), (224, 384), (320, 576))
+    clips: tuple[int, ...] = (6, 2, 1, 1)
+    share: tuple[float, ...] = (0.55, 0.25, 0.15, 0.05)
+    grow: int = 0
+    targets: int = 3
+    references: tuple[float, ...] = (0.5, 0.25, 0.15, 0.1)
+    first: float = 0.7
+    pool: int = 200
+    fresh: float = 2.0
+    redraw: float = 0.2
+    detail: float = 0.12
+    match: float = 0.05
+    gradient: float = 0.3
+    carry: float = 0.1
+    sure: float = 0.02
+    right: float = 0.08
+
+    def __post_init__(self) -> None:
+        count = len(self.sizes)
+        need(count > 0, "task.sizes", self.sizes, "at least one")
+        need(len(self.clips) == count, "task.clips", self.clips, f"{count} numbers, one a size")
+        need(len(self.share) == count, "task.share", self.share, f"{count} numbers, one a size")
+        need(all(s % 16 == 0 for size in self.sizes for s in size), "task.sizes", self.sizes, "multiples of 16")
+        need(self.targets >= 1, "task.targets", self.targets, "1 or more")
+        need(len(self.references) >= 1, "task.references", self.references, "at least one number")
+        need(self.pool >= 1, "task.pool", self.pool, "1 or more")
+
+    @property
+    def frames(self) -> int:
+        """Frames a clip must have."""
+        return self.targets + len(self.references)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One batch: targets and references of the same clips.
+
+    Attributes:
+        lines: ``B T 1 H W`` the targets' drawings; ``colour`` ``B T 3 H W`` what they should become.
+        reference_lines: ``B R 1 H W``; ``reference_colour`` ``B R 3 H W``.
+        drawing: ``B T+R H W`` and ``point`` ``B T+R 2 H W``, targets first; None for films without.
+        work: height and width the network works at, None for the lines' own.
+    """
+
+    lines: Tensor
+    colour: Tensor
+    reference_lines: Tensor
+    reference_colour: Tensor
+    drawing: Tensor | None
+    point: Tensor | None
+    work: tuple[int, int] | None = None
+
+
+# -- labels ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the matching matrix should be.
+
+    Attributes:
+        right: ``B N M`` bool, the reference tokens that show what a target token shows.
+        found: ``B N`` bool, any is right.
+        none: ``B N`` bool, certainly none is. Where neither, nothing is known or it is too close to tell.
+    """
+
+    right: Tensor
+    found: Tensor
+    none: Tensor
+
+
+def label(drawing: Tensor, point: Tensor, other_drawing: Tensor, other_point: Tensor, spacing: float) -> Labels:
+    """Compare what tokens show.
+
+    Args:
+        drawing: ``... N`` the drawing at each target token; point: ``... N 2`` where on it. Where points are NaN, as in
+            drawings animated by hand, every place of the same drawing (there: of the same part) is right.
+        other_drawing: ``... M``; other_point: ``... M 2``, the candidates.
+        spacing: distance of neighbouring tokens, in the unit of the points.
+
+    A candidate is right within three quarters of a token, or the nearest within one and a half; beyond four tokens
+    a target is certainly not there.
+    """
+    known, other_known = point.isfinite().all(-1), other_point.isfinite().all(-1)
+    apart = torch.cdist(point.nan_to_num(), other_point.nan_to_num(), compute_mode="donot_use_mm_for_euclid_dist")
+    both, neither = known[..., None] & other_known[..., None, :], ~known[..., None] & ~other_known[..., None, :]
+    same = drawing[..., None] == other_drawing[..., None, :]
+    apart = apart.masked_fill(neither, 0.0).masked_fill(~same | ~(both | neither), math.inf)
+    nearest = apart.amin(-1)
+    found = nearest < 1.5 * spacing
+    right = (apart <= nearest.clamp(min=0.75 * spacing)[..., None]) & found[..., None]
+    return Labels(right, found, nearest > 4 * spacing)
+
+
+def _nll(logits: Tensor, right: Tensor) -> Tensor:
+    """-log of the probability of all right columns together."""
+    return logits.logsumexp(-1) - logits.masked_fill(~right, -1e4).logsumexp(-1)
+
+
+def matching_loss(drawing: Tensor, point: Tensor, targets: int, matched: Matched) -> tuple[Tensor, Tensor, Tensor]:
+    """Cross-entropy of both matchings, and the shares of tokens matched rightly.
+
+    Args:
+        drawing: ``B T+R H W``, point: ``B T+R 2 H W``, at the network's working size, targets first.
+        targets: T.
+
+    Returns:
+        the loss (coarse + fine), coarse accuracy, fine accuracy.
+    """
+    height = drawing.shape[-2]
+
+    def at(stride: int) -> tuple[Tensor, Tensor]:
+        centre = stride // 2
+        return drawing[..., centre::stride, centre::stride], point[..., centre::stride, centre::stride]
+
+    d8, p8 = at(8)
+    d8, p8 = d8.flatten(2), p8.flatten(3).transpose(2, 3)
+    coarse = label(
+        d8[:, :targets].flatten(1),
+        p8[:, :targets].flatten(1, 2),
+        d8[:, targets:].flatten(1),
+        p8[:, targets:].flatten(1, 2),
+        8 / height,
+    )
+    right = torch.cat([coarse.right, coarse.none[..., None]], -1)
+    used = coarse.found | coarse.none
+    loss = (_nll(matched.logits, right) * used).sum() / used.sum().clamp(min=1)
+    hit = coarse.right.gather(2, matched.best[..., None]).squeeze(-1)
+    accuracy = (hit & coarse.found).sum() / coarse.found.sum().clamp(min=1)
+
+    d4, p4 = at(4)
+    clips = drawing.shape[0]
+    rows = torch.arange(clips, device=drawing.device)[:, None]
+    around = torch.cat([d4[:, targets:, None].to(p4.dtype), p4[:, targets:]], 2).flatten(0, 1)
+    seen = windows(around).unflatten(0, (clips, -1)).flatten(1, 2)[rows, matched.best]
+    own = torch.cat([d4[:, :targets, None].to(p4.dtype), p4[:, :targets]], 2).flatten(0, 1)
+    own = quarters(own).unflatten(0, (clips, -1)).flatten(1, 2)
+    fine = label(own[..., 0], own[..., 1:], seen[..., 0], seen[..., 1:], 4 / height)
+    inside = fine.found
+    loss = loss + (_nll(matched.fine_logits, fine.right) * inside).sum() / inside.sum().clamp(min=1)
+    fine_hit = fine.right.gather(3, matched.fine_logits.argmax(-1, keepdim=True)).squeeze(-1)
+    return loss, accuracy, (fine_hit & inside).sum() / inside.sum().clamp(min=1)
+
+
+# -- data -----------------------------------------------------------------------------------------------------
+
+
+class Pool:
+    """Clips of one size, each used several times before a new one takes its place.
+
+    What batch ``k`` may draw from depends on ``k`` alone, not on where the stream began: clips
+    ``fresh * k - pool`` to ``fresh * k``.
+    """
+
+    def __init__(self, make: Callable[[int], ClipBatch], size: int, fresh: float, least: int) -> None:
+        self.make, self.size, self.fresh, self.least = make, size, fresh, least
+        self.clips: dict[int, ClipBatch] = {}
+
+    def draw(self, k: int, count: int, rng: np.random.Generator) -> list[ClipBatch]:
+        """``count`` clips for batch ``k``, which must not fall."""
+        end = self.least + int(self.fresh * k)
+        first = max(0, end - self.size)
+        for number in [n for n in self.clips if n < first]:
+            del self.clips[number]
+        chosen = rng.choice(np.arange(first, end), count, replace=end - first < count)
+        for number in chosen:
+            if int(number) not in self.clips:
+                self.clips[int(number)] = _pack(self.make(int(number)))
+        return [self.clips[int(n)] for n in chosen]
+
+
+def _pack(clip: ClipBatch) -> ClipBatch:
+    """The clip in a third of the memory; `_unpack` brings it back."""
+    return replace(
+        clip,
+        colour=(clip.colour * 255).round().to(torch.uint8),
+        lines=(clip.lines * 255).round().to(torch.uint8),
+        drawing=None if clip.drawing is None else clip.drawing.to(torch.int16),
+        point=None if clip.point is None else clip.point.to(torch.float16),
+        region=None,
+    )
+
+
+def _turn(colour: Tensor, rng: np.random.Generator) -> Tensor:
+    """``B F 3 H W``: hues turned, saturation and gamma changed, each clip its own way, all its frames alike."""
+    yiq = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+    turns, gammas = [], []
+    for _ in range(colour.shape[0]):
+        angle, vivid = rng.uniform(-math.pi, math.pi), rng.uniform(0.6, 1.15)
+        cos, sin = vivid * math.cos(angle), vivid * math.sin(angle)
+        turns.append(np.linalg.inv(yiq) @ np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]]) @ yiq)
+        gammas.append(math.exp(rng.normal(0, 0.25)))
+    turn = torch.tensor(np.stack(turns), dtype=colour.dtype, device=colour.device)
+    gamma = torch.tensor(gammas, dtype=colour.dtype, device=colour.device)[:, None, None, None, None]
+    return torch.einsum("bij,bfjhw->bfihw", turn, colour).clamp(0, 1).pow(gamma)
+
+
+def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Area-averaged ``B F C H W``, to a smaller size."""
+    out: Tensor = F.interpolate(x.flatten(0, 1), size=size, mode="area").unflatten(0, x.shape[:2])
+    return out
+
+
+def nearest(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """The nearest pixels of ``... H W``."""
+    y = ((torch.arange(size[0]) + 0.5) * x.shape[-2] / size[0]).long().to(x.device)
+    z = ((torch.arange(size[1]) + 0.5) * x.shape[-1] / size[1]).long().to(x.device)
+    return x[..., y, :][..., z]
+
+
+class Batches:
+    """The task's batches: see :meth:`celpaint.train.task.Task.batches`."""
+
+    def __init__(self, options: MatchingOptions, source: Source, seed: int) -> None:
+        self.options, self.seed = options, seed
+        share = np.array(options.share) / sum(options.share)
+        self.share = share
+        self.pools = [
+            Pool(
+                lambda n, size=size: source(size, seed * 1_000_003 % 2**31 + n),  # type: ignore[misc]
+                options.pool,
+                options.fresh * count / max(options.clips) * p,
+                4 * count,
+            )
+            for i, (size, count, p) in enumerate(zip(options.sizes, options.clips, share, strict=True))
+        ]
+
+    def __call__(self, k: int) -> Step:
+        from celpaint.data.synthetic.lines import Drawn, draw
+
+        o = self.options
+        rng = np.random.default_rng((self.seed, k))
+        which = int(rng.choice(len(o.sizes), p=self.share)) if k >= o.grow else 0
+        many = 1 + int(rng.choice(len(o.references), p=np.array(o.references) / sum(o.references)))
+        clips = self.pools[which].draw(k, o.clips[which], rng)
+        frames = []
+        for clip in clips:
+            order = rng.permutation(clip.colour.shape[1])
+            if rng.random() < o.first:
+                order = np.concatenate([order[order != 0], [0]])
+            frames.append(np.concatenate([order[: o.targets], order[len(order) - many :]]))
+
+        def gather(name: str) -> Tensor | None:
+            maps = [getattr(c, name) for c in clips]
+            return (
+                None
+                if any(m is None for m in maps)
+                else torch.cat([m[:, torch.from_numpy(f)] for m, f in zip(maps, frames, strict=True)])
+            )
+
+        colour, lines = gather("colour"), gather("lines")
+        assert colour is not None
+        assert lines is not None
+        colour, lines = colour.float() / 255, lines.float() / 255
+        drawing, point = gather("drawing"), gather("point")
+        if rng.random() < 0.5:
+            colour, lines = colour.flip(-1), lines.flip(-1)
+            drawing = None if drawing is None else drawing.flip(-1)
+            point = None if point is None else point.flip(-1)
+        if rng.random() < o.redraw:
+            paint = colour[:, o.targets :].flatten(0, 1)
+            blank = torch.zeros_like(paint[:, :1])
+            redrawn = draw(Drawn(paint, blank, blank), "soft", int(rng.integers(2**31)))
+            lines = torch.cat([lines[:, : o.targets], redrawn.unflatten(0, (len(clips), many))], 1)
+        colour = _turn(colour, rng)
+        work = None
+        height, width = colour.shape[-2:]
+        if rng.random() < o.detail and min(height, width) >= 160:
+            factor = rng.uniform(1.3, 2.5)
+            work = (max(64, round(height / factor / 16) * 16), max(64, round(width / factor / 16) * 16))
+        t = o.targets
+        return Step(
+            lines[:, :t],
+            colour[:, :t],
+            lines[:, t:],
+            colour[:, t:],
+            None if drawing is None else drawing.long(),
+            None if point is None else point.float(),
+            work,
+        )
+
+
+# -- the task -------------------------------------------------------------------------------------------------
+
+
+class Matching(Task[Step]):
+    """Trains :class:`celpaint.models.matcher.Matcher`; ``run.best`` may be ``psnr``."""
+
+    def __init__(self, network: Matcher, config: Mapping[str, Any], options: MatchingOptions, art: Art) -> None:
+        self.network, self.config, self.options, self.art = network, dict(config), options, art
+        self.device = next(network.parameters()).device
+        train_art = art.split("train")
+        self.synthesizers = {
+            size: Synthesizer(train_art, ClipSpec(height=size[0], width=size[1], frames=options.frames, stride=(1, 4)))
+            for size in options.sizes
+        }
+
+    @classmethod
+    def build(cls, recipe: Recipe, device: torch.device) -> Matching:
+        options = from_table(MatchingOptions, recipe.task, "task")
+        need(recipe.data.source != "prepared", "data.source", recipe.data.source, "toy or synthetic")
+        art = toy_art() if recipe.data.source == "toy" else Art.load(recipe.data.path)
+        config = dict(recipe.network)
+        network = Matcher(**config)
+        if recipe.init.weights:
+            folder = Path(recipe.init.weights)
+            load_network(network, read_tensors(folder), source=folder)
+        network = network.to(device=device, memory_format=torch.channels_last).train().requires_grad_(True)  # type: ignore[call-overload]
+        return cls(network, config, options, art)
+
+    def export_config(self) -> Mapping[str, Any]:
+        return self.config
+
+    def frames(self, batch: Step) -> int:
+        return batch.colour.shape[0] * batch.colour.shape[1]
+
+    def batches(self, seed: int, start: int) -> Iterator[Step]:
+        batches = Batches(self.options, lambda size, n: self.synthesizers[size].batch(n, 1), seed)
+        return (self._here(batches(k)) for k in itertools.count(start))
+
+    def _here(self, step: Step) -> Step:
+        maps: dict[str, Any] = {f.name: getattr(step, f.name) for f in fields(step)}
+        return Step(**{k: v.to(self.device) if isinstance(v, Tensor) else v for k, v in maps.items()})
+
+    def loss(self, batch: Step) -> tuple[Tensor, dict[str, Any]]:
+        network = self.network
+        assert isinstance(network, Matcher)
+        return train_loss(network, batch, self.options)
+
+    @torch.no_grad()
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """PSNR at two distances and hands, of the network and of copying the reference; matching accuracy."""
+        assert isinstance(network, Matcher)
+        figures: dict[str, list[float]] = {}
+        for hand, distance in (("soft", 15), ("clean", 15), ("binary", 45)):
+            for clip in self._films(hand, distance):
+                step = self._here(as_step(clip))
+                decoded, matched = network(step.lines, step.reference_lines, step.reference_colour)
+                assert step.drawing is not None
+                assert step.point is not None
+                accuracy = float(matching_loss(step.drawing, step.point, 1, matched)[1])
+                score = psnr(decoded.rgb, step.colour)
+                figures.setdefault(f"psnr_{hand}_{distance}", []).append(score)
+                figures.setdefault("psnr", []).append(score)
+                figures.setdefault("copy", []).append(psnr(step.reference_colour, step.colour))
+                figures.setdefault("accuracy", []).append(accuracy)
+        return {name: float(np.mean(values)) for name, values in figures.items()}
+
+    def _films(self, hand: str, distance: int, clips: int = 12) -> Iterator[ClipBatch]:
+        height, width = self.options.sizes[min(1, len(self.options.sizes) - 1)]
+        return validation_clips(self.art, distance, hand, clips=clips, height=height, width=width)
+
+    @torch.no_grad()
+    def sample_sheet(self, network: nn.Module) -> npt.NDArray[np.uint8]:
+        """Rows of reference, lines, colours carried over by matching, result, truth, confidence."""
+        assert isinstance(network, Matcher)
+        rows = []
+        for hand, distance in (("soft", 5), ("clean", 15), ("binary", 45), ("broken", 30)):
+            for clip in self._films(hand, distance, clips=2):
+                step = self._here(as_step(clip))
+                decoded, matched = network(step.lines, step.reference_lines, step.reference_colour)
+                size = step.colour.shape[-2:]
+                carried = F.interpolate(matched.fine[:, -3:], size=matched_size(matched), mode="nearest")
+                views = [
+                    step.reference_colour[0, 0],
+                    1 - step.lines[0, 0].expand(3, -1, -1),
+                    carried[0, :, : size[0], : size[1]],
+                    decoded.rgb[0, 0],
+                    step.colour[0, 0],
+                    decoded.confidence[0, 0].sigmoid().expand(3, -1, -1),
+                ]
+                rows.append(torch.cat(views, -1))
+        sheet = torch.cat(rows, -2).clamp(0, 1).permute(1, 2, 0).cpu().numpy()
+        return (sheet * 255).round().astype(np.uint8)
+
+
+def as_step(clip: ClipBatch, references: int = 1) -> Step:
+    """Frame ``references`` of a film as the target, those before it as references."""
+    order = [references, *range(references)]
+    drawing, point = clip.drawing, clip.point
+    return Step(
+        lines=clip.lines[:, references : references + 1],
+        colour=clip.colour[:, references : references + 1],
+        reference_lines=clip.lines[:, :references],
+        reference_colour=clip.colour[:, :references],
+        drawing=None if drawing is None else drawing[:, order],
+        point=None if point is None else point[:, order],
+    )
+
+
+def matched_size(matched: Matched) -> tuple[int, int]:
+    """Height and width of the padded picture."""
+    return 8 * matched.fused.shape[2], 8 * matched.fused.shape[3]
+
+
+def psnr(a: Tensor, b: Tensor) -> float:
+    """Peak signal-to-noise ratio in dB of colours in [0, 1]."""
+    return float(-10 * (a.clamp(0, 1) - b).square().mean().clamp(min=1e-10).log10())
+
+
+def train_loss(network: Matcher, step: Step, options: MatchingOptions) -> tuple[Tensor, dict[str, Any]]:
+    """The loss of one batch and its figures."""
+    lines, colour = step.lines, step.colour
+    small = lines
+    inputs = lines, step.reference_lines, step.reference_colour
+    drawing, point = step.drawing, step.point
+    if step.work is not None:
+        inputs = resize(lines, step.work), resize(inputs[1], step.work), resize(inputs[2], step.work)
+        small = inputs[0]
+        drawing = None if drawing is None else nearest(drawing, step.work)
+        point = None if point is None else nearest(point, step.work)
+    decoded, matched = network(*inputs)
+    rgb, confidence = decoded.rgb, decoded.confidence
+    small_colour = colour if step.work is None else resize(colour, step.work)
+    loss_colour = (rgb - small_colour).abs().mean()
+    loss_gradient = _gradient(rgb, small_colour)
+    figures: dict[str, Any] = {"colour": loss_colour, "gradient": loss_gradient}
+    if step.work is not None:
+        full = network.detail(rgb.flatten(0, 1), small.flatten(0, 1), lines.flatten(0, 1)).view_as(colour)
+        fine_colour, fine_gradient = (full - colour).abs().mean(), _gradient(full, colour)
+        figures["detail"] = fine_colour
+        loss_colour, loss_gradient = loss_colour + fine_colour, loss_gradient + fine_gradient
+
+    h, w = matched.fused.shape[2:]
+    carried = matched.carried[..., -3:].reshape(-1, h * w, 3)
+    flat_colour, flat_lines = small_colour.flatten(0, 1), small.flatten(0, 1)
+    mean8, mean4 = paint_mean(flat_colour, flat_lines, 8), paint_mean(flat_colour, flat_lines, 4)
+    shown = matched.found.detach().reshape(-1, h * w, 1)
+    loss_carry = ((carried - tokens(mean8)).abs() * shown).mean() + (matched.fine[:, -3:] - mean4).abs().mean()
+
+    right = ((rgb.detach() - small_colour).abs().amax(2, keepdim=True) < options.right).to(rgb.dtype)
+    loss_sure = F.binary_cross_entropy_with_logits(confidence, right)
+    loss = loss_colour + options.gradient * loss_gradient + options.carry * loss_carry + options.sure * loss_sure
+    figures |= {"carry": loss_carry, "sure": loss_sure, "right": right.mean()}
+    if drawing is not None and point is not None:
+        loss_match, accuracy, fine_accuracy = matching_loss(drawing, point, lines.shape[1], matched)
+        loss = loss + options.match * loss_match
+        figures |= {"match": loss_match, "accuracy": accuracy, "fine_accuracy": fine_accuracy}
+    return loss, figures
+
+
+def _gradient(a: Tensor, b: Tensor) -> Tensor:
+    d = a - b
+    return (d[..., 1:] - d[..., :-1]).abs().mean() + (d[..., 1:, :] - d[..., :-1, :]).abs().mean()
