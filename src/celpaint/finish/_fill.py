@@ -58,15 +58,15 @@ def carry_outwards(rgb: Array, barrier: Mask, margin: int) -> Array:
     return take_nearest(np.ascontiguousarray(filled), barrier)
 
 
-def take_nearest(rgb: Array, barrier: Mask) -> Array:
-    """Every pixel of the barrier takes the colour of the nearest pixel that is not of it."""
+def take_nearest(picture: Array, barrier: Mask) -> Array:
+    """Every pixel of the barrier takes the value (``H W C``) of the nearest pixel that is not of it."""
     _, labels = cv2.distanceTransformWithLabels(
         barrier.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
     )
     free = np.flatnonzero(~barrier.ravel())
     where = np.zeros(int(labels.max()) + 1, np.intp)
     where[labels.ravel()[free]] = free
-    filled = rgb.reshape(-1, 3).copy()
+    filled = picture.reshape(-1, picture.shape[2]).copy()
     covered = np.flatnonzero(barrier.ravel())
     filled[covered] = filled[where[labels.ravel()[covered]]]
-    return filled.reshape(rgb.shape)
+    return filled.reshape(picture.shape)

@@ -51,4 +51,8 @@ def fill_regions(rgb: Array, line: Array, palette: Array, labels: npt.NDArray[np
 
 def _nearest(rgb: Array, palette: Array) -> npt.NDArray[np.intp]:
     """``H W``: which palette colour is nearest; |a - b|^2 = |a|^2 - 2 a b + |b|^2, of which |a|^2 decides nothing."""
-    return np.asarray(np.argmin((palette**2).sum(axis=1) - 2 * rgb @ palette.T, axis=2))
+    squares = (palette**2).sum(axis=1)
+    choice = np.empty(rgb.shape[:2], np.intp)
+    for row, colours in enumerate(rgb):  # row by row: H W K distances would not fit in memory
+        choice[row] = np.argmin(squares - 2 * colours @ palette.T, axis=1)
+    return choice

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from celpaint.finish._fill import BARRIER, carry_outwards
+from celpaint.finish._fill import BARRIER, carry_outwards, take_nearest
 from celpaint.types import Array, Frame, LineArt
 
 __all__ = ["cut_out", "lay_ink"]
@@ -41,10 +41,13 @@ def lay_ink(rgb: Array, art: LineArt, margin: int | None = None) -> Array:
 
 
 def _black_part(art: LineArt) -> tuple[Array, Array]:
-    """Coverage ``H W 1`` and ink ``H W 3`` of what is not colour trace; where they mix, the hue is the trace's."""
-    share = np.divide(art.trace, art.line, out=np.zeros_like(art.line), where=art.line > 0)[..., None]
-    ink = art.ink * (1 - share) + art.ink.min(axis=2, keepdims=True) * share
-    return (art.line - art.trace)[..., None], ink
+    """Coverage ``H W 1`` and ink ``H W 3`` of what is not colour trace; where they mix, the trace has all the hue."""
+    coverage = art.line - art.trace
+    mixed = art.trace > 0
+    ink = art.ink.copy()
+    grey = ink[mixed].min(axis=1) * art.line[mixed] / np.maximum(coverage[mixed], 1e-6)
+    ink[mixed] = np.minimum(grey, 1)[:, None]
+    return coverage[..., None], ink
 
 
 def cut_out(rgb: Array, art: LineArt, tolerance: float = 0.06) -> Frame:
@@ -59,12 +62,15 @@ def cut_out(rgb: Array, art: LineArt, tolerance: float = 0.06) -> Frame:
         art: its lines.
         tolerance: how far from white, in any channel, still counts as unpainted.
     """
-    empty = (art.line < BARRIER) & (rgb.min(axis=2) >= 1 - tolerance)
+    barrier = art.line > BARRIER
+    coverage, ink = _black_part(art) if art.drawn else (art.line[..., None], rgb)
+    fill = rgb - ink * coverage
+    empty = ~barrier & (fill >= (1 - tolerance) * (1 - coverage)).all(axis=2)
     _, labels = cv2.connectedComponents(empty.astype(np.uint8), connectivity=4)
     border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     outside = np.isin(labels, np.unique(border[border > 0]))
-    edge = cv2.dilate(outside.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
-    soft = edge & (art.line < 1)
-    coverage, ink = _black_part(art)
-    alpha = np.where(soft, coverage[..., 0], 1).astype(np.float32)
-    return Frame(np.where(soft[..., None], ink, rgb), alpha)
+    if not outside.any():
+        return Frame(rgb, np.ones(art.line.shape, np.float32))
+    outer = take_nearest(outside[..., None].astype(np.float32), barrier)
+    alpha = 1 - outer * (1 - coverage)
+    return Frame(np.where(outer > 0, ink, rgb), alpha[..., 0])
