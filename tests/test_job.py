@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import subprocess
 import sys
@@ -11,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from celpaint.errors import DiskFull, InputError, OutputError
-from celpaint.job import Job, writing
+from celpaint.errors import InputError, OutputError
+from celpaint.job import Job
 
 REQUEST = {"frame a.png": "12 bytes", "--seed": "0"}
 
@@ -102,17 +101,3 @@ def test_a_killed_run_holds_no_lock(tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -9
     with Job(tmp_path / "out", REQUEST) as job:
         assert job.done == 2
-
-
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
-def test_no_room_is_told_as_such(number: int) -> None:
-    with pytest.raises(DiskFull, match="goes on after the last whole chunk"), writing(Path("out.mp4")):
-        raise OSError(number, "no room")
-
-
-def test_not_allowed_is_told_as_such() -> None:
-    with (
-        pytest.raises(OutputError, match=r"'out\.mp4' can't be written \(Read-only file system\)"),
-        writing(Path("out.mp4")),
-    ):
-        raise OSError(errno.EROFS, "Read-only file system")

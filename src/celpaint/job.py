@@ -13,23 +13,24 @@ truth about how far the run has come: what was staged after it does not count an
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
 import numpy as np
 
-from celpaint.errors import DiskFull, InputError, OutputError
+from celpaint.errors import InputError, OutputError
+from celpaint.frames.aside import disk_errors, write_file
 from celpaint.types import State
 
-__all__ = ["Job", "writing"]
+__all__ = ["Job", "file_identity"]
 
 log = logging.getLogger("celpaint")
 
@@ -55,8 +56,8 @@ class Job:
     """
 
     def __init__(self, out: Path, request: Mapping[str, str]) -> None:
-        self.folder = out.parent / f".{out.name}.celpaint"
-        self.out = out
+        self.out = Path(os.path.abspath(out))  # noqa: PTH100 (resolve would follow links away from the result)
+        self.folder = self.out.parent / f".{self.out.name}.celpaint"
         self.request = dict(request)
         self.done = 0
         self.state: State | None = None
@@ -65,19 +66,20 @@ class Job:
         self._lock: IO[bytes] | None = None
 
     def __enter__(self) -> Job:
-        with writing(self.folder):
+        with disk_errors(self.out):
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = (self.folder / "lock").open("ab")
+        if not _hold(self._lock):
+            self._lock.close()
+            raise OutputError(
+                f"another run is making '{self.out}' right now",
+                wanted="one run at a time",
+                todo="Wait for it, or give another --out.",
+            )
         try:
-            if not _hold(self._lock):
-                raise OutputError(
-                    f"another run is making '{self.out}' right now",
-                    wanted="one run at a time",
-                    todo="Wait for it, or give another --out.",
-                )
             self._resume()
         except BaseException:
-            self._lock.close()
+            self._leave(keep=False)
             raise
         return self
 
@@ -90,7 +92,8 @@ class Job:
                 changed = sorted(k for k in earlier.keys() | self.request if earlier.get(k) != self.request.get(k))
                 log.warning("an earlier run was stopped, but %s changed since: beginning anew", _listed(changed))
             self._clear()
-            self._write("request.json", json.dumps(self.request, indent=1).encode())
+            with disk_errors(self.out):
+                write_file(self.folder / "request.json", json.dumps(self.request, indent=1).encode())
 
     def _load(self) -> None:
         from safetensors import SafetensorError, safe_open
@@ -123,7 +126,9 @@ class Job:
 
         known = np.concatenate([self.confidence[: self.done], np.asarray(confidence, np.float32)])
         arrays = {f"state.{name}": np.ascontiguousarray(array) for name, array in state.items()}
-        self._write("state.safetensors", save({"confidence": known, **arrays}, metadata={"done": str(done)}))
+        with disk_errors(self.out):
+            content = save({"confidence": known, **arrays}, metadata={"done": str(done)})
+            write_file(self.folder / "state.safetensors", content)
         self.done, self.state, self.confidence = done, state, known
 
     def finish(self) -> None:
@@ -131,9 +136,12 @@ class Job:
         self._finished = True
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        keep = self.done > 0 and not isinstance(error, InputError) and not self._finished
+        self._leave(keep=self.done > 0 and not isinstance(error, InputError) and not self._finished)
+
+    def _leave(self, *, keep: bool) -> None:
         if not keep:
-            self._clear()
+            with suppress(OutputError):
+                self._clear()
         if self._lock is not None:
             self._lock.close()
         if not keep:
@@ -142,47 +150,24 @@ class Job:
                 self.folder.rmdir()
 
     def _clear(self) -> None:
-        with writing(self.folder):
+        with disk_errors(self.out):
             for entry in self.folder.iterdir():
                 if entry.is_dir():
                     shutil.rmtree(entry)
                 elif entry.name != "lock":
                     entry.unlink()
 
-    def _write(self, name: str, content: bytes) -> None:
-        aside = self.folder / f"{name}.part"
-        with writing(self.out), aside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(self.folder / name)
 
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn the system's refusals to write ``path`` into errors that say what to do.
-
-    Raises:
-        DiskFull: no room, quota or file size limit reached.
-        OutputError: not allowed, read-only, or not a place to write to.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise DiskFull(
-                f"no room to write '{path}' ({error.strerror})",
-                todo="Free some space and give the same command again: it goes on after the last whole chunk.",
-            ) from error
-        raise OutputError(
-            f"'{path}' can't be written ({error.strerror})", todo="Give another --out, or mend its permissions."
-        ) from error
+def file_identity(path: Path) -> str:
+    """What tells a file from what it was before, without reading it: its size and the time of its last change."""
+    status = path.stat()
+    return f"{status.st_size} bytes, changed {status.st_mtime_ns}"
 
 
 def _hold(lock: IO[bytes]) -> bool:
     """Take the lock for as long as the file is open; False when another process has it."""
     try:
-        if os.name == "nt":
+        if sys.platform == "win32":
             import msvcrt
 
             msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK, 1)

@@ -27,7 +27,19 @@ Examples:
 
 celpaint colorize cut05/ --reference key.png --out cut05_colour/
 
-celpaint colorize cut05.mov --reference key.png@24 --out cut05.mp4
+celpaint colorize "cut05/A_####.png" -r key1.png@1 -r key24.png@24 -o cut05.mov
+
+celpaint colorize rough.mp4 -r key.png -o preview.mp4 --preview
+
+celpaint colorize cels/ -r key.png -o painted/ --method matcher --exact
+"""
+
+_MEASURING = """\
+Examples:
+
+celpaint evaluate painted/ original/ --lines lines/
+
+celpaint evaluate clips.toml --protocol full --out report.md
 """
 
 app = App(
@@ -39,22 +51,41 @@ app = App(
     default_parameter=Parameter(negative=()),
 )
 app.register_install_completion_command(help="Let the shell complete commands and options.")
-for _name, _where, _help in (
-    ("colorize", "colorize:colorize_command", "Colour line art after a painted reference."),
-    ("weights", "weights:app", "Convert, list, inspect and verify weights."),
-    ("evaluate", "measure:evaluate_command", "Measure results against the originals."),
-    ("benchmark", "measure:benchmark_command", "Run methods and baselines over clips and settings."),
-    ("data", "data:app", "Make training films, or cut up your own."),
-    ("train", "train:app", "Train a network, or export what was trained."),
-    ("doctor", "doctor:doctor_command", "Show what a bug report needs: versions, machine, devices, weights."),
-):
-    app.command(f"celpaint.cli.{_where}", name=_name, help=_help)
+app.command(
+    "celpaint.cli.colorize:colorize_command",
+    name="colorize",
+    sort_key=0,
+    help="Colour line art after a painted reference.",
+    help_epilogue=_EXAMPLES,
+)
+app.command("celpaint.cli.weights:app", name="weights", sort_key=1, help="Convert, list, inspect and verify weights.")
+app.command(
+    "celpaint.cli.measure:evaluate_command",
+    name="evaluate",
+    sort_key=2,
+    help="Measure results against the originals.",
+    help_epilogue=_MEASURING,
+)
+app.command(
+    "celpaint.cli.measure:benchmark_command",
+    name="benchmark",
+    sort_key=3,
+    help="Run methods and baselines over clips and settings, and report.",
+)
+app.command("celpaint.cli.data:app", name="data", sort_key=4, help="Make training films, or cut up your own.")
+app.command("celpaint.cli.train:app", name="train", sort_key=5, help="Train a network, or export what was trained.")
+app.command(
+    "celpaint.cli.doctor:doctor_command",
+    name="doctor",
+    sort_key=6,
+    help="Show what a bug report needs: versions, machine, devices, weights.",
+)
 
 
 @app.meta.default
 def _launch(
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
-    debug: Annotated[bool, Parameter(help="show the traceback of an error")] = False,
+    debug: Annotated[bool, Parameter(help="show the traceback of an error", show_default=False)] = False,
 ) -> Any:
     try:
         return app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
@@ -72,10 +103,10 @@ def run(tokens: Sequence[str]) -> int:
     """
     app.meta.suppress_keyboard_interrupt = app.suppress_keyboard_interrupt = False
     try:
-        app.meta(list(tokens), exit_on_error=False, print_error=False, result_action="return_value")
+        code = app.meta(list(tokens), exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         error.verbose = False
-        return _complain(str(error).replace("\n", " "), 2, tokens)
+        return _complain(" ".join(str(error).split()), 2, tokens)
     except CelpaintError as error:
         return _complain(str(error), error.exit_code, tokens)
     except KeyboardInterrupt as stop:
@@ -87,10 +118,9 @@ def run(tokens: Sequence[str]) -> int:
     except Exception:
         if "--debug" not in tokens:
             traceback.print_exc()
-        return _complain(
-            "this is a fault of celpaint; please report it with the output of `celpaint doctor`", 1, tokens
-        )
-    return 0
+        sentence = "this is a fault of celpaint; please report it with the output of `celpaint doctor`"
+        return _complain(sentence, 1, tokens)
+    return code if isinstance(code, int) else 0
 
 
 def _complain(sentence: str, code: int, tokens: Sequence[str]) -> int:

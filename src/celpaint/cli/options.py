@@ -16,15 +16,14 @@ __all__ = ["given", "takes"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def takes(**groups: type) -> Callable[[F], F]:
+def takes(groups: Mapping[str, type]) -> Callable[[F], F]:
     """Give a command one option for each field of some dataclasses, in place of its ``**options``.
 
     An option that is not given stays out of ``options``, so that the dataclass's own default holds; :func:`given`
     drops it. A field that several dataclasses share appears once, in the first group that has it.
 
     Args:
-        groups: dataclasses by title of their group in ``--help``; ``_`` in a title reads as a space. Each field has a
-            default and ``metadata["help"]``.
+        groups: dataclasses by title of their group in ``--help``. Each field has a default and ``metadata["help"]``.
     """
 
     def decorate(command: F) -> F:
@@ -33,7 +32,7 @@ def takes(**groups: type) -> Callable[[F], F]:
         parameters = {p.name: p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD}
         hints = {name: hint for name, hint in hints.items() if name in parameters or name == "return"}
         for order, (title, cls) in enumerate(groups.items()):
-            group = Group(title.replace("_", " "), sort_key=order)
+            group = Group(title, sort_key=order)
             types = get_type_hints(cls)
             for field in fields(cls):
                 if field.name not in parameters:

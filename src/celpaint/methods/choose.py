@@ -7,9 +7,10 @@ from dataclasses import fields, replace
 from difflib import get_close_matches
 from typing import Any
 
-from celpaint.errors import OptionError
+from celpaint.errors import OptionError, WeightsError
 from celpaint.methods.base import METHODS
 from celpaint.methods.options import ComputeOptions
+from celpaint.weights.registry import find_weights
 
 __all__ = ["choose_method", "method_name"]
 
@@ -48,12 +49,13 @@ def method_name(options: ComputeOptions) -> str:
 def _auto(given: Mapping[str, Any]) -> str:
     from celpaint.methods.compute import resolve_device
 
-    gpu = resolve_device(given.get("device", "auto")).type != "cpu"
-    return "lvcd" if gpu and _has_weights("lvcd", given) else "matcher"
-
-
-def _has_weights(name: str, given: Mapping[str, Any]) -> bool:
-    raise NotImplementedError
+    if resolve_device(given.get("device", "auto")).type == "cpu":
+        return "matcher"
+    try:
+        find_weights("lvcd", given.get("weights", "small"))
+    except WeightsError:
+        return "matcher"
+    return "lvcd"
 
 
 def _stray(name: str, chosen: str, *, by_itself: bool) -> OptionError:

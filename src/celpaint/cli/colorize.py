@@ -1,0 +1,73 @@
+"""``celpaint colorize``."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from celpaint.cli.options import given, takes
+from celpaint.cli.show import report
+from celpaint.colorize import render
+from celpaint.methods.base import METHODS
+from celpaint.methods.options import ComputeOptions, PathOptions
+
+__all__ = ["colorize_command"]
+
+
+@takes(
+    {
+        "Shot": PathOptions,
+        "Computing": ComputeOptions,
+        **{f"Only with --method {name}": options for name, options in METHODS.items()},
+    }
+)
+def colorize_command(
+    lines_from: Annotated[str, Parameter(name="LINES", help="a folder, a pattern like A_####.png, or a video")],
+    /,
+    *,
+    reference: Annotated[
+        list[str],
+        Parameter(
+            alias="-r",
+            help="a painted picture, PICTURE[@FRAME]: FRAME is the number in the frame's name (of a video, its place "
+            "from 1) or 'none'; default the first frame. Repeat it for more",
+        ),
+    ],
+    out: Annotated[Path, Parameter(alias="-o", help="a folder, or a file: .mp4, .mov, .mkv, .webm, .gif, .webp")],
+    method: Annotated[str, Parameter(help="auto, lvcd or matcher; auto: lvcd on a GPU, else matcher")] = "auto",
+    overwrite: Annotated[bool, Parameter(help="replace an existing result", show_default=False)] = False,
+    rate: Annotated[
+        Fraction | None, Parameter(help="frames a second of a video, 24 or 24000/1001; default the source's own, or 24")
+    ] = None,
+    picture: Annotated[
+        Literal["png", "tif", "tga"] | None, Parameter(help="kind of pictures in a folder; default as the source's")
+    ] = None,
+    confidence_out: Annotated[
+        Path | None, Parameter(help="a folder for maps of how sure the method was, white where sure")
+    ] = None,
+    quiet: Annotated[bool, Parameter(alias="-q", help="say nothing but errors", show_default=False)] = False,
+    json: Annotated[bool, Parameter(help="say everything as JSON, one object a line", show_default=False)] = False,
+    **options: Any,
+) -> None:
+    """Colour line art after a painted reference.
+
+    A run that was stopped goes on where it stopped when the same command is given again.
+    """
+    with report(quiet=quiet, json_lines=json) as told:
+        told.end(
+            render(
+                lines_from,
+                out,
+                reference=reference,
+                method=method,
+                overwrite=overwrite,
+                rate=rate,
+                picture=picture,
+                confidence_out=confidence_out,
+                progress=told,
+                **given(options),
+            )
+        )

@@ -1,0 +1,63 @@
+"""``celpaint evaluate`` and ``celpaint benchmark``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from celpaint.cli.show import report
+
+__all__ = ["evaluate_command"]
+
+
+def evaluate_command(
+    result: Path,
+    original: Path | None = None,
+    /,
+    *,
+    lines: Annotated[Path | None, Parameter(help="the line art that was coloured")] = None,
+    protocol: Annotated[
+        Literal["lvcd", "full"],
+        Parameter(help="lvcd: the paper's metrics at 256x256; full: all, at the films' own size"),
+    ] = "lvcd",
+    metric: Annotated[list[str] | None, Parameter(help="these metrics instead of the protocol's")] = None,
+    reference: Annotated[
+        list[int] | None, Parameter(help="frames that were given painted, the first being 1; not scored")
+    ] = None,
+    flow: Annotated[
+        Literal["auto", "raft", "gmflow", "dis"], Parameter(help="optical flow for TC and warp error")
+    ] = "auto",
+    device: Annotated[str, Parameter(help="where networks run")] = "auto",
+    workers: Annotated[int | None, Parameter(help="threads; default one a core")] = None,
+    out: Annotated[Path | None, Parameter(alias="-o", help="write the report here: .md or .json")] = None,
+    quiet: Annotated[bool, Parameter(alias="-q", help="no progress", show_default=False)] = False,
+    json: Annotated[bool, Parameter(help="print the report as JSON", show_default=False)] = False,
+) -> None:
+    """Measure results against the originals.
+
+    Args:
+        result: a folder of frames, a video, a folder of such clips, or a manifest naming clips.
+        original: the originals, clips of the same names; none with a manifest.
+    """
+    from celpaint.metrics.evaluate import evaluate
+
+    with report(quiet=quiet or json, json_lines=False) as told:
+        measured = evaluate(
+            result,
+            original,
+            lines=lines,
+            protocol=protocol,
+            metrics=metric,
+            references=tuple(place - 1 for place in reference or (1,)),
+            flow=flow,
+            device=device,
+            workers=workers,
+            progress=told,
+        )
+    if out is not None:
+        aside = out.with_name(f".{out.name}.part")
+        aside.write_text(measured.to_json() if out.suffix == ".json" else measured.markdown(), encoding="utf-8")
+        aside.replace(out)
+    print(measured.to_json() if json else measured.markdown(), end="")

@@ -1,0 +1,242 @@
+"""The path on one page: read, conditions, method, finish, write.
+
+:func:`colorize` yields the frames; :func:`render` writes them, and goes on where a stopped run left off.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from celpaint.errors import OutOfMemory, WeightsError
+from celpaint.methods.base import Method, load_method, silent
+from celpaint.methods.choose import choose_method, method_name
+from celpaint.methods.options import ComputeOptions, PathOptions
+from celpaint.types import Array, Chunk, Frame, Progress, Shot, State
+from celpaint.weights.registry import find_weights
+
+if TYPE_CHECKING:
+    from celpaint.job import Job
+    from celpaint.result import Result
+    from celpaint.scene import Scene
+
+__all__ = ["Summary", "colorize", "render"]
+
+log = logging.getLogger("celpaint")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run of :func:`render` came to.
+
+    Attributes:
+        out: the result.
+        frames: frames written; ``drawings`` of them coloured, the others being held.
+        method: the method's name.
+        seconds: wall-clock time of this run, loading included.
+        resumed: frames that an earlier, stopped run had coloured already.
+        confidence: mean over all drawings, in [0, 1]; None where the method can't tell.
+        paint_next: the frames worth painting next as further references, best first.
+        confidence_out: where the confidence maps lie.
+    """
+
+    out: Path
+    frames: int
+    drawings: int
+    method: str
+    seconds: float
+    resumed: int = 0
+    confidence: float | None = None
+    paint_next: tuple[str, ...] = ()
+    confidence_out: Path | None = None
+
+
+def colorize(
+    source: str | Path,
+    /,
+    *,
+    reference: str | Path | Sequence[str | Path],
+    method: str | ComputeOptions = "auto",
+    progress: Progress = silent,
+    **options: Any,
+) -> Iterator[Frame]:
+    """Colour a shot and yield its frames, every one, at the source's own size.
+
+    Inputs are checked and networks loaded at once; frames are coloured as they are taken.
+
+    Args:
+        source: line art: a folder, a pattern such as ``cut05/A_####.png``, or a video.
+        reference: painted pictures, each ``PICTURE`` (of the first frame), ``PICTURE@FRAME`` or ``PICTURE@none``.
+            Frames are called by the numbers in their names, frames of a video by their place, the first being 1.
+        method: ``auto``, a method's name, or its options.
+        progress: told of every step.
+        options: fields of :class:`PathOptions` and of the method's options, by name.
+
+    Raises:
+        InputError: a file is missing, broken or does not fit.
+        OptionError: an option has a value it can't have, or belongs to another method.
+        WeightsError, ResourceError: the networks can't be loaded, or the machine has too little for them.
+    """
+    from celpaint.frames.read import open_clip
+    from celpaint.scene import Scene
+
+    path, chosen = _sort(options, method)
+    scene = Scene(open_clip(source), _several(reference), path, progress)
+    painter = load_method(chosen)
+    return (
+        frame
+        for chunk in _colour(painter, scene.shot, progress)
+        for drawing, painted in enumerate(chunk.painted, chunk.start)
+        for frame in [scene.finish(drawing, painted.rgb)] * len(scene.spans[drawing])
+    )
+
+
+def render(
+    source: str | Path,
+    /,
+    out: str | Path,
+    *,
+    reference: str | Path | Sequence[str | Path],
+    method: str | ComputeOptions = "auto",
+    overwrite: bool = False,
+    rate: Fraction | int | None = None,
+    picture: Literal["png", "tif", "tga"] | None = None,
+    confidence_out: str | Path | None = None,
+    progress: Progress = silent,
+    **options: Any,
+) -> Summary:
+    """Colour a shot and write it; a stopped run goes on where it stopped when the same call is made again.
+
+    Frames are staged beside ``out`` as they are coloured and put in their place when all are there. However often the
+    run was stopped, on the same machine the result has the same bytes.
+
+    Args:
+        source, reference, method, progress, options: as in :func:`colorize`.
+        out: a folder, or a file whose suffix says which kind: see :func:`celpaint.frames.write.open_sink`.
+        overwrite: replace an existing result.
+        rate: frames a second of a video; default: the source's own, or 24.
+        picture: kind of pictures in a folder; default: the source's own where it can be written, else PNG.
+        confidence_out: a folder for grey pictures of how sure the method was, white where sure.
+
+    Raises:
+        OutputError: ``out`` is the source, exists already, can't be written, or is being written by another run.
+        DiskFull: no room; what is coloured is kept for the next run.
+        CelpaintError: as in :func:`colorize`.
+    """
+    from celpaint.frames.read import open_clip
+    from celpaint.job import Job
+    from celpaint.result import Result
+    from celpaint.scene import Scene
+
+    began = time.monotonic()
+    path, chosen = _sort(options, method)
+    clip = open_clip(source)
+    result = Result(out, clip, maps=confidence_out, inputs=[source], overwrite=overwrite, rate=rate, picture=picture)
+    scene = Scene(clip, _several(reference), path, progress)
+    painter = load_method(chosen)
+    with Job(Path(out), _request(scene, path, chosen, result)) as job, _saying_how_far(scene, job):
+        resumed = scene.frames_until(job.done)
+        result.stage_in(job.folder)
+        for chunk in _colour(painter, scene.shot, progress, job.done, job.state):
+            for drawing, painted in enumerate(chunk.painted, chunk.start):
+                result.put(drawing, scene.finish(drawing, painted.rgb), painted.confidence)
+            job.commit(chunk.start + len(chunk.painted), chunk.state, [_mean(p.confidence) for p in chunk.painted])
+        result.publish(scene.spans, progress)
+        job.finish()
+    known = [float(c) for c in job.confidence if not math.isnan(c)]
+    sure = len(known) == len(scene.spans)
+    return Summary(
+        out=Path(out),
+        frames=len(clip),
+        drawings=len(scene.spans),
+        method=method_name(chosen),
+        seconds=time.monotonic() - began,
+        resumed=resumed,
+        confidence=sum(known) / len(known) if sure else None,
+        paint_next=tuple(map(scene.label, painter.advise(scene.shot, known))) if sure else (),
+        confidence_out=None if confidence_out is None else Path(confidence_out),
+    )
+
+
+def _sort(options: Mapping[str, Any], method: str | ComputeOptions) -> tuple[PathOptions, ComputeOptions]:
+    """Options by name -> the path's and the method's."""
+    of_path = {field.name for field in fields(PathOptions)}
+    path = PathOptions(**{name: value for name, value in options.items() if name in of_path})
+    return path, choose_method(method, {name: value for name, value in options.items() if name not in of_path})
+
+
+def _several(reference: str | Path | Sequence[str | Path]) -> list[str | Path]:
+    return [reference] if isinstance(reference, str | Path) else list(reference)
+
+
+def _colour(
+    painter: Method, shot: Shot, progress: Progress, start: int = 0, state: State | None = None
+) -> Iterator[Chunk]:
+    """The method's chunks; a machine without enough memory gets a sentence that says what to lower."""
+    try:
+        yield from painter.colour(shot, start=start, state=state, progress=progress)
+    except (MemoryError, RuntimeError) as error:
+        text = str(error).lower()
+        if not isinstance(error, MemoryError) and "out of memory" not in text and "allocate memory" not in text:
+            raise
+        height, width = shot.size
+        raise OutOfMemory(
+            f"not enough memory to colour frames of {width} x {height} pixels with these settings",
+            todo="Lower --size (for example 576x320), add --offload, or, for the matcher, lower --tokens.",
+        ) from error
+
+
+def _request(scene: Scene, path: PathOptions, chosen: ComputeOptions, result: Result) -> dict[str, str]:
+    """All that decides the result's bytes, by names that people know."""
+    import torch
+
+    from celpaint import __version__
+    from celpaint.job import file_identity
+    from celpaint.methods.compute import resolve_device, resolve_dtype
+
+    device = resolve_device(chosen.device)
+    options = {f"--{name.replace('_', '-')}": value for name, value in {**asdict(path), **asdict(chosen)}.items()}
+    options |= {"--method": method_name(chosen), "--device": device, "--dtype": resolve_dtype(chosen, device)}
+    return {
+        "celpaint's version": __version__,
+        "torch's version": torch.__version__,
+        "what is written": result.kinds,
+        **{name: str(value) for name, value in options.items()},
+        **{f"'{file}'": file_identity(file) for file in [*scene.files, *_weight_files(chosen)]},
+    }
+
+
+def _weight_files(chosen: ComputeOptions) -> list[Path]:
+    """Empty for a method without weights."""
+    try:
+        folder = find_weights(method_name(chosen), chosen.weights)
+    except WeightsError:
+        return []
+    return sorted(file for file in folder.rglob("*") if file.is_file())
+
+
+@contextmanager
+def _saying_how_far(scene: Scene, job: Job) -> Iterator[None]:
+    """Say what is there of an earlier run, and when the user stops this one, what the next will find."""
+    total = len(scene.clip)
+    if job.done:
+        log.info("an earlier run was stopped: going on after %d of %d frames", scene.frames_until(job.done), total)
+    try:
+        yield
+    except KeyboardInterrupt:
+        done = scene.frames_until(job.done)
+        kept = f" after {done} of {total} frames; the same command goes on from there" if done else ""
+        raise KeyboardInterrupt(f"stopped{kept}") from None
+
+
+def _mean(confidence: Array | None) -> float:
+    return math.nan if confidence is None else float(confidence.mean(dtype=np.float64))

@@ -1,0 +1,93 @@
+"""What a run writes: staged drawing by drawing, put in its place when all are there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from celpaint.frames.stage import Stage
+from celpaint.frames.write import Sink, open_sink
+from celpaint.methods.base import silent
+from celpaint.types import Array, Clip, Event, Frame, Progress
+
+__all__ = ["Result"]
+
+
+class Result:
+    """The coloured frames and, where they are wanted, the maps of confidence.
+
+    Args:
+        out: a folder or a file for the frames.
+        clip: what is coloured; names, rate, depth and alpha are taken from it.
+        maps: a folder for the maps, grey PNGs.
+        inputs: files and folders that must not be written over.
+        overwrite, rate, picture: as in :func:`celpaint.frames.write.open_sink`.
+
+    Raises:
+        OutputError: it can't be written there; found out now rather than when all is coloured.
+    """
+
+    def __init__(
+        self,
+        out: str | Path,
+        clip: Clip,
+        *,
+        maps: str | Path | None = None,
+        inputs: Sequence[str | Path] = (),
+        overwrite: bool = False,
+        rate: Fraction | int | None = None,
+        picture: Literal["png", "tif", "tga"] | None = None,
+    ) -> None:
+        same = partial(open_sink, size=clip.size, count=len(clip), names=clip.names, inputs=inputs, overwrite=overwrite)
+        times = clip.times if rate is None else None
+        self._sinks: dict[str, partial[Sink]] = {
+            "frames": partial(same, out, format=clip.format, rate=rate or clip.rate, times=times, picture=picture)
+        }
+        if maps is not None:
+            self._sinks["maps"] = partial(same, maps, picture="png")
+        for open_it in self._sinks.values():
+            open_it().abort()
+        self.bits: Literal[8, 16] = 16 if clip.format.bits == 16 or Path(out).suffix.lower() == ".mov" else 8
+
+    @property
+    def kinds(self) -> str:
+        """What is staged, in words; drawings staged for other kinds are of no use."""
+        return f"{' and '.join(self._sinks)} of {self.bits} bits"
+
+    def stage_in(self, folder: Path) -> None:
+        """Keep drawings in ``folder`` until :meth:`publish`; those already in it are there again."""
+        self._stages = {name: Stage(folder / name, self.bits) for name in self._sinks}
+
+    def put(self, drawing: int, frame: Frame, confidence: Array | None) -> None:
+        """Stage a drawing; one without confidence has a black map."""
+        self._stages["frames"].put(drawing, frame)
+        if "maps" in self._stages:
+            sure = np.zeros(frame.size, np.float32) if confidence is None else confidence
+            self._stages["maps"].put(drawing, Frame(np.repeat(sure[..., None], 3, axis=2)))
+
+    def publish(self, spans: Sequence[range], progress: Progress = silent) -> None:
+        """Write all frames, held drawings as often as they are held; the result appears whole or not at all.
+
+        Args:
+            spans: the frames that show each drawing.
+            progress: told of every frame written.
+        """
+        sinks = {name: open_it() for name, open_it in self._sinks.items()}
+        try:
+            for drawing, span in enumerate(spans):
+                for name, sink in sinks.items():
+                    frame = self._stages[name].get(drawing)
+                    for index in span:
+                        sink.write(frame, index)
+                progress(Event("write", span.stop, spans[-1].stop))
+            for sink in sinks.values():
+                sink.commit()
+        except BaseException:
+            for sink in sinks.values():
+                sink.abort()
+            raise

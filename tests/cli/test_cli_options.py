@@ -1,0 +1,86 @@
+"""Options come from the dataclasses, each once, and say what is wrong with a value."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from celpaint.cli.app import run
+from celpaint.methods.base import METHODS
+from celpaint.methods.options import PathOptions
+
+
+def complaint(capsys: pytest.CaptureFixture[str], *tokens: str) -> str:
+    """The one sentence a wrong command line ends with."""
+    assert run(tokens) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert "Traceback" not in lines[0]
+    return lines[0]
+
+
+def colorize(*extra: str) -> tuple[str, ...]:
+    return ("colorize", "lines", "--reference", "key.png", "--out", "out", *extra)
+
+
+def test_help_shows_every_option_once(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run(["colorize", "--help"]) == 0
+    words = capsys.readouterr().out.split()
+    for cls in (PathOptions, *METHODS.values()):
+        for field in fields(cls):
+            assert words.count(f"--{field.name.replace('_', '-')}") >= 1, field.name
+    assert words.count("--seed") == 1
+    assert "Examples:" in words
+
+
+def test_an_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert 'Did you mean "colorize"' in complaint(capsys, "colorise")
+
+
+def test_an_unknown_option_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "Did you mean --steps" in complaint(capsys, *colorize("--stps", "3"))
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        (("--ink", "none"), 'Invalid value "none" for --ink. Choose from: "keep", "model"'),
+        (("--method", "magic"), "--method is 'magic'; wanted auto, lvcd or matcher"),
+        (("--method", "lvcd", "--steps", "0"), "--steps is 0; wanted 1 to 1000"),
+        (("--method", "lvcd", "--steps", "few"), 'Invalid value for --steps: unable to convert "few" into int'),
+        (("--size", "576"), "--size is '576'; wanted WIDTHxHEIGHT, for example 576x320"),
+        (("--size", "576x1"), "--size is (576, 1); wanted sides from 32 to 8192 pixels"),
+        (("--seed", "-1"), "--seed is -1; wanted 0 or more"),
+        (
+            ("--method", "matcher", "--steps", "3"),
+            "--steps is an option of the method lvcd, and the method here is matcher",
+        ),
+        (("--method", "lvcd", "--exact"), "--exact is an option of the method matcher, and the method here is lvcd"),
+    ],
+)
+def test_a_wrong_value_is_explained(capsys: pytest.CaptureFixture[str], extra: tuple[str, ...], said: str) -> None:
+    assert said in complaint(capsys, *colorize(*extra))
+
+
+def test_an_option_of_another_method_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "Add --method lvcd, or leave --steps out." in complaint(
+        capsys, *colorize("--method", "matcher", "--steps", "3")
+    )
+
+
+@pytest.mark.parametrize("missing", ["--reference", "--out"])
+def test_what_is_required(capsys: pytest.CaptureFixture[str], missing: str) -> None:
+    tokens = list(colorize())
+    at = tokens.index(missing)
+    assert missing in complaint(capsys, *tokens[:at], *tokens[at + 2 :])
+
+
+def test_nothing_was_written(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    complaint(capsys, *colorize("--method", "magic"))
+    assert list(tmp_path.iterdir()) == []

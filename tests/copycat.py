@@ -1,0 +1,73 @@
+"""A small real method for tests of the path: it copies the nearest reference, and remembers what it has done.
+
+Run as a program it is the celpaint command with that method: ``python copycat.py colorize ... --method copycat``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from celpaint.methods import base
+from celpaint.methods.options import ComputeOptions, option, require
+from celpaint.types import Chunk, Event, Painted, Progress, Shot, State
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopycatOptions(ComputeOptions):
+    """Options of the copycat."""
+
+    chunk: int = option(4, "drawings a chunk")
+    pause: float = option(0.0, "seconds a drawing takes")
+    fail_at: int = option(-1, "the drawing at which it runs out of memory")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.chunk >= 1, "chunk", self.chunk, "1 or more")
+
+
+class Copycat(base.Method):
+    """Paints every drawing like the nearest reference, tinted by a number that it carries from chunk to chunk."""
+
+    def __init__(self, options: CopycatOptions) -> None:
+        self.options = options
+
+    @classmethod
+    def load(cls, options: CopycatOptions) -> Copycat:
+        return cls(options)
+
+    def colour(
+        self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = base.silent
+    ) -> Iterator[Chunk]:
+        tint = np.float64(self.options.seed) if state is None else state["tint"]
+        chunk = self.options.chunk
+        for begin in range(start, len(shot), chunk):
+            progress(Event("segment", begin // chunk + 1, -(-len(shot) // chunk)))
+            painted = []
+            for drawing in range(begin, min(begin + chunk, len(shot))):
+                if drawing == self.options.fail_at:
+                    raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 TB")
+                time.sleep(self.options.pause)
+                tint = np.float64((tint * 0.7 + shot.lines[drawing].mean()) % 1)
+                nearest = min(shot.references, key=lambda r: abs((r.frame or 0) - drawing))
+                rgb = nearest.rgb * np.float32(0.5 + 0.5 * tint)
+                sure = np.full(shot.size, 1 / (1 + abs((nearest.frame or 0) - drawing)), np.float32)
+                painted.append(Painted(rgb, sure))
+                progress(Event("frame", drawing + 1, len(shot)))
+            yield Chunk(begin, tuple(painted), {"tint": np.asarray(tint)})
+
+
+def register() -> None:
+    """Make ``--method copycat`` known, to this process."""
+    base.METHODS["copycat"] = CopycatOptions
+    base._CLASSES[CopycatOptions] = f"{__name__}:Copycat"
+
+
+if __name__ == "__main__":
+    register()
+    from celpaint.cli import main
+
+    main()
