@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from celpaint.finish._fill import BARRIER, take_nearest
+from celpaint.conditions.regions import label_regions
+from celpaint.finish._fill import take_nearest
 from celpaint.types import Array
 
 __all__ = ["fill_regions"]
@@ -22,7 +23,7 @@ def fill_regions(rgb: Array, line: Array, palette: Array, labels: npt.NDArray[np
         rgb: ``H W 3`` in [0, 1].
         line: ``H W`` in [0, 1], 1 = ink.
         palette: ``K 3`` in [0, 1].
-        labels: ``H W`` region of every pixel, 0 on lines; None takes what the lines enclose.
+        labels: ``H W`` region of every pixel, 0 on lines; None finds them (:mod:`celpaint.conditions.regions`).
 
     Returns:
         ``H W 3``, every pixel bit for bit one of the palette's colours.
@@ -34,7 +35,7 @@ def fill_regions(rgb: Array, line: Array, palette: Array, labels: npt.NDArray[np
         raise ValueError("fill_regions wants at least one palette colour")
     palette = palette.astype(np.float32)
     if labels is None:
-        _, labels = cv2.connectedComponents((line <= BARRIER).astype(np.uint8), connectivity=4)
+        labels = label_regions(line)
     barrier = labels == 0
     choice = _nearest(rgb, palette)
     if barrier.all():
