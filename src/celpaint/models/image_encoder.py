@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -65,6 +66,7 @@ class LatentEmbedding(nn.Module):
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
+        self.channels, self.width = channels, width
         self.features = nn.Sequential(
             nn.Conv2d(channels, width, 3, stride=2, padding=1),
             nn.SiLU(),
@@ -72,6 +74,15 @@ class LatentEmbedding(nn.Module):
             nn.SiLU(),
         )
         self.project = nn.Sequential(nn.Linear(2 * width, width), nn.SiLU(), nn.Linear(width, width))
+
+    @classmethod
+    def from_dict(cls, config: Mapping[str, Any]) -> LatentEmbedding:
+        """From JSON values."""
+        return cls(config["channels"], config["width"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {"_class_name": "LatentEmbedding", "channels": self.channels, "width": self.width}
 
     def forward(self, latents: Tensor) -> Tensor:
         """``N C h w`` -> ``N 1 D``: mean and spread of features over the picture."""

@@ -163,5 +163,6 @@ def load_network(network: N, tensors: Mapping[str, Tensor], *, source: object) -
     bad = [k for k, v in tensors.items() if v.is_floating_point() and not v.isfinite().all()]
     if bad:
         raise WeightsError(f"'{source}' holds NaN or infinity in {bad[0]}", todo="Fetch or export the weights again.")
-    network.load_state_dict(dict(tensors), strict=True)
+    unmade = any(p.is_meta for p in network.parameters())  # then the tensors themselves become its parameters
+    network.load_state_dict(dict(tensors), strict=True, assign=unmade)
     return network.eval().requires_grad_(False)

@@ -1,0 +1,202 @@
+"""A folder of LVCD's weights <-> its networks.
+
+DIR/model_index.json     the card: steps, solver, noise level, micro-conditions, working size
+DIR/unet/                as diffusers' UNetSpatioTemporalConditionModel
+DIR/controlnet/
+DIR/vae/                 as diffusers' AutoencoderKLTemporalDecoder, or
+DIR/line_vae/            the line-aware autoencoder
+DIR/first_stage_encoder/ the first stage's own encoder, where it differs from the VAE's
+DIR/image_encoder/       CLIP's image half as transformers has it, or a LatentEmbedding
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal, TypeVar, cast
+
+import torch
+from torch import nn
+
+from celpaint.errors import MissingExtra, WeightsError
+from celpaint.models.line_vae import LineVAE, LineVAEConfig
+from celpaint.sampling.solvers import SOLVERS
+from celpaint.weights.store import load_network, read_config, read_tensors, write_network
+
+try:
+    from diffusers import AutoencoderKLTemporalDecoder
+
+    from celpaint.models.image_encoder import ClipEmbedding, LatentEmbedding
+    from celpaint.models.lvcd.controlnet import ControlNet, ControlNetConfig
+    from celpaint.models.lvcd.unet import UNet, UNetConfig
+    from celpaint.models.vae import LineCodec, VideoVAE, first_stage_encoder
+except ModuleNotFoundError as error:
+    raise MissingExtra(error.name or "diffusers", "lvcd") from None
+
+__all__ = ["Card", "Networks"]
+
+N = TypeVar("N", bound=nn.Module)
+DIFFUSERS = "diffusion_pytorch_model"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What weights recommend. Defaults are SVD's and LVCD's.
+
+    Attributes:
+        steps: denoising steps a segment.
+        solver: one of :data:`~celpaint.sampling.solvers.SOLVERS`.
+        sigma_max: noise level to start from.
+        micro: micro-conditions (SVD's: frames a second, motion bucket, noise augmentation).
+        area: pixels of the working size.
+    """
+
+    steps: int = 25
+    solver: Literal["euler", "dpmpp_2m"] = "euler"
+    sigma_max: float = 700.0
+    micro: tuple[float, ...] = (6.0, 160.0, 0.0)
+    area: int = 576 * 320
+
+    @classmethod
+    def read(cls, folder: Path) -> Card:
+        """From ``model_index.json``; what it does not say (as diffusers' do not) is the default.
+
+        Raises:
+            WeightsError: no JSON object, or no such solver.
+        """
+        path = folder / "model_index.json"
+        if not path.exists():
+            return cls()
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            card = cls(**{f.name: found[f.name] for f in fields(cls) if f.name in found})
+        except (OSError, ValueError, TypeError) as error:
+            raise WeightsError(f"'{path}' can't be read ({error})", wanted="a JSON object") from None
+        if card.solver not in SOLVERS:
+            raise WeightsError(f"'{path}' asks for the solver {card.solver!r}", wanted=" or ".join(SOLVERS))
+        return replace(card, micro=tuple(card.micro))
+
+
+@dataclass(frozen=True)
+class Networks:
+    """All of LVCD that has weights.
+
+    Attributes:
+        unet, controlnet: the denoiser's two halves.
+        codec: pixels to latents and back.
+        embed: the reference -> the context token.
+        card: what the weights recommend.
+    """
+
+    unet: UNet
+    controlnet: ControlNet
+    codec: VideoVAE | LineCodec
+    embed: ClipEmbedding | LatentEmbedding
+    card: Card = field(default_factory=Card)
+
+    @classmethod
+    def load(cls, folder: Path) -> Networks:
+        """Every part, strictly, in evaluation mode, on the CPU in the stored number format.
+
+        Raises:
+            WeightsError: a part is missing, broken or does not fit the others.
+        """
+        if (folder / "unet").is_dir() and not (folder / "controlnet").is_dir():
+            raise WeightsError(
+                f"'{folder}' has no ControlNet: these are Stable Video Diffusion's weights alone",
+                wanted="LVCD's weights",
+                todo="Make them with: celpaint weights convert --svd svd.safetensors --lvcd lvcd.ckpt --out DIR",
+            )
+        unet = _read(folder / "unet", lambda config: UNet(UNetConfig.from_dict(config)))
+        controlnet = _read(folder / "controlnet", lambda config: ControlNet(ControlNetConfig.from_dict(config)))
+        codec: VideoVAE | LineCodec
+        if (folder / "line_vae").is_dir():
+            codec = LineCodec(_read(folder / "line_vae", lambda config: LineVAE(LineVAEConfig.from_dict(config))))
+        else:
+            codec = _read_video_vae(folder)
+        loaded = cls(unet, controlnet, codec, _read_embedding(folder / "image_encoder"), Card.read(folder))
+        loaded._check(folder)
+        return loaded
+
+    def _check(self, folder: Path) -> None:
+        sizes, hints = self.unet.config, self.controlnet.config.conditioning_embedding_out_channels
+        if self.controlnet.config.unet != replace(sizes, norm_eps=self.controlnet.config.norm_eps):
+            raise WeightsError(f"unet and controlnet in '{folder}' differ in size", wanted="parts made together")
+        factor = 2 ** (len(hints) - 1)
+        channels = self.codec.channels
+        if (sizes.out_channels, sizes.in_channels, self.codec.factor) != (channels, 2 * channels, factor):
+            raise WeightsError(
+                f"in '{folder}' the autoencoder has {channels} channels at 1/{self.codec.factor} of the size, "
+                f"the UNet {sizes.out_channels} at 1/{factor}",
+                wanted="parts made together",
+            )
+        micro = sizes.projection_class_embeddings_input_dim // sizes.addition_time_embed_dim
+        if len(self.card.micro) != micro:
+            raise WeightsError(f"the card in '{folder}' has {len(self.card.micro)} micro-conditions", wanted=str(micro))
+
+    def save(self, folder: Path, dtype: torch.dtype | None = None) -> None:
+        """Write a folder that :meth:`load` reads.
+
+        Args:
+            folder: made if missing.
+            dtype: number format on disk; None: as in memory.
+        """
+        parts: list[tuple[str, Mapping[str, Any], nn.Module, str]] = [
+            ("unet", self.unet.config.to_dict(), self.unet, DIFFUSERS),
+            ("controlnet", self.controlnet.config.to_dict(), self.controlnet, DIFFUSERS),
+        ]
+        if isinstance(self.codec, LineCodec):
+            parts.append(("line_vae", self.codec.vae.config.to_dict(), self.codec.vae, DIFFUSERS))
+        else:
+            parts.append(("vae", dict(self.codec.vae.config), self.codec.vae, DIFFUSERS))
+            if self.codec.first_stage is not None:
+                parts.append(("first_stage_encoder", dict(self.codec.vae.config), self.codec.first_stage, DIFFUSERS))
+        if isinstance(self.embed, ClipEmbedding):
+            parts.append(("image_encoder", self.embed.model.config.to_dict(), self.embed.model, "model"))
+        else:
+            parts.append(("image_encoder", self.embed.to_dict(), self.embed, DIFFUSERS))
+        for name, config, network, stem in parts:
+            write_network(folder / name, config, network.state_dict(), dtype=dtype, name=stem)
+        aside = folder / ".model_index.json.part"
+        aside.write_text(json.dumps({"_class_name": "LVCD", **asdict(self.card)}, indent=2) + "\n", encoding="utf-8")
+        aside.replace(folder / "model_index.json")
+
+
+def _read(folder: Path, build: Callable[[Mapping[str, Any]], N], *, meta: bool = True) -> N:
+    """A network from its config and tensors; its first weights are not even drawn where ``meta``."""
+    config = read_config(folder)
+    try:
+        with torch.device("meta" if meta else "cpu"):
+            network = build(config)
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(
+            f"'{folder / 'config.json'}' does not describe such a network ({error})",
+            wanted="the config the weights were made with",
+        ) from None
+    return load_network(network, read_tensors(folder), source=folder)
+
+
+def _read_video_vae(folder: Path) -> VideoVAE:
+    known = ("in_channels", "out_channels", "down_block_types", "block_out_channels", "layers_per_block")
+    names = (*known, "latent_channels", "scaling_factor")
+    vae = _read(
+        folder / "vae",
+        lambda config: cast(
+            "nn.Module", AutoencoderKLTemporalDecoder(**{name: config[name] for name in names if name in config})
+        ),
+    )
+    own = folder / "first_stage_encoder"
+    return VideoVAE(vae, _read(own, first_stage_encoder) if own.is_dir() else None)
+
+
+def _read_embedding(folder: Path) -> ClipEmbedding | LatentEmbedding:
+    if read_config(folder).get("_class_name") == "LatentEmbedding":
+        return _read(folder, LatentEmbedding.from_dict)
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    def build(config: Mapping[str, Any]) -> nn.Module:
+        return cast("nn.Module", CLIPVisionModelWithProjection(CLIPVisionConfig.from_dict(dict(config))))
+
+    return ClipEmbedding(_read(folder, build, meta=False))  # it has buffers that no file holds
