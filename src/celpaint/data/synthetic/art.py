@@ -8,7 +8,7 @@ deflated, about 3 kB each, and are inflated when a clip needs them.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,7 +21,7 @@ from celpaint.errors import InputError
 if TYPE_CHECKING:
     from numpy import float32, int64, uint8
 
-__all__ = ["COLOURS", "LINE", "Art", "Split", "deflate", "flat_lines", "toy_art"]
+__all__ = ["COLOURS", "LINE", "Art", "Split", "deflate", "flat_lines", "toy_art", "with_lines"]
 
 COLOURS = 64
 """Region numbers a drawing may use; 0 is transparent."""
@@ -30,6 +30,10 @@ LINE = 0x80
 """Bit of a cel's byte that is set on the centre of a drawn line; the other bits are the region number."""
 
 Split = Literal["train", "validation"]
+
+Drawing = tuple[str, npt.NDArray["uint8"], Sequence[bytes], bool]
+"""Style, palette ``64 3``, deflated cels, and whether they move."""
+
 _SPLITS: tuple[Split, ...] = ("train", "validation")
 
 
@@ -41,11 +45,13 @@ class Art:
         size: width and height of every cel.
         data: all cels, deflated, one after the other.
         offsets: ``cels + 1``, where in ``data`` each begins.
-        first: ``drawings + 1``, the number of each drawing's first cel. Stills have one cel; the others are animated.
+        first: ``drawings + 1``, the number of each drawing's first cel.
         palette: ``drawings 64 3`` RGB, the drawing's own colours.
         style: per drawing, index in ``styles``.
         styles: names of the styles the drawings come from.
         held: per style, whether it is held out for validation.
+        moves: per drawing, whether its cels are drawn motion, in order; else they are looks of one figure at rest.
+        chosen: the drawings this collection shows, indices in the arrays above.
     """
 
     size: int
@@ -56,8 +62,8 @@ class Art:
     style: npt.NDArray[int64]
     styles: tuple[str, ...]
     held: tuple[bool, ...]
+    moves: npt.NDArray[uint8]
     chosen: npt.NDArray[int64]
-    """The drawings this collection shows: indices in the arrays above."""
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -84,6 +90,7 @@ class Art:
                 style=tensors["style"],
                 styles=tuple(meta["styles"].split("\n")),
                 held=tuple(flag == "1" for flag in meta["held"]),
+                moves=tensors["moves"],
                 chosen=np.arange(len(tensors["first"]) - 1),
             )
         except FileNotFoundError:
@@ -107,6 +114,7 @@ class Art:
             "first": self.first,
             "palette": self.palette,
             "style": self.style,
+            "moves": self.moves,
         }
         meta = {
             "size": str(self.size),
@@ -157,25 +165,32 @@ class Art:
         """The drawing's own palette, ``64 3`` in [0, 1]."""
         return self.palette[self.chosen[drawing]].astype(np.float32) / 255
 
+    def moving(self, drawing: int) -> bool:
+        """Whether the drawing's cels are drawn motion."""
+        return bool(self.moves[self.chosen[drawing]])
+
+    def drawings(self) -> Iterator[Drawing]:
+        """All drawings as `collect` takes them."""
+        for index in self.chosen:
+            cels = range(int(self.first[index]), int(self.first[index + 1]))
+            packed = tuple(self.data[self.offsets[cel] : self.offsets[cel + 1]].tobytes() for cel in cels)
+            yield self.styles[self.style[index]], self.palette[index], packed, bool(self.moves[index])
+
     @classmethod
-    def collect(
-        cls,
-        size: int,
-        drawings: Sequence[tuple[str, npt.NDArray[uint8], Sequence[bytes]]],
-        held: Mapping[str, bool],
-    ) -> Art:
-        """Put drawings together: (style, palette ``64 3``, deflated cels) each; ``held`` names the validation styles."""
-        styles = tuple(sorted({style for style, _, _ in drawings}))
-        cels = [cel for _, _, cels in drawings for cel in cels]
+    def collect(cls, size: int, drawings: Sequence[Drawing], held: Mapping[str, bool]) -> Art:
+        """Put drawings together; ``held`` tells which styles are for validation."""
+        styles = tuple(sorted({style for style, *_ in drawings}))
+        cels = [cel for _, _, cels, _ in drawings for cel in cels]
         return cls(
             size=size,
             data=np.frombuffer(b"".join(cels), np.uint8),
             offsets=np.cumsum([0, *map(len, cels)], dtype=np.int64),
-            first=np.cumsum([0, *(len(cels) for _, _, cels in drawings)], dtype=np.int64),
-            palette=np.stack([palette for _, palette, _ in drawings]),
-            style=np.array([styles.index(style) for style, _, _ in drawings], np.int64),
+            first=np.cumsum([0, *(len(cels) for _, _, cels, _ in drawings)], dtype=np.int64),
+            palette=np.stack([palette for _, palette, _, _ in drawings]),
+            style=np.array([styles.index(style) for style, *_ in drawings], np.int64),
             styles=styles,
             held=tuple(held.get(style, False) for style in styles),
+            moves=np.array([moves for *_, moves in drawings], np.uint8),
             chosen=np.arange(len(drawings)),
         )
 
@@ -192,7 +207,12 @@ def flat_lines(regions: npt.NDArray[uint8]) -> npt.NDArray[uint8]:
     across, down = cel[:, 1:] != cel[:, :-1], cel[1:] != cel[:-1]
     border[:, 1:] |= across
     border[1:] |= down
-    return cel | np.where(border, np.uint8(LINE), np.uint8(0))
+    return with_lines(cel, border)
+
+
+def with_lines(cel: npt.NDArray[uint8], line: npt.NDArray[np.bool_]) -> npt.NDArray[uint8]:
+    """Set `LINE` where ``line`` is true."""
+    return cel | np.where(line, np.uint8(LINE), np.uint8(0))
 
 
 def toy_art(seed: int = 0, *, drawings: int = 64, size: int = 128) -> Art:
@@ -207,7 +227,7 @@ def toy_art(seed: int = 0, *, drawings: int = 64, size: int = 128) -> Art:
 
 def _puppet(
     rng: np.random.Generator, size: int, cels: int, style: str
-) -> tuple[str, npt.NDArray[uint8], Sequence[bytes]]:
+) -> Drawing:
     import cv2
 
     palette = np.zeros((COLOURS, 3), np.uint8)
@@ -231,4 +251,4 @@ def _puppet(
             points = (np.stack([np.cos(angles), np.sin(angles)], 1) * radii) @ rotate.T + centre + 0.1 * move
             cv2.fillPoly(canvas, [np.round(points * size * 16).astype(np.int32)], number, shift=4)
         made.append(deflate(flat_lines(canvas)))
-    return style, palette, made
+    return style, palette, made, cels > 1

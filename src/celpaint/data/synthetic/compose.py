@@ -39,8 +39,8 @@ class Synthesizer:
 
     def __init__(self, art: Art, spec: ClipSpec, device: str | torch.device = "cpu") -> None:
         self.art, self.spec, self.device = art, spec, torch.device(device)
-        cels = np.array([art.cels(i) for i in range(len(art))])
-        self._stills, self._dances = np.flatnonzero(cels == 1), np.flatnonzero(cels > 1)
+        moving = np.array([art.moving(drawing) for drawing in range(len(art))])
+        self._stills, self._dances = np.flatnonzero(~moving), np.flatnonzero(moving)
 
     @torch.no_grad()
     def batch(self, seed: int, clips: int) -> ClipBatch:
@@ -156,19 +156,21 @@ class Synthesizer:
         palette = self.art.colours(drawing)
         if self.spec.repaint:
             palette = colours.repaint(palette, rng)
-        cels = self.art.cels(drawing)
-        if cels > 1:
+        cels, moving = self.art.cels(drawing), self.art.moving(drawing)
+        if moving:
             # A dance is drawn on twos and goes to and fro.
             phase = (np.floor(times / 2).astype(int) + int(rng.integers(2 * cels))) % max(1, 2 * cels - 2)
             which = np.where(phase < cels, phase, 2 * cels - 2 - phase)
         else:
-            which = np.zeros(len(times), int)
+            # Looks change at irregular times: eyes blink, mouths speak.
+            looks = rng.integers(0, cels, 64)
+            which = looks[np.floor(times / rng.integers(3, 16)).astype(int) % 64]
         used, index = np.unique(which, return_inverse=True)
         sheet = _Sheet.make(
             [self.art.cel(drawing, int(cel)) for cel in used], palette, _largest(view) * canvas.unit, self.device
         )
-        lively = 0.0 if scenery else (0.3 if cels > 1 else 1.0) * self.spec.speed * rng.choice([0.0, 0.6, 1.2])
-        canvas.lay(sheet, index, view, Warp.random(rng, lively), times, _Look.random(rng, palette), number, cels > 1)
+        lively = 0.0 if scenery else (0.3 if moving else 1.0) * self.spec.speed * rng.choice([0.0, 0.6, 1.2])
+        canvas.lay(sheet, index, view, Warp.random(rng, lively), times, _Look.random(rng, palette), number, moving)
 
 
 @dataclass(frozen=True)

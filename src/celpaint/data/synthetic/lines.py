@@ -146,11 +146,13 @@ def noise(like: Tensor, rng: np.random.Generator, *, cells: float) -> Tensor:
 
 def gaussian_blur(image: Tensor, sigma: float) -> Tensor:
     """Blur ``B C H W`` by a Gaussian of ``sigma`` pixels, edges repeated."""
-    radius = min(max(1, round(3 * sigma)), min(image.shape[-2:]) - 1)
-    steps = torch.arange(-radius, radius + 1, device=image.device, dtype=image.dtype)
-    kernel = torch.exp(-0.5 * (steps / sigma) ** 2)
-    kernel = kernel / kernel.sum()
-    flat = image.flatten(0, 1)[:, None]
-    flat = F.conv2d(F.pad(flat, (radius, radius, 0, 0), mode="replicate"), kernel[None, None, None])
-    flat = F.conv2d(F.pad(flat, (0, 0, radius, radius), mode="replicate"), kernel[None, None, :, None])
-    return flat.reshape(image.shape)
+    radius = max(1, round(2.6 * sigma))
+    kernel = np.exp(-0.5 * (np.arange(radius + 1) / sigma) ** 2)
+    kernel /= kernel[0] + 2 * kernel[1:].sum()
+    for axis, pad in ((3, (radius, radius, 0, 0)), (2, (0, 0, radius, radius))):
+        size, padded = image.shape[axis], F.pad(image, pad, mode="replicate")
+        image = padded.narrow(axis, radius, size) * float(kernel[0])
+        for step in range(1, radius + 1):
+            image.add_(padded.narrow(axis, radius - step, size), alpha=float(kernel[step]))
+            image.add_(padded.narrow(axis, radius + step, size), alpha=float(kernel[step]))
+    return image
