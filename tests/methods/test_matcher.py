@@ -1,0 +1,197 @@
+"""The matcher as a method, with a toy network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from celpaint.errors import OptionError, WeightsError
+from celpaint.methods.base import load_method
+from celpaint.methods.matcher import Matcher, flat_palette, vote, working_size
+from celpaint.methods.options import MatcherOptions
+from celpaint.models.matcher import Matcher as Network
+from celpaint.types import Array, Event, Painted, Reference, Shot
+from celpaint.weights.store import write_network
+
+CONFIG = {
+    "channels": [8, 8, 16],
+    "width": 16,
+    "layers": 1,
+    "mend_layers": 1,
+    "heads": 2,
+    "key": 8,
+    "fine_key": 8,
+    "value": 8,
+    "fine_value": 4,
+}
+COLOURS = np.array([[0.9, 0.1, 0.2], [0.1, 0.3, 0.8], [1.0, 0.9, 0.5], [0.2, 0.6, 0.3]], np.float32)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("weights")
+    torch.manual_seed(0)
+    network = Network(**CONFIG)  # type: ignore[arg-type]
+    for parameter in network.parameters():
+        if parameter.ndim > 1:
+            torch.nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
+    write_network(folder, CONFIG, network.state_dict())
+    return folder
+
+
+def matcher(weights: Path, **options: object) -> Matcher:
+    method = load_method(MatcherOptions(weights=str(weights), device="cpu", **options))  # type: ignore[arg-type]
+    assert isinstance(method, Matcher)
+    return method
+
+
+def picture(height: int, width: int, shift: int) -> tuple[Array, Array]:
+    """Four boxes in a frame, drawn and painted; they move right by ``shift``."""
+    line = np.zeros((height, width), np.float32)
+    rgb = np.ones((height, width, 3), np.float32) * COLOURS[2]
+    for k, colour in enumerate(COLOURS):
+        y, x = 4 + (k // 2) * height // 2, 4 + (k % 2) * width // 2 + shift
+        box = slice(y, y + height // 3), slice(x, x + width // 3)
+        rgb[box] = colour
+        line[box] = 1
+        line[y + 1 : y + height // 3 - 1, x + 1 : x + width // 3 - 1] = 0
+    return rgb, line
+
+
+def shot(height: int = 48, width: int = 64, drawings: int = 7) -> Shot:
+    drawn = [picture(height, width, i)[1] for i in range(drawings)]
+    rgb, line = picture(height, width, 0)
+    return Shot(drawn, (Reference(rgb, line), Reference(1 - rgb, line, drawings - 1)), (height, width))
+
+
+def all_painted(method: Matcher, of: Shot) -> Iterator[Painted]:
+    for chunk in method.colour(of):
+        yield from chunk.painted
+
+
+def test_every_drawing_comes_back_in_order_at_its_size(weights: Path) -> None:
+    told: list[Event] = []
+    chunks = list(matcher(weights).colour(shot(45, 61, 6), progress=told.append))
+    assert [(c.start, len(c.painted)) for c in chunks] == [(0, 4), (4, 2)]
+    assert [e.index for e in told] == [1, 2, 3, 4, 5, 6]
+    assert {(e.stage, e.total) for e in told} == {("frame", 6)}
+    for chunk in chunks:
+        for painted in chunk.painted:
+            assert painted.rgb.shape == (45, 61, 3)
+            assert painted.rgb.dtype == np.float32
+            assert painted.confidence is not None
+            assert painted.confidence.shape == (45, 61)
+            for values in (painted.rgb, painted.confidence):
+                assert values.min() >= 0
+                assert values.max() <= 1
+
+
+@pytest.mark.parametrize("options", [{}, {"memory": 0}, {"memory": 5}, {"tokens": 64}, {"exact": True}])
+def test_going_on_after_a_stop_gives_the_same_bytes(weights: Path, options: dict[str, object]) -> None:
+    of = shot(100, 140, 10)
+    method = matcher(weights, **options)
+    whole = list(method.colour(of))
+    for stop in (0, 1):
+        state = {name: array.copy() for name, array in whole[stop].state.items()}
+        rest = list(matcher(weights, **options).colour(of, start=4 * (stop + 1), state=state))
+        assert [c.start for c in rest] == [c.start for c in whole[stop + 1 :]]
+        for a, b in zip(whole[stop + 1 :], rest, strict=True):
+            for p, q in zip(a.painted, b.painted, strict=True):
+                assert p.rgb.tobytes() == q.rgb.tobytes()
+                assert p.confidence is not None
+                assert q.confidence is not None
+                assert p.confidence.tobytes() == q.confidence.tobytes()
+
+
+def test_memory_changes_what_comes_after_it_and_nothing_before(weights: Path) -> None:
+    without = list(all_painted(matcher(weights, memory=0), shot()))
+    with_it = list(all_painted(matcher(weights, memory=2), shot()))
+    assert np.array_equal(without[0].rgb, with_it[0].rgb)
+    assert not np.array_equal(without[1].rgb, with_it[1].rgb)
+
+
+def test_exact_uses_the_references_own_values_only(weights: Path) -> None:
+    of = shot()
+    allowed = {tuple(c) for r in of.references for c in np.unique(r.rgb.reshape(-1, 3), axis=0).tolist()}
+    for painted in all_painted(matcher(weights, exact=True), of):
+        used = {tuple(c) for c in np.unique(painted.rgb.reshape(-1, 3), axis=0).tolist()}
+        assert used <= allowed
+        inside = painted.rgb[6:16, 12:20].reshape(-1, 3)
+        assert len(np.unique(inside, axis=0)) == 1
+
+
+def test_the_palette_leaves_mixed_colours_out() -> None:
+    rgb, line = picture(60, 80, 0)
+    rgb[10, 10] = 0.123
+    rgb[:, 40] = 0.5
+    palette = flat_palette([(rgb, line)])
+    assert {tuple(c) for c in palette.tolist()} == {tuple(c) for c in COLOURS.tolist()}
+    assert tuple(palette[0]) == tuple(COLOURS[2])
+    noise = np.random.default_rng(0).random((8, 8, 3)).astype(np.float32)
+    assert len(flat_palette([(noise, np.ones((8, 8), np.float32))])) >= 1
+
+
+def test_regions_take_the_colour_with_most_and_surest_votes() -> None:
+    labels = np.ones((4, 6), np.int32)
+    labels[:, 3:] = 2
+    rgb = np.tile(COLOURS[0], (4, 6, 1))
+    rgb[:, 3:] = COLOURS[1]
+    rgb[0] = COLOURS[3]
+    sure = np.full((4, 6), 0.5, np.float32)
+    assert vote(rgb, sure, labels, COLOURS)[1:].tolist() == [0, 1]
+    sure[0] = 1
+    sure[1:] = 0.2
+    assert vote(rgb, sure, labels, COLOURS)[1:].tolist() == [3, 3]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    size=st.tuples(st.integers(1, 5000), st.integers(1, 5000)),
+    tokens=st.sampled_from([64, 240, 4096, 65536]),
+)
+def test_working_size_is_bounded_and_never_larger(size: tuple[int, int], tokens: int) -> None:
+    height, width = working_size(size, MatcherOptions(tokens=tokens))
+    if min(size) >= 160 and max(size) < 4 * min(size):
+        assert -(-height // 16) * -(-width // 16) * 4 <= tokens
+        assert height <= size[0]
+        assert width <= size[1]
+        if height < size[0]:
+            assert abs(height / width - size[0] / size[1]) < 0.2 * size[0] / size[1] + 0.05
+    assert height >= 16
+    assert width >= 16
+
+
+def test_working_size_may_be_asked_for() -> None:
+    assert working_size((1080, 1920), MatcherOptions(size=(320, 192))) == (192, 320)
+    assert working_size((320, 576), MatcherOptions()) == (320, 576)
+
+
+def test_advice_is_few_drawings_of_the_shot_and_none_where_all_is_sure(weights: Path) -> None:
+    method = matcher(weights)
+    of = shot(drawings=12)
+    advice = method.advise(of, [0.1] * 12)
+    assert 1 <= len(advice) <= 3
+    assert len(set(advice)) == len(advice)
+    assert all(0 <= i < 12 for i in advice)
+    assert method.advise(of, [0.95] * 12) == []
+    assert method.advise(of, []) == []
+
+
+def test_weights_that_are_not_there_are_named(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="nowhere"):
+        load_method(MatcherOptions(weights=str(tmp_path / "nowhere")))
+    write_network(tmp_path / "other", CONFIG, {"a": torch.zeros(1)})
+    with pytest.raises(WeightsError, match="missing"):
+        load_method(MatcherOptions(weights=str(tmp_path / "other")))
+
+
+@pytest.mark.parametrize("options", [{"memory": -1}, {"tokens": 1}])
+def test_impossible_options_are_named(options: dict[str, int]) -> None:
+    with pytest.raises(OptionError, match=f"--{next(iter(options))}"):
+        MatcherOptions(**options)  # type: ignore[arg-type]
