@@ -1,0 +1,128 @@
+"""Training the line-aware autoencoder: L1, L1 of gradients, a little KL, and the line art for the decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from celpaint.data.clips import ClipBatch
+from celpaint.models.line_vae import LineVAE, LineVAEConfig
+from celpaint.train.clips import Clips
+from celpaint.train.recipe import Recipe, from_table, need
+from celpaint.train.sheets import psnr, sheet
+from celpaint.train.task import Task
+from celpaint.weights.store import load_network, read_tensors
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+__all__ = ["Autoencoding", "AutoencodingOptions", "gradient_l1"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencodingOptions:
+    """The ``[task]`` table of a recipe.
+
+    Attributes:
+        gradient: weight of the L1 of differences between neighbouring pixels.
+        kl: weight of the divergence of the latents from the standard normal.
+        momentum: share of a batch in the latents' running mean and variance.
+        validation: clips a hand of line art.
+    """
+
+    gradient: float = 0.5
+    kl: float = 1e-3
+    momentum: float = 0.01
+    validation: int = 6
+
+    def __post_init__(self) -> None:
+        need(self.gradient >= 0, "task.gradient", self.gradient, "0 or more")
+        need(self.kl >= 0, "task.kl", self.kl, "0 or more")
+        need(0 < self.momentum <= 1, "task.momentum", self.momentum, "more than 0, at most 1")
+        need(self.validation >= 1, "task.validation", self.validation, "1 or more")
+
+
+class Autoencoding(Task[ClipBatch]):
+    """Trains :class:`~celpaint.models.line_vae.LineVAE`; ``run.best`` may be ``psnr`` (highest)."""
+
+    network: LineVAE
+
+    def __init__(self, network: LineVAE, options: AutoencodingOptions, clips: Clips) -> None:
+        self.network, self.options, self.clips = network, options, clips
+
+    @classmethod
+    def build(cls, recipe: Recipe, device: torch.device) -> Autoencoding:
+        options = from_table(AutoencodingOptions, recipe.task, "task")
+        network = LineVAE(from_table(LineVAEConfig, recipe.network, "network"))
+        if recipe.init.weights:
+            folder = Path(recipe.init.weights)
+            load_network(network, read_tensors(folder), source=folder).requires_grad_(True)
+        network.gradient_checkpointing = recipe.run.checkpoint_gradients
+        # neighbouring frames follow each other closely, as in the clips that are decoded
+        clips = Clips(recipe.data, device, spec={"distance": (1, 2), "stride": (1, 2)}, distance=(1, 1))
+        return cls(network.to(device), options, clips)
+
+    def export_config(self) -> Mapping[str, Any]:
+        return self.network.config.to_dict()
+
+    def batches(self, seed: int, start: int) -> Iterator[ClipBatch]:
+        return self.clips.batches(seed, start)
+
+    def frames(self, batch: ClipBatch) -> int:
+        return batch.colour.shape[0] * batch.colour.shape[1]
+
+    def loss(self, batch: ClipBatch) -> tuple[Tensor, dict[str, Any]]:
+        colour, lines, frames = 2 * batch.colour.flatten(0, 1) - 1, batch.lines.flatten(0, 1), batch.colour.shape[1]
+        latents = self.network.moments(colour)
+        self._measure(latents.mean.detach())
+        rgb = self.network.decode_moments(latents.sample(), lines, frames)
+        l1, gradient, kl = (rgb - colour).abs().mean(), gradient_l1(rgb, colour), latents.kl()
+        loss = l1 + self.options.gradient * gradient + self.options.kl * kl
+        return loss, {"l1": l1, "gradient": gradient, "kl": kl}
+
+    def _measure(self, latents: Tensor) -> None:
+        """Keep the running mean and deviation of every latent channel in the network's units."""
+        dims = (0, 2, 3)
+        share = self.options.momentum
+        self.network.shift.lerp_(latents.float().mean(dims), share)
+        self.network.scale.lerp_(latents.float().std(dims).clamp(min=1e-3), share)
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """PSNR in dB by hand of line art, with latents as encoded, and their mean."""
+        figures = {}
+        for hand in ("soft", "binary", "thick"):
+            found = [
+                psnr(self._reconstruct(network, clip), clip.colour)
+                for clip in self.clips.validation(1, hand, self.options.validation)
+            ]
+            figures[f"psnr_{hand}"] = float(np.mean(found))
+        return {"psnr": float(np.mean(list(figures.values()))), **figures}
+
+    def sample_sheet(self, network: nn.Module) -> npt.NDArray[np.uint8]:
+        """Rows of line art, truth, result, their difference times four."""
+        rows = []
+        for hand in ("soft", "binary", "pencil"):
+            for clip in self.clips.validation(1, hand, 1):
+                rgb, truth = self._reconstruct(network, clip)[0, -1], clip.colour[0, -1]
+                rows.append([1 - clip.lines[0, -1], truth, rgb, (4 * (rgb - truth)).abs()])
+        return sheet(rows)
+
+    def _reconstruct(self, network: nn.Module, clip: ClipBatch) -> Tensor:
+        """``B T 3 H W`` in [0, 1], from the likeliest latents."""
+        net = cast("LineVAE", network)
+        size = clip.colour.shape[:2]
+        latents = net.encode(2 * clip.colour.flatten(0, 1) - 1).mode()
+        rgb = net.decode(latents, clip.lines.flatten(0, 1), size[1])
+        return (0.5 * rgb + 0.5).clamp(0, 1).unflatten(0, size)
+
+
+def gradient_l1(a: Tensor, b: Tensor) -> Tensor:
+    """L1 between the differences of neighbouring pixels of ``... H W`` pictures, both ways added."""
+    d = a - b
+    return d.diff(dim=-1).abs().mean() + d.diff(dim=-2).abs().mean()
