@@ -148,7 +148,8 @@ class Painted:
     """One coloured drawing.
 
     Attributes:
-        rgb: ``H W 3`` float32 in [0, 1] at the shot's size.
+        rgb: ``H W 3`` float32 in [0, 1] at the shot's size, or as a whole at another (the networks'): then it is
+            brought to the shot's along the drawn lines.
         confidence: ``H W`` float32 in [0, 1], how sure the method is of the colour; None where it can't tell.
     """
 
