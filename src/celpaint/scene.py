@@ -16,6 +16,7 @@ from celpaint.conditions.lines import classify_clip, extract_lines, read_lines
 from celpaint.conditions.placing import Place, frame_label, place_references
 from celpaint.conditions.reference import fit_reference
 from celpaint.finish.ink import cut_out, lay_ink
+from celpaint.finish.size import to_size
 from celpaint.frames.holds import find_holds
 from celpaint.frames.read import AnimationClip, PictureClip, VideoClip, read_picture
 from celpaint.methods.base import silent
@@ -74,16 +75,17 @@ class Scene:
         return self.spans[drawing - 1].stop if drawing else 0
 
     def label(self, drawing: int) -> str:
-        """A drawing by the name of its first frame."""
-        return frame_label(self.clip, self.spans[drawing].start)
+        """A drawing by the name of its first frame: its file's, or ``frame 12`` of a video."""
+        return frame_label(self.clip, self.spans[drawing].start).strip("'")
 
     def finish(self, drawing: int, rgb: Array) -> Frame:
         """A coloured drawing as the source would show it: with its own lines and its own transparency.
 
         Args:
-            rgb: ``H W 3``, as the method painted it.
+            rgb: as the method painted it, ``H W 3`` or smaller.
         """
         art, alpha = self._drawings.art(drawing)
+        rgb = to_size(rgb, self.clip.size, art.line)
         if self._keep_ink:
             rgb = lay_ink(rgb, art)
         if self._drawings.kind == "on transparent":
