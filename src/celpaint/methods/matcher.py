@@ -39,6 +39,9 @@ CHUNK = 4
 MEMORY_PRIOR = math.log(0.3)
 """What a place of a drawing just coloured weighs against one of a painted reference, before its own confidence."""
 
+ROWS = 1024
+"""Rows of the matching matrix in memory at a time."""
+
 TOKEN = 8
 """Pixels a token at 1/8."""
 
@@ -118,7 +121,7 @@ class Matcher(Method):
     def _paint(self, lines: Tensor, offer: Offer) -> tuple[Tensor, Tensor]:
         """``1 1 1 h w`` -> RGB ``1 3 h w`` in [0, 1] and confidence ``1 1 h w`` in [0, 1], float32 on the CPU."""
         features = self.network.encode_lines(lines)
-        decoded = self.network.decode(features, self.network.match(features, offer), offer)
+        decoded = self.network.decode(features, self.network.match(features, offer, rows=ROWS), offer)
         rgb, confidence = decoded.rgb.float().clamp(0, 1), decoded.confidence.float().sigmoid()
         return rgb[0].cpu(), confidence[0].cpu()
 
@@ -178,7 +181,7 @@ class Matcher(Method):
         for row, c in enumerate(candidates):
             offer = self.network.encode_reference(features[c], drawn[c], drawn[c].expand(-1, -1, 3, -1, -1), None)
             for column, j in enumerate(judged):
-                shows[row, column] = float(self.network.match(features[j], offer).found.float().mean())
+                shows[row, column] = float(self.network.match(features[j], offer, rows=ROWS).found.float().mean())
         now = np.array([confidence[j] for j in judged])
         chosen: list[int] = []
         for _ in range(3):

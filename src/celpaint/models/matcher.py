@@ -101,7 +101,8 @@ class Matching:
     Attributes:
         tokens: target features at 1/16 after attention, ``B*T N/4 d``.
         fused: target features at 1/8, ``B*T 128 H/8 W/8``.
-        logits: ``B T*N R*M+1``; its softmax is the matching matrix, the last column is "none".
+        logits: ``B T*N R*M+1``; its softmax is the matching matrix, the last column is "none". None where it was
+            worked on in blocks of rows.
         carried: ``B T*N v+3``: what the matrix carries over: colour features (share of "none" missing), mean RGB.
         found: ``B T*N``, the probability that any reference shows the token.
         best: ``B T*N`` int64, the token of the references that matches best.
@@ -112,7 +113,7 @@ class Matching:
 
     tokens: Tensor
     fused: Tensor
-    logits: Tensor
+    logits: Tensor | None
     carried: Tensor
     found: Tensor
     best: Tensor
@@ -269,6 +270,14 @@ def fourier(grid: tuple[int, int], like: Tensor) -> Tensor:
     scale = math.pi * 2.0 ** torch.arange(FREQUENCIES, device=like.device)
     angle = (place[:, None] * scale[:, None, None]).flatten(0, 1)
     return torch.cat([angle.sin(), angle.cos()]).to(like.dtype)
+
+
+def _rows(
+    blocks: Sequence[tuple[Tensor | None, Tensor, Tensor, Tensor]],
+) -> tuple[Tensor | None, Tensor, Tensor, Tensor]:
+    """Blocks of rows one under another."""
+    _, carried, found, best = zip(*blocks, strict=True)
+    return None, torch.cat(carried, 1), torch.cat(found, 1), torch.cat(best, 1)
 
 
 def tokens(x: Tensor) -> Tensor:
@@ -445,12 +454,13 @@ class Matcher(nn.Module):
 
     # -- matching ---------------------------------------------------------------------------------------------
 
-    def match(self, lines: Lines, offer: Offer) -> Matching:
+    def match(self, lines: Lines, offer: Offer, *, rows: int | None = None) -> Matching:
         """Match drawings with references.
 
         Args:
             lines: features of ``B T`` target drawings.
             offer: what their clip's references offer.
+            rows: work on so many rows of the matching matrix at a time and forget them; None keeps all in ``logits``.
         """
         clips, _ = lines.frames
         x, grid = self.start(lines)
@@ -462,37 +472,47 @@ class Matcher(nn.Module):
             joined: Tensor = t.unflatten(0, (clips, -1)).flatten(1, 2)
             return joined
 
-        q = together(F.normalize(tokens(self.query(fused)), dim=-1))
-        logits = torch.baddbmm(
-            offer.prior[:, None].expand(-1, q.shape[1], -1),
-            q * self.log_scale.clamp(max=4.0).exp(),
-            offer.key.transpose(1, 2),
-        )
-        logits = torch.cat([logits, together(tokens(self.none(fused)))], 2)
-        weight = logits.softmax(-1)
-        found = 1 - weight[..., -1]
-        carried = weight[..., :-1] @ offer.value
-        rgb = carried[..., -3:] / found.clamp(min=1e-4)[..., None]
-        best = logits[..., :-1].detach().argmax(-1)
+        q = together(F.normalize(tokens(self.query(fused)), dim=-1)) * self.log_scale.clamp(max=4.0).exp()
+        none = together(tokens(self.none(fused)))
+        step = rows or q.shape[1]
+        blocks = [
+            self.carry(q[:, i : i + step], none[:, i : i + step], offer, keep=rows is None)
+            for i in range(0, q.shape[1], step)
+        ]
+        logits, carried, found, best = blocks[0] if len(blocks) == 1 else _rows(blocks)
 
         fine = self.fine_features(lines, fused)
         fine_q = together(quarters(F.normalize(self.fine_query(fine), dim=1)))
-        rows = torch.arange(clips, device=best.device)[:, None]
+        clip = torch.arange(clips, device=best.device)[:, None]
         scale = self.fine_log_scale.clamp(max=4.0).exp()
-        fine_logits = (fine_q * scale) @ offer.window_key[rows, best].transpose(-1, -2) + self.fine_place
-        fine_carried = fine_logits.softmax(-1) @ offer.window_value[rows, best]
+        fine_logits = (fine_q * scale) @ offer.window_key[clip, best].transpose(-1, -2) + self.fine_place
+        fine_carried = fine_logits.softmax(-1) @ offer.window_value[clip, best]
         h, w = fused.shape[2:]
         fine_map = fine_carried.reshape(-1, h, w, 2, 2, fine_carried.shape[-1])
         return Matching(
             tokens=x,
             fused=fused,
             logits=logits,
-            carried=torch.cat([carried[..., :-3], rgb], -1),
+            carried=carried,
             found=found,
             best=best,
             fine_logits=fine_logits,
             fine=fine_map.permute(0, 5, 1, 3, 2, 4).reshape(-1, fine_carried.shape[-1], 2 * h, 2 * w),
         )
+
+    def carry(
+        self, q: Tensor, none: Tensor, offer: Offer, *, keep: bool
+    ) -> tuple[Tensor | None, Tensor, Tensor, Tensor]:
+        """Rows of the matching matrix and what they carry over: logits, carried, found, best of :class:`Matching`."""
+        prior = offer.prior[:, None].expand(-1, q.shape[1], -1)
+        logits = torch.baddbmm(prior, q, offer.key.transpose(1, 2))
+        weight = logits.softmax(-1)
+        height, best = logits.max(-1, keepdim=True)
+        total = height - weight.gather(2, best).log()  # the logarithm of the sum of exponentials
+        found = (total - none).sigmoid()
+        carried = weight @ offer.value
+        carried = torch.cat([carried[..., :-3] * found, carried[..., -3:]], -1)
+        return torch.cat([logits, none], 2) if keep else None, carried, found.squeeze(-1), best.squeeze(-1)
 
     # -- decoding ---------------------------------------------------------------------------------------------
 

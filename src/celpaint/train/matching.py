@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -168,6 +168,7 @@ def matching_loss(drawing: Tensor, point: Tensor, targets: int, matched: Matched
     Returns:
         the loss (coarse + fine), coarse accuracy, fine accuracy.
     """
+    assert matched.logits is not None
     height = drawing.shape[-2]
 
     def at(stride: int) -> tuple[Tensor, Tensor]:
@@ -380,8 +381,18 @@ class Matching(Task[Step]):
         return (self._here(batches(k)) for k in itertools.count(start))
 
     def _here(self, step: Step) -> Step:
-        maps: dict[str, Any] = {f.name: getattr(step, f.name) for f in fields(step)}
-        return Step(**{k: v.to(self.device) if isinstance(v, Tensor) else v for k, v in maps.items()})
+        def here(x: Tensor) -> Tensor:
+            return x.to(self.device)
+
+        return replace(
+            step,
+            lines=here(step.lines),
+            colour=here(step.colour),
+            reference_lines=here(step.reference_lines),
+            reference_colour=here(step.reference_colour),
+            drawing=None if step.drawing is None else here(step.drawing),
+            point=None if step.point is None else here(step.point),
+        )
 
     def loss(self, batch: Step) -> tuple[Tensor, dict[str, Any]]:
         network = self.network

@@ -61,6 +61,7 @@ def test_matching_is_a_softmax_of_cosines_over_all_tokens_and_none(net: Matcher)
     none = tokens(net.none(matching.fused))[0, :, 0]
     scale = float(net.log_scale.exp())
     height, width = 32 // 8, 48 // 8
+    assert matching.logits is not None
     assert matching.logits.shape == (1, height * width, 2 * height * width + 1)
     for i in range(height * width):
         logits = [
@@ -74,6 +75,18 @@ def test_matching_is_a_softmax_of_cosines_over_all_tokens_and_none(net: Matcher)
         close(matching.found[0, i], 1 - weights[-1])
         close(matching.carried[0, i, -3:], weights[:-1] @ offer.value[0, :, -3:] / (1 - weights[-1]))
         assert int(matching.best[0, i]) == max(range(len(logits) - 1), key=logits.__getitem__)
+
+
+def test_rows_may_be_matched_a_few_at_a_time(net: Matcher) -> None:
+    lines, rgb = films(3, clips=2)
+    target, reference = divide(net.encode_lines(lines), 2)
+    offer = net.encode_reference(reference, lines[:, 2:], rgb[:, 2:])
+    whole, parts = net.match(target, offer), net.match(target, offer, rows=7)
+    assert parts.logits is None
+    close(whole.carried, parts.carried)
+    close(whole.found, parts.found)
+    assert torch.equal(whole.best, parts.best)
+    close(whole.fine, parts.fine)
 
 
 def test_fine_matching_looks_around_the_best_match(net: Matcher) -> None:
@@ -154,6 +167,8 @@ def test_a_prior_moves_the_matching_away(net: Matcher) -> None:
     even = net.match(target, net.encode_reference(reference, lines[:, 1:], rgb[:, 1:]))
     offer = net.encode_reference(reference, lines[:, 1:], rgb[:, 1:], low)
     lower = net.match(target, offer)
+    assert even.logits is not None
+    assert lower.logits is not None
     count = even.logits.shape[2] // 2
     close(lower.logits[..., :count], even.logits[..., :count])
     close(lower.logits[..., count : 2 * count], even.logits[..., count : 2 * count] + math.log(0.1))
