@@ -1,1 +1,9 @@
+"""Measuring results the way the papers do; nothing here is needed to colour.
 
+>>> from celpaint.metrics import evaluate
+>>> print(evaluate(Path("out"), Path("original"), lines=Path("lines")).markdown())  # doctest: +SKIP
+"""
+
+from celpaint.metrics.evaluation import Report, evaluate
+
+__all__ = ["Report", "evaluate"]

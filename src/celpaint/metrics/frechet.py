@@ -1,0 +1,166 @@
+"""Frechet distances between the features of all result frames and all original frames.
+
+FID and FVD are called so only on their own networks, which are the user's own files. ``fvgg`` is the same distance on
+VGG16 features: it ranks, but it compares with no published figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import cv2
+import numpy as np
+import scipy.linalg
+
+from celpaint.errors import WeightsError
+from celpaint.frames.colour import quantise
+from celpaint.metrics.base import Figure, Metric, Pair
+from celpaint.metrics.networks import load_lpips, own
+from celpaint.metrics.perceptual import to_tensor
+from celpaint.metrics.sums import Moments
+from celpaint.types import Array
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["FID", "FVD", "FVGG", "PairMoments", "frechet_distance"]
+
+
+def frechet_distance(first: Moments, second: Moments) -> float:
+    """Squared Frechet distance of the Gaussians fitted to two sets of features (Dowson and Landau 1982):
+    ``|m1 - m2|^2 + Tr(S1 + S2 - 2 (S1 S2)^(1/2))``. NaN where a set has fewer than two.
+    """
+    if min(first.count, second.count) < 2:
+        return float("nan")
+    one, two = first.covariance, second.covariance
+    values, vectors = scipy.linalg.eigh(one)
+    root = vectors * np.sqrt(np.maximum(values, 0))
+    # The eigenvalues of S1 S2 are those of the symmetric root^T S2 root: real and not negative.
+    mixed = scipy.linalg.eigvalsh(root.T @ two @ root)
+    offset = first.mean - second.mean
+    return float(offset @ offset + np.trace(one) + np.trace(two) - 2 * np.sqrt(np.maximum(mixed, 0)).sum())
+
+
+@dataclass(frozen=True)
+class PairMoments:
+    """Features of the results, and of the originals."""
+
+    result: Moments
+    original: Moments
+
+    def __add__(self, other: PairMoments) -> PairMoments:
+        return PairMoments(self.result + other.result, self.original + other.original)
+
+
+class _Frechet(Metric[PairMoments]):
+    pooled: ClassVar[bool] = True
+
+    def figures_of(self, sums: PairMoments) -> tuple[float, ...]:
+        return (frechet_distance(sums.result, sums.original),)
+
+
+class FVGG(_Frechet):
+    """Frechet distance of mean VGG16 features (relu5_3, 512): a stand-in where Inception is not to be had.
+
+    Raises:
+        WeightsError: the network was not fetched.
+    """
+
+    figures = (Figure("fvgg", "lower", "Frechet distance of VGG16 relu5_3 means; not FID, compares with no FID", 3),)
+
+    def __init__(self, device: str = "cpu") -> None:
+        self.network = load_lpips("vgg").to(device)
+        self.device = device
+
+    def measure(self, window: Sequence[Pair]) -> PairMoments | None:
+        import torch
+
+        pair = window[-1]
+        if not pair.scored:
+            return None
+        with torch.inference_mode():
+            both = torch.cat([to_tensor(pair.result), to_tensor(pair.original)]).to(self.device)
+            features = self.network.features(both)[-1].mean(dim=(2, 3)).cpu().numpy()
+        return PairMoments(Moments.of(features[:1]), Moments.of(features[1:]))
+
+
+class FID(_Frechet):
+    """Frechet Inception distance (Heusel et al. 2017), 2048 features, all scored frames of all clips pooled.
+
+    Args:
+        path: the TorchScript file of Inception that published FID is computed with; default: the cache folder's.
+
+    Raises:
+        WeightsError: not there, or not that network.
+    """
+
+    figures = (Figure("fid", "lower", "Inception pool3, 2048 features, all frames pooled", 3),)
+
+    def __init__(self, path: Path | None = None, device: str = "cpu") -> None:
+        self.network = _load_script(path or own("inception"), device)
+        self.device = device
+
+    def measure(self, window: Sequence[Pair]) -> PairMoments | None:
+        import torch
+
+        pair = window[-1]
+        if not pair.scored:
+            return None
+        both = np.stack([quantise(pair.result, 8), quantise(pair.original, 8)]).transpose(0, 3, 1, 2)
+        with torch.inference_mode():
+            pictures = torch.from_numpy(np.ascontiguousarray(both)).to(self.device)
+            features = self.network(pictures, return_features=True).cpu().numpy()
+        return PairMoments(Moments.of(features[:1]), Moments.of(features[1:]))
+
+
+class FVD(_Frechet):
+    """Frechet video distance (Unterthiner et al. 2018): I3D logits of 16-frame windows, stride 16, at 224x224; what
+    remains of a clip is left out, painted frames are not.
+
+    Args:
+        path: the TorchScript file of I3D that published FVD is computed with; default: the cache folder's.
+
+    Raises:
+        WeightsError: not there, or not that network.
+    """
+
+    figures = (Figure("fvd", "lower", "I3D, 16-frame windows, stride 16, 224x224", 2),)
+    history = 16
+
+    def __init__(self, path: Path | None = None, device: str = "cpu") -> None:
+        self.network = _load_script(path or own("i3d"), device)
+        self.device = device
+
+    def measure(self, window: Sequence[Pair]) -> PairMoments | None:
+        import torch
+
+        if window[-1].index % self.history != self.history - 1 or len(window) < self.history:
+            return None
+        sides: tuple[Callable[[Pair], Array], ...] = (lambda pair: pair.result, lambda pair: pair.original)
+        films = [np.stack([_square(quantise(side(pair), 8), 224) for pair in window]) for side in sides]
+        with torch.inference_mode():
+            batch = torch.from_numpy(np.stack(films).transpose(0, 4, 1, 2, 3).astype(np.float32)).to(self.device)
+            logits = self.network(batch, rescale=True, resize=False, return_features=True).cpu().numpy()
+        return PairMoments(Moments.of(logits[:1]), Moments.of(logits[1:]))
+
+
+def _square(picture: np.ndarray, side: int) -> np.ndarray:
+    squared: np.ndarray = cv2.resize(picture, (side, side), interpolation=cv2.INTER_LINEAR)
+    return squared
+
+
+def _load_script(path: Path, device: str) -> torch.nn.Module:
+    import warnings
+
+    import torch
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            network: torch.nn.Module = torch.jit.load(str(path), map_location=device).eval()
+    except (RuntimeError, ValueError, OSError) as error:
+        raise WeightsError(f"'{path}' is no TorchScript network ({str(error).splitlines()[0]})") from None
+    return network

@@ -1,0 +1,115 @@
+"""Whether every line-enclosed segment has its own colour: the measure of flat cel painting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+from celpaint.conditions.regions import label_regions
+from celpaint.frames.colour import quantise
+from celpaint.metrics.base import Figure, Metric, Pair
+from celpaint.metrics.sums import Ratio
+from celpaint.types import Array
+
+__all__ = ["SegmentAccuracy", "majority_colours", "mean_colours"]
+
+LARGE = 10
+"""Pixels; segments up to this size are specks between lines, not drawing."""
+
+
+def majority_colours(labels: npt.NDArray[np.int32], codes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The commonest colour of every segment; of equally common ones the smallest code.
+
+    Args:
+        labels: ``H W``, 0 = ink, 1 .. N segments, each with at least one pixel.
+        codes: ``H W`` colours as integers under 2^24.
+
+    Returns:
+        ``N`` codes, of segments 1 .. N.
+    """
+    keys, counts = np.unique((labels.astype(np.int64) << 24 | codes)[labels > 0], return_counts=True)
+    segments = keys >> 24
+    order = np.lexsort((keys, -counts, segments))
+    first = order[np.unique(segments[order], return_index=True)[1]]
+    colours: npt.NDArray[np.int64] = keys[first] & 0xFFFFFF
+    return colours
+
+
+def mean_colours(labels: npt.NDArray[np.int32], picture: Array) -> npt.NDArray[np.float64]:
+    """``N 3``, the mean colour of segments 1 .. N."""
+    flat = labels.ravel()
+    counts = np.bincount(flat)
+    sums = [np.bincount(flat, picture[..., c].ravel()) for c in range(3)]
+    means: npt.NDArray[np.float64] = (np.stack(sums, 1) / np.maximum(counts, 1)[:, None])[1:]
+    return means
+
+
+@dataclass(frozen=True)
+class _SegmentSums:
+    large: Ratio
+    every: Ratio
+    pixels: Ratio
+    nearest: Ratio
+
+    def __add__(self, other: _SegmentSums) -> _SegmentSums:
+        return _SegmentSums(
+            self.large + other.large,
+            self.every + other.every,
+            self.pixels + other.pixels,
+            self.nearest + other.nearest,
+        )
+
+
+class SegmentAccuracy(Metric[_SegmentSums]):
+    """Share of the drawing's line-enclosed segments that have the right colour, in 8-bit RGB at the frames' own size.
+
+    A segment is right if the commonest colour of the result in it is exactly the original's. Networks that paint pixels
+    hardly ever hit a colour exactly; for them the nearest-colour figure takes the result's mean colour in the segment
+    to the nearest of the original's own colours in that frame first: right paint, not exact value.
+    """
+
+    figures = (
+        Figure("segments", "higher", f"share of segments over {LARGE} px of exactly the right colour", 4),
+        Figure("segments_all", "higher", "share of all segments of exactly the right colour", 4),
+        Figure("segments_pixels", "higher", "share of pixels in segments of exactly the right colour", 4),
+        Figure("segments_nearest", "higher", f"as the first, colours taken to the frame's nearest ({LARGE} px)", 4),
+    )
+    needs = frozenset({"lines"})
+    native = True
+
+    def measure(self, window: Sequence[Pair]) -> _SegmentSums | None:
+        pair = window[-1]
+        if not pair.scored or pair.line is None:
+            return None
+        labels = label_regions(pair.line, gap=0)
+        sizes = np.bincount(labels.ravel())[1:]
+        if not len(sizes):
+            return None
+        result, original = _codes(pair.result), _codes(pair.original)
+        truth = majority_colours(labels, original)
+        right = majority_colours(labels, result) == truth
+        palette, wanted = np.unique(truth, return_inverse=True)
+        colours = np.stack([palette >> 16, palette >> 8 & 255, palette & 255], 1) / 255
+        nearest = cKDTree(colours).query(mean_colours(labels, pair.result))[1] == wanted
+        large = sizes > LARGE
+        inside = labels > 0
+        return _SegmentSums(
+            Ratio(float(right[large].sum()), float(large.sum())),
+            Ratio(float(right.sum()), float(len(right))),
+            Ratio(float((result == original)[inside].sum()), float(inside.sum())),
+            Ratio(float(nearest[large].sum()), float(large.sum())),
+        )
+
+    def figures_of(self, sums: _SegmentSums) -> tuple[float, ...]:
+        return sums.large.value, sums.every.value, sums.pixels.value, sums.nearest.value
+
+
+def _codes(picture: Array) -> npt.NDArray[np.int64]:
+    """``H W`` 24-bit integers."""
+    red, green, blue = quantise(picture, 8).astype(np.int64).transpose(2, 0, 1)
+    codes: npt.NDArray[np.int64] = red << 16 | green << 8 | blue
+    return codes

@@ -1,0 +1,118 @@
+"""EDMD, line fidelity and segment accuracy on drawings whose figures are known by hand."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.ndimage import distance_transform_edt
+
+from celpaint.metrics.base import Pair
+from celpaint.metrics.drawing import EDMD, LineFidelity, edmd
+from celpaint.metrics.segments import SegmentAccuracy, majority_colours, mean_colours
+from conftest import draw_film
+
+
+def test_edmd_is_scipys_distances():
+    rng = np.random.default_rng(0)
+    one, two = (rng.random((2, 40, 50)) > 0.98).astype(np.float32)
+    difference = distance_transform_edt(one == 0) - distance_transform_edt(two == 0)
+    assert edmd(one, two) == pytest.approx(math.sqrt((difference**2).mean()), abs=1e-4)
+
+
+def test_edmd_of_a_moved_line_and_of_no_line():
+    one, two = np.zeros((2, 20, 30), np.float32)
+    one[:, 10], two[:, 12] = 1, 1
+    columns = np.arange(30)
+    expected = math.sqrt(((abs(columns - 10) - abs(columns - 12)) ** 2).mean())
+    assert edmd(one, two) == pytest.approx(expected)
+    assert edmd(one, one) == 0
+    far = math.hypot(20, 30) - abs(columns - 10)
+    assert edmd(np.zeros((20, 30), np.float32), one) == pytest.approx(math.sqrt((far**2).mean()), rel=1e-6)
+
+
+def painted(height=96, width=144):
+    colours, drawings = draw_film(1, height, width)
+    return colours[0], 1 - drawings[0].min(axis=2)
+
+
+def test_lines_that_survive_and_lines_that_do_not():
+    colour, line = painted()
+    metric = LineFidelity()
+    whole, kept, own = metric.figures_of(metric.measure([Pair(1, colour, colour, line)]))
+    assert min(whole, kept, own) > 0.95
+    blank = np.full_like(colour, 0.7)
+    gone = metric.figures_of(metric.measure([Pair(1, blank, colour, line)]))
+    assert gone[1] == 0
+    invented = colour.copy()
+    cv2.line(invented, (5, 90), (140, 90), (0, 0, 0), 1)
+    _, kept_still, own_less = metric.figures_of(metric.measure([Pair(1, invented, colour, line)]))
+    assert kept_still == pytest.approx(kept, abs=0.01)
+    assert own_less < own - 0.1
+
+
+def test_edmd_metric_gives_the_originals_own():
+    colour, line = painted()
+    metric = EDMD()
+    result, original = metric.figures_of(metric.measure([Pair(1, np.full_like(colour, 0.7), colour, line)]))
+    assert result > 10 > 2 > original
+
+
+def test_segments_of_the_original_are_all_right():
+    colour, line = painted()
+    metric = SegmentAccuracy()
+    assert metric.figures_of(metric.measure([Pair(1, colour, colour, line)])) == (1, 1, 1, 1)
+
+
+def test_one_wrong_segment():
+    colour, line = painted()
+    wrong = colour.copy()
+    wrong[np.all(np.isclose(colour, (0.8, 0.2, 0.2)), axis=2)] = (0.2, 0.4, 0.8)  # the box in the disc's colour
+    figures = SegmentAccuracy().figures_of(SegmentAccuracy().measure([Pair(1, wrong, colour, line)]))
+    assert figures[0] == pytest.approx(2 / 3)
+    assert figures[1] == pytest.approx(2 / 3)
+    assert figures[3] == pytest.approx(2 / 3)
+    assert 0.9 < figures[2] < 1
+
+
+def test_almost_right_colours_are_not_exact_but_nearest():
+    colour, line = painted()
+    figures = SegmentAccuracy().figures_of(SegmentAccuracy().measure([Pair(1, colour * 0.98, colour, line)]))
+    assert figures == (0, 0, 0, 1)
+
+
+def test_specks_count_only_among_all_segments():
+    colour, line = painted()
+    colour, line = colour.copy(), line.copy()
+    cv2.rectangle(line, (100, 60), (104, 64), 1.0, 1)  # encloses 3x3 pixels
+    wrong = colour.copy()
+    wrong[61:64, 101:104] = 0
+    figures = SegmentAccuracy().figures_of(SegmentAccuracy().measure([Pair(1, wrong, colour, line)]))
+    assert figures[0] == 1
+    assert figures[1] == pytest.approx(3 / 4)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5))
+def test_majority_and_mean_are_those_of_counting(seed, count):
+    rng = np.random.default_rng(seed)
+    labels = np.concatenate([np.arange(count + 1), rng.integers(0, count + 1, 60 - count - 1)]).reshape(6, 10)
+    labels = labels.astype(np.int32)
+    codes = rng.integers(0, 4, (6, 10))
+    picture = rng.random((6, 10, 3)).astype(np.float32)
+    for number in range(1, count + 1):
+        values, counts = np.unique(codes[labels == number], return_counts=True)
+        assert majority_colours(labels, codes)[number - 1] == values[counts.argmax()]
+        expected = picture[labels == number].mean(0, dtype=np.float64)
+        np.testing.assert_allclose(mean_colours(labels, picture)[number - 1], expected, atol=1e-6)
+
+
+def test_drawings_without_lines_or_frames_given_painted():
+    colour, line = painted()
+    for metric in (EDMD(), LineFidelity(), SegmentAccuracy()):
+        assert metric.measure([Pair(1, colour, colour, None)]) is None
+        assert metric.measure([Pair(0, colour, colour, line, scored=False)]) is None
+    assert SegmentAccuracy().measure([Pair(1, colour, colour, np.ones_like(line))]) is None

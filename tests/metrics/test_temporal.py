@@ -1,0 +1,135 @@
+"""Optical flow, warping, TC and warp error on motions that are known."""
+
+from __future__ import annotations
+
+import math
+import sys
+
+import numpy as np
+import pytest
+from scipy.ndimage import map_coordinates, shift
+from skimage import data
+
+from celpaint.errors import MissingExtra, OptionError, WeightsError
+from celpaint.metrics import networks
+from celpaint.metrics.base import Pair
+from celpaint.metrics.temporal import DIS, TemporalConsistency, WarpError, best_flow, visible, warp
+
+
+@pytest.fixture(scope="module")
+def moved():
+    """A photograph, and the same a little darker, moved 3 to the right and 2 down."""
+    before = data.astronaut()[100:228, 150:310].astype(np.float32) / 255
+    return before, np.asarray(0.97 * shift(before, (2, 3, 0), order=1, mode="nearest"), np.float32)
+
+
+def pairs(result, original, flow=None):
+    """Two frames, flows by the estimator, or as given."""
+    estimator = flow or DIS()
+    back = estimator.between(original[1], original[0])
+    forth = estimator.between(original[0], original[1])
+    return [Pair(0, result[0], original[0], scored=False), Pair(1, result[1], original[1], back=back, forth=forth)]
+
+
+def test_warp_is_scipys_bilinear_interpolation():
+    rng = np.random.default_rng(0)
+    picture, flow = rng.random((24, 30), np.float32), rng.uniform(-4, 4, (24, 30, 2)).astype(np.float32)
+    y, x = np.mgrid[:24, :30].astype(np.float64)
+    expected = map_coordinates(picture, [y + flow[..., 1], x + flow[..., 0]], order=1, mode="nearest")
+    np.testing.assert_allclose(warp(picture, flow), expected, atol=0.02)  # OpenCV rounds to 1/32 of a pixel
+
+
+def test_warp_by_whole_pixels_is_exact(moved):
+    before, after = moved
+    flow = np.broadcast_to(np.float32([-3, -2]), (128, 160, 2))
+    np.testing.assert_allclose(0.97 * warp(before, flow)[2:, 3:], after[2:, 3:], atol=1e-6)
+
+
+def test_dis_finds_the_motion(moved):
+    back = DIS().between(moved[1], moved[0])
+    np.testing.assert_allclose(np.median(back[20:-20, 20:-20], (0, 1)), [-3, -2], atol=0.15)
+
+
+@pytest.mark.skipif(networks.find("gmflow") is None, reason="GMFlow was not fetched (celpaint.metrics.networks.fetch)")
+def test_gmflow_finds_the_motion():
+    picture = data.astronaut().astype(np.float32) / 255
+    before, after = picture[100:228, 100:292], picture[92:220, 84:276]
+    back = best_flow("gmflow").between(after, before)
+    assert back.shape == (128, 192, 2)
+    np.testing.assert_allclose(np.median(back[20:-20, 20:-20], (0, 1)), [-16, -8], atol=0.25)
+
+
+def test_the_original_is_as_consistent_as_itself(moved):
+    for metric, expected in ((TemporalConsistency(DIS()), 1), (WarpError(DIS()), None)):
+        figures = metric.figures_of(metric.measure(pairs(moved, moved)))
+        assert figures[0] == pytest.approx(expected or figures[1])
+
+
+def test_tc_is_equation_9(moved):
+    """Written out once more, without sharing a line with the metric."""
+    before, after = moved
+    flickering = [np.clip(before * 0.8, 0, 1), after]
+    metric = TemporalConsistency(DIS())
+    window = pairs(flickering, moved)
+    back = window[1].back.astype(np.float64)
+    y, x = np.mgrid[:128, :160]
+
+    def error(a, b):
+        moved_there = [y + back[..., 1], x + back[..., 0]]
+        warped = np.stack([map_coordinates(a[..., c], moved_there, order=1, mode="nearest") for c in range(3)], 2)
+        return np.linalg.norm(warped - b) / np.linalg.norm(b)
+
+    value, ratio, counted, held = metric.figures_of(metric.measure(window))
+    assert value == pytest.approx(error(*flickering) / error(*moved), rel=0.02)
+    assert value > 2
+    assert ratio == pytest.approx(value)
+    assert (counted, held) == (1, 0)
+
+
+def test_held_drawings_are_left_out_and_counted(moved):
+    metric = TemporalConsistency(DIS())
+    still = [moved[0], moved[0]]
+    flicker = metric.measure(pairs([moved[0], moved[0] * 0.5], still))
+    assert math.isnan(metric.figures_of(flicker)[0])
+    assert metric.figures_of(flicker)[2:] == (0, 1)
+    moving = metric.measure(pairs(moved, moved))
+    assert metric.figures_of(flicker + moving) == pytest.approx((1, 1, 1, 1))
+
+
+def test_warp_error_sees_flicker_of_held_drawings(moved):
+    metric = WarpError(DIS())
+    still = [moved[0], moved[0]]
+    flicker = [moved[0], np.float32(0.1) + moved[0]]
+    result, original = metric.figures_of(metric.measure(pairs(flicker, still)))
+    assert original == pytest.approx(0, abs=1e-6)
+    assert result == pytest.approx(1e4 * 3 * 0.01, rel=1e-3)
+
+
+def test_appearing_pixels_are_not_visible_before():
+    """A box moves 8 px to the right over a plain ground: what it uncovers on its left was hidden."""
+    back, forth = (np.zeros((40, 60, 2), np.float32) for _ in range(2))
+    back[10:30, 28:48, 0] = -8  # the box is there now
+    forth[10:30, 20:40, 0] = 8  # and was there before
+    shown = visible(back, forth)
+    assert shown[15:25, 32:44].all()
+    assert not shown[15:25, 20:27].any()
+    assert shown[:5].all()
+
+
+def test_two_frames_given_painted_do_not_count(moved):
+    first, second = pairs(moved, moved)
+    both = [first, Pair(1, second.result, second.original, scored=False, back=second.back, forth=second.forth)]
+    assert TemporalConsistency(DIS()).measure(both) is None
+    assert WarpError(DIS()).measure(both[:1]) is None
+
+
+def test_estimators_that_are_not_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("CELPAINT_CACHE", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "torchvision.models.optical_flow", None)
+    with pytest.raises(WeightsError, match="fetch"):
+        best_flow("gmflow")
+    with pytest.raises(MissingExtra, match="torchvision"):
+        best_flow("raft")
+    with pytest.raises(OptionError, match="farneback"):
+        best_flow("farneback")
+    assert isinstance(best_flow(), DIS)
