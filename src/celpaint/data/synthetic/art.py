@@ -225,9 +225,7 @@ def toy_art(seed: int = 0, *, drawings: int = 64, size: int = 128) -> Art:
     return Art.collect(size, made, {"toy-held": True})
 
 
-def _puppet(
-    rng: np.random.Generator, size: int, cels: int, style: str
-) -> Drawing:
+def _puppet(rng: np.random.Generator, size: int, cels: int, style: str) -> Drawing:
     import cv2
 
     palette = np.zeros((COLOURS, 3), np.uint8)

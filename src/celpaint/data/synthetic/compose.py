@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Synthesizer", "validation_clips"]
 
-_REACH = 24.0
-"""Cel pixels beyond which nobody needs to know how far the next line is."""
+_REACH = 0.15
+"""Distance beyond which nobody needs to know how far the next line is; a drawing is 2 wide."""
 
 
 class Synthesizer:
@@ -212,16 +212,18 @@ class _Look:
 
 @dataclass(frozen=True)
 class _Sheet:
-    """Cels of one drawing, ready to be sampled.
+    """Cels of one drawing, as fine as the size they are seen at asks for.
 
     Attributes:
-        maps: ``N 6 s s``: colour times alpha, alpha, the slope of the form (x, y); s suits the size it is seen at.
+        paint: ``N 4 s s``: colour times alpha, alpha.
+        slope: ``N 2 32 32``: how the form falls to the right and downwards.
         cels: ``N S*S`` region numbers, 0 = transparent.
-        distance: ``N 1 S S`` cel pixels to the nearest line.
+        distance: ``N 1 S S`` to the nearest line; a drawing is 2 wide.
         size: S.
     """
 
-    maps: Tensor
+    paint: Tensor
+    slope: Tensor
     cels: Tensor
     distance: Tensor
     size: int
@@ -235,30 +237,34 @@ class _Sheet:
         device: torch.device,
     ) -> _Sheet:
         """Paint ``cels`` with ``palette``; they will be seen about ``pixels`` high."""
-        size = cels[0].shape[0]
-        away = np.stack([cv2.distanceTransform((cel < LINE).astype(np.uint8), cv2.DIST_L2, 3) for cel in cels])
-        stack = torch.from_numpy(np.stack(cels) & (LINE - 1)).to(device)
+        whole = cels[0].shape[0]
+        # One pixel of the paint averages 2 x 2 of the cel, and is about one of the frame.
+        step = 1
+        while step < 16 and whole / (2 * step) >= 0.8 * pixels and whole % (2 * step) == 0:
+            step *= 2
+        skip = max(1, step // 2)
+        away = np.stack([_distance(cel, skip) for cel in cels])
+        stack = torch.from_numpy(np.stack([cel[::skip, ::skip] for cel in cels]) & (LINE - 1)).to(device)
         table = torch.zeros(COLOURS, 4, device=device)
         table[1:, :3] = torch.from_numpy(palette[1:]).to(device)
         table[1:, 3] = 1
-        # Average 2 x 2 or more cel pixels into one of the map, unless it is seen larger than it was drawn.
-        step = 1
-        while step < 8 and size / (2 * step) >= pixels and size % (2 * step) == 0:
-            step *= 2
-        skip = max(1, step // 2)
-        flat = table[stack[:, ::skip, ::skip].int()].permute(0, 3, 1, 2)
-        maps = F.avg_pool2d(flat, 2) if step > 1 else F.avg_pool2d(F.pad(flat, (1, 0, 1, 0)), 2, 1)
-        form = F.adaptive_avg_pool2d(maps[:, 3:], 32)
+        flat = table[stack.int()].permute(0, 3, 1, 2)
+        paint = F.avg_pool2d(flat, 2) if step > 1 else F.avg_pool2d(F.pad(flat, (1, 0, 1, 0)), 2, 1)
+        form = F.adaptive_avg_pool2d(paint[:, 3:], 32)
         for _ in range(3):
             form = F.avg_pool2d(form, 5, 1, 2)
         slope = torch.cat([form - form.roll(1, 3), form - form.roll(1, 2)], 1) * 8
-        slope = F.interpolate(slope, maps.shape[-2:], mode="bilinear", align_corners=False)
-        return cls(
-            torch.cat([maps, slope], 1),
-            stack.flatten(1),
-            torch.from_numpy(away).to(device).clamp(max=_REACH)[:, None],
-            size,
-        )
+        return cls(paint.contiguous(), slope, stack.flatten(1), torch.from_numpy(away).to(device)[:, None], whole // skip)
+
+
+def _distance(cel: npt.NDArray[uint8], skip: int) -> npt.NDArray[np.float32]:
+    """How far the nearest line is, for every ``skip``-th pixel; the cel is 2 wide."""
+    clear = (cel < LINE).astype(np.uint8)
+    while clear.shape[0] * skip > cel.shape[0]:
+        clear = clear[::2] & clear[1::2]
+        clear = clear[:, ::2] & clear[:, 1::2]
+    away: npt.NDArray[np.float32] = cv2.distanceTransform(clear, cv2.DIST_L2, 3)
+    return np.minimum(away * (2 / clear.shape[0]), _REACH)
 
 
 @dataclass
@@ -278,7 +284,7 @@ class _Canvas:
         shape = (frames, height, width)
         return cls(
             torch.zeros(frames, 3, height, width, device=device),
-            torch.full((frames, 1, height, width), _REACH, device=device),
+            torch.full((frames, 1, height, width), _REACH * unit, device=device),
             torch.zeros(frames, 1, height, width, device=device),
             torch.zeros(shape, dtype=torch.int64, device=device),
             torch.zeros(frames, 2, height, width, device=device),
@@ -331,57 +337,59 @@ class _Canvas:
         boxes, shown = _boxes(view, height, width, unit)
         if not len(shown):
             return
-        view_shown, index, times = view[shown], index[shown], times[shown]
+        view, first, index, times = view[shown], view[:1], index[shown], times[shown]
         corner = boxes[shown, :2]
         high, wide = (int(side) for side in boxes[0, 2:])
-        q = _apply(invert(view_shown), _pixels(corner, high, wide, height, width, 4, device, unit))
-        q = warp(q, times)
-        q = F.interpolate(q.permute(0, 3, 1, 2), (high, wide), mode="bilinear", align_corners=True).permute(0, 2, 3, 1)
-        # 1. sample
-        maps = _sample(sheet.maps, index, q, "zeros")
-        rgb, alpha, slope = maps[:, :3], maps[:, 3:4], maps[:, 4:]
-        scale = np.sqrt(np.abs(np.linalg.det(view_shown[:, :2, :2]))) * 2 * unit / sheet.size
-        distance = _sample(sheet.distance, index, q, "border") * _column(scale, device)
-        at = ((q + 1) * (sheet.size / 2)).long()
-        within = ((q > -1) & (q < 1)).all(-1)
-        at = at.clamp(0, sheet.size - 1)
-        of = torch.from_numpy(index).to(device)[:, None, None] * sheet.size**2
-        paint = sheet.cels.reshape(-1)[of + at[..., 1] * sheet.size + at[..., 0]].long()
-        inside = within & (paint > 0)
-        # 2. light
+        # 1. where: warps, light and points are smooth, so a quarter of the resolution tells them
+        coarse = warp(_apply(invert(view), _pixels(corner, high, wide, height, width, 4, device, unit)), times)
+        slope = _sample(sheet.slope, index, coarse, "zeros")
         angle = look.light[0] + look.light[1] * times
         lit = slope[:, :1] * _column(np.cos(angle), device) + slope[:, 1:] * _column(np.sin(angle), device)
-        shade = ((look.edge[0] - 0.15 - lit) / look.edge[1] + 0.5).clamp(0, 1)
-        tone = 1 - shade * (1 - torch.from_numpy(look.shadow).to(device)[:, None, None])
-        rgb = rgb * tone
+        point = _apply(np.repeat(first, len(shown), 0), coarse)
+        smooth = torch.cat([coarse.permute(0, 3, 1, 2), point.permute(0, 3, 1, 2), lit], 1)
+        smooth = F.interpolate(smooth, (high, wide), mode="bilinear", align_corners=True)
+        q, point, lit = smooth[:, :2].permute(0, 2, 3, 1).contiguous(), smooth[:, 2:4], smooth[:, 4:]
+        # 2. what: paint, distance to lines, region
+        paint = _sample(sheet.paint, index, q, "zeros")
+        rgb, alpha = paint[:, :3], paint[:, 3:]
+        scale = np.sqrt(np.abs(np.linalg.det(view[:, :2, :2]))) * unit
+        distance = _sample(sheet.distance, index, q, "border") * _column(scale, device)
+        cell = (q + 1).mul_(sheet.size / 2).floor_()
+        within = (cell >= 0).logical_and_(cell < sheet.size).all(-1)
+        at = cell.clamp_(0, sheet.size - 1) @ torch.tensor([1.0, float(sheet.size)], device=device)
+        of = torch.from_numpy(index).to(device)[:, None, None] * sheet.size**2
+        number_of = sheet.cels.reshape(-1)[at.long() + of].long()
+        inside = within & (number_of > 0)
+        # 3. light
+        shade = torch.zeros_like(alpha)
+        if (look.shadow < 1).any():
+            shade = ((look.edge[0] - 0.15 - lit) / look.edge[1] + 0.5).clamp_(0, 1)
+            rgb = rgb * (1 - shade * (1 - torch.from_numpy(look.shadow).to(device)[:, None, None]))
         if look.glow:
-            rgb = rgb + (alpha - rgb) * look.glow * ((lit - 0.45) / 0.04).clamp(0, 1)
-        # 3. ink
+            rgb = rgb + (alpha - rgb) * (look.glow * ((lit - 0.45) / 0.04).clamp_(0, 1))
+        # 4. ink
         if look.ink:
-            pixels = look.ink * unit ** 0.6 * 192**0.4
-            ink = ((max(pixels, 1.0) / 2 + 0.5 - distance).clamp(0, 1) * min(1.0, pixels))
+            pixels = look.ink * unit**0.6 * 192**0.4
+            ink = (max(pixels, 1.0) / 2 + 0.5 - distance).clamp_(0, 1).mul_(min(1.0, pixels))
             if look.dark is None:
                 mean = rgb.sum((0, 2, 3)) / alpha.sum().clamp(min=1)
                 dark = 0.4 * (rgb + 0.05 * mean[:, None, None]) / (alpha + 0.05)
             else:
-                dark = torch.from_numpy(look.dark).to(device)[:, None, None].expand_as(rgb)
-            rgb = rgb * (1 - ink) + dark * ink
-            alpha = alpha * (1 - ink) + ink
-        # 4. lay
-        point = _apply(np.repeat(view[:1], len(shown), 0), q).permute(0, 3, 1, 2)
-        drawing = torch.full_like(paint, number * COLOURS)
+                dark = torch.from_numpy(look.dark).to(device)[:, None, None]
+            rgb = torch.lerp(rgb, dark.expand_as(rgb), ink)
+            alpha = torch.lerp(alpha, torch.ones_like(alpha), ink)
+        # 5. lay
+        drawing = torch.full_like(number_of, number * COLOURS)
+        region = drawing + number_of
         if animated:
-            point, drawing = torch.full_like(point, torch.nan), drawing + paint
-        region = number * COLOURS + paint
-        shaded = shade if bool((look.shadow < 1).any()) else torch.zeros_like(shade)
-        for frame, (x, y) in zip(shown, corner.astype(int), strict=True):
-            k = int(np.searchsorted(shown, frame))
+            point, drawing = torch.full_like(point, torch.nan), region
+        for k, (frame, (x, y)) in enumerate(zip(shown, corner, strict=True)):
             box = (int(frame), slice(None), slice(y, y + high), slice(x, x + wide))
             flat = (int(frame), slice(y, y + high), slice(x, x + wide))
             here = inside[k]
-            self.colour[box] = self.colour[box] * (1 - alpha[k]) + rgb[k]
+            self.colour[box].mul_(1 - alpha[k]).add_(rgb[k])
             self.distance[box] = torch.where(here, distance[k], torch.minimum(self.distance[box], distance[k]))
-            self.shade[box] = torch.where(here, shaded[k], self.shade[box])
+            self.shade[box] = torch.where(here, shade[k], self.shade[box])
             self.point[box] = torch.where(here, point[k], self.point[box])
             self.drawing[flat] = torch.where(here, drawing[k], self.drawing[flat])
             self.region[flat] = torch.where(here, region[k], self.region[flat])

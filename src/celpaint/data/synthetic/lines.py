@@ -85,9 +85,7 @@ def _jitter(drawn: Drawn, rng: np.random.Generator) -> Tensor:
     y, x = torch.meshgrid(
         torch.arange(height, device=shift.device), torch.arange(width, device=shift.device), indexing="ij"
     )
-    grid = torch.stack(
-        [(x + 0.5 + shift[:, 0]) * (2 / width) - 1, (y + 0.5 + shift[:, 1]) * (2 / height) - 1], -1
-    )
+    grid = torch.stack([(x + 0.5 + shift[:, 0]) * (2 / width) - 1, (y + 0.5 + shift[:, 1]) * (2 / height) - 1], -1)
     moved = F.grid_sample(drawn.distance, grid, padding_mode="border", align_corners=False)
     return _stroke(moved, rng.uniform(1.0, 1.8) * _unit(drawn))
 

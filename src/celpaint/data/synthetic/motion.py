@@ -158,9 +158,7 @@ class Bend:
         beyond = ((x * float(self.across[0]) + y * float(self.across[1])) / self.width).clamp(0, 1)
         angle = beyond * beyond * (3 - 2 * beyond) * _column(q, [self.angle(t)])[..., 0]
         cos, sin = torch.cos(angle), torch.sin(angle)
-        return torch.stack(
-            [cos * x - sin * y + float(self.pivot[0]), sin * x + cos * y + float(self.pivot[1])], -1
-        )
+        return torch.stack([cos * x - sin * y + float(self.pivot[0]), sin * x + cos * y + float(self.pivot[1])], -1)
 
 
 @dataclass(frozen=True)

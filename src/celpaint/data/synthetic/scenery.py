@@ -27,9 +27,10 @@ def paint(
     colours = random_colour(rng, 16)
     regions = np.ones((height, width), np.int64)
     if kind == "banded":
-        field = _noise(rng, height, width, unit, rng.uniform(1.5, 5)) + rng.uniform(-1, 1) * np.linspace(
-            -1.5, 1.5, height, dtype=np.float32
-        )[:, None]
+        field = (
+            _noise(rng, height, width, unit, rng.uniform(1.5, 5))
+            + rng.uniform(-1, 1) * np.linspace(-1.5, 1.5, height, dtype=np.float32)[:, None]
+        )
         cuts = np.sort(rng.normal(0, 0.9, int(rng.integers(2, 7))))
         regions = 1 + np.digitize(field, cuts).astype(np.int64)
     elif kind == "hills":
