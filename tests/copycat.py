@@ -50,7 +50,8 @@ class Copycat(base.Method):
             for drawing in range(begin, min(begin + chunk, len(shot))):
                 if drawing == self.options.fail_at:
                     raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 TB")
-                time.sleep(self.options.pause)
+                if self.options.pause:
+                    time.sleep(self.options.pause)
                 tint = np.float64((tint * 0.7 + shot.lines[drawing].mean()) % 1)
                 nearest = min(shot.references, key=lambda r: abs((r.frame or 0) - drawing))
                 rgb = nearest.rgb * np.float32(0.5 + 0.5 * tint)

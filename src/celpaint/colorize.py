@@ -211,6 +211,7 @@ def _request(scene: Scene, path: PathOptions, chosen: ComputeOptions, result: Re
         "torch's version": torch.__version__,
         "what is written": result.kinds,
         **{name: str(value) for name, value in options.items()},
+        **{f"the frame of '{place.path}'": str(place.frame) for place in scene.places},
         **{f"'{file}'": file_identity(file) for file in [*scene.files, *_weight_files(chosen)]},
     }
 

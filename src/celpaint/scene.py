@@ -30,7 +30,7 @@ log = logging.getLogger("celpaint")
 _JUDGED = 9
 """Frames that are looked at to tell line art from paintings."""
 
-_KEPT = 2**28
+_KEPT = 2**26
 """Bytes of line art kept for the second look, when its colours are finished."""
 
 

@@ -41,7 +41,7 @@ def evaluate_command(
         result: a folder of frames, a video, a folder of such clips, or a manifest naming clips.
         original: the originals, clips of the same names; none with a manifest.
     """
-    from celpaint.metrics.evaluate import evaluate
+    from celpaint.metrics import evaluate
 
     with report(quiet=quiet or json, json_lines=False) as told:
         measured = evaluate(

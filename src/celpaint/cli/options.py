@@ -59,7 +59,7 @@ def _annotation(field: Field[Any], kind: Any, group: Group) -> Any:
     if kind == tuple[int, int] | None:
         kind, how = str, {"converter": _size, "metavar": "WIDTHxHEIGHT", "n_tokens": 1, "accepts_keys": False}
     return Annotated[
-        kind | None,
+        kind,
         Parameter(help=field.metadata["help"], group=group, negative=(), show_default=shown, **how),
     ]
 

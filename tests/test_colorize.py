@@ -1,0 +1,304 @@
+"""The path in Python: every frame comes back, held drawings are coloured once, what was stopped goes on."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import celpaint
+from celpaint.errors import DiskFull, InputError, OptionError, OutOfMemory, OutputError, ReferenceFrameError
+from celpaint.types import Event
+from copycat import CopycatOptions
+from shots import SIZE, draw_line, make_shot, paint_key
+
+
+def pictures(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
+
+
+def test_the_public_names() -> None:
+    assert sorted(celpaint.__all__) == [
+        "CelpaintError",
+        "Event",
+        "Frame",
+        "LVCDOptions",
+        "MatcherOptions",
+        "PathOptions",
+        "Progress",
+        "Summary",
+        "__version__",
+        "colorize",
+        "render",
+    ]
+    assert all(hasattr(celpaint, name) for name in celpaint.__all__)
+
+
+@pytest.mark.parametrize("count", [1, 2, 13])
+def test_every_frame_comes_back(tmp_path: Path, count: int) -> None:
+    lines, key = make_shot(tmp_path, count)
+    frames = list(celpaint.colorize(lines, reference=key, method="copycat"))
+    assert len(frames) == count
+    assert all(frame.rgb.shape == (SIZE[1], SIZE[0], 3) and frame.rgb.dtype == np.float32 for frame in frames)
+
+
+def test_the_artists_lines_stay_where_they_were(shot: tuple[Path, Path]) -> None:
+    lines, key = shot
+    for file, frame in zip(
+        sorted(lines.iterdir()), celpaint.colorize(lines, reference=key, method="copycat"), strict=True
+    ):
+        ink = np.asarray(Image.open(file)) == 0
+        np.testing.assert_array_equal(frame.rgb[ink], 0)
+
+
+def test_frames_are_coloured_as_they_are_taken(shot: tuple[Path, Path]) -> None:
+    seen: list[Event] = []
+    frames = celpaint.colorize(shot[0], reference=shot[1], method="copycat", progress=seen.append, chunk=4)
+    assert [event for event in seen if event.stage == "frame"] == []
+    next(frames)
+    assert [event.index for event in seen if event.stage == "frame"] == [1, 2, 3, 4]
+
+
+def test_a_held_drawing_is_coloured_once(tmp_path: Path) -> None:
+    lines, key = make_shot(tmp_path, 9, hold=3)
+    seen: list[Event] = []
+    summary = celpaint.render(lines, tmp_path / "out", reference=key, method="copycat", progress=seen.append)
+    assert (summary.frames, summary.drawings) == (9, 3)
+    assert [event.total for event in seen if event.stage == "frame"] == [3, 3, 3]
+    written = list(pictures(tmp_path / "out").values())
+    assert written[0] == written[1] == written[2] != written[3]
+    alone = celpaint.render(lines, tmp_path / "alone", reference=key, method="copycat", holds="off")
+    assert alone.drawings == 9
+
+
+def test_a_reference_belongs_to_the_drawing_of_its_frame(tmp_path: Path) -> None:
+    lines, key = make_shot(tmp_path, 8, hold=2)
+    paint_key(3).save(tmp_path / "last.png")
+    references = [key, f"{tmp_path / 'last.png'}@8"]
+    frames = list(celpaint.colorize(lines, reference=references, method="copycat", ink="model"))
+    paints = np.asarray(paint_key(3), np.float32) / 255
+    ratio = frames[7].rgb[paints > 0] / paints[paints > 0]
+    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-4)
+
+
+def test_options_as_an_object(shot: tuple[Path, Path]) -> None:
+    lines, key = shot
+    a = next(celpaint.colorize(lines, reference=key, method=CopycatOptions(seed=1), ink="model"))
+    b = next(celpaint.colorize(lines, reference=key, method="copycat", seed=1, ink="model"))
+    c = next(celpaint.colorize(lines, reference=key, method=CopycatOptions(), ink="model"))
+    np.testing.assert_array_equal(a.rgb, b.rgb)
+    assert not np.array_equal(a.rgb, c.rgb)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"method": "magic"}, "--method is 'magic'; wanted auto, lvcd or matcher"),
+        ({"stps": 3}, "there is no option 'stps'; wanted 'steps'"),
+        ({"ink": "none"}, "--ink is 'none'; wanted keep or model"),
+        ({"steps": 3}, "--steps is an option of the method lvcd, and the method here is copycat"),
+        ({"dtype": "int8"}, "--dtype is 'int8'; wanted auto, float32, bfloat16 or float16"),
+    ],
+)
+def test_wrong_options_are_told_at_once(shot: tuple[Path, Path], options: dict[str, object], said: str) -> None:
+    with pytest.raises(OptionError, match=said.replace("(", r"\(")):
+        celpaint.colorize(shot[0], reference=shot[1], **{"method": "copycat", **options})  # type: ignore[arg-type]
+
+
+def test_the_result_has_the_names_and_the_summary_the_figures(shot: tuple[Path, Path], tmp_path: Path) -> None:
+    summary = celpaint.render(shot[0], tmp_path / "out", reference=shot[1], method="copycat")
+    assert list(pictures(tmp_path / "out")) == [f"A_{i:04d}.png" for i in range(1, 11)]
+    assert (summary.out, summary.frames, summary.method, summary.resumed) == (tmp_path / "out", 10, "copycat", 0)
+    assert summary.confidence == pytest.approx(np.mean([1 / (1 + i) for i in range(10)]))
+    assert summary.paint_next == ("A_0010.png", "A_0009.png", "A_0008.png")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "shot"]
+
+
+def test_maps_of_confidence(shot: tuple[Path, Path], tmp_path: Path) -> None:
+    celpaint.render(
+        shot[0], tmp_path / "out.mp4", reference=shot[1], method="copycat", confidence_out=tmp_path / "maps"
+    )
+    maps = sorted((tmp_path / "maps").iterdir())
+    assert [file.name for file in maps] == [f"A_{i:04d}.png" for i in range(1, 11)]
+    assert [int(np.asarray(Image.open(file)).mean()) for file in maps[:3]] == [255, 128, 85]
+
+
+class Stop(Exception):
+    """Ends a run from within its progress."""
+
+
+def stop_at(frame: int) -> celpaint.Progress:
+    def tell(event: Event, /) -> None:
+        if event.stage == "frame" and event.index == frame:
+            raise Stop
+
+    return tell
+
+
+@pytest.mark.parametrize("frame", [1, 4, 5, 9, 10])
+def test_a_stopped_run_goes_on_and_gives_the_same_bytes(shot: tuple[Path, Path], tmp_path: Path, frame: int) -> None:
+    lines, key = shot
+    celpaint.render(lines, tmp_path / "whole", reference=key, method="copycat")
+    with pytest.raises(Stop):
+        celpaint.render(lines, tmp_path / "out", reference=key, method="copycat", progress=stop_at(frame))
+    assert not (tmp_path / "out").exists()
+    summary = celpaint.render(lines, tmp_path / "out", reference=key, method="copycat")
+    assert summary.resumed == (frame - 1) // 4 * 4
+    assert summary.confidence == pytest.approx(np.mean([1 / (1 + i) for i in range(10)]))
+    assert pictures(tmp_path / "out") == pictures(tmp_path / "whole")
+
+
+def test_a_run_stopped_while_writing_only_writes_again(shot: tuple[Path, Path], tmp_path: Path) -> None:
+    def tell(event: Event, /) -> None:
+        if event.stage == "write" and event.index == 7:
+            raise Stop
+
+    with pytest.raises(Stop):
+        celpaint.render(shot[0], tmp_path / "out", reference=shot[1], method="copycat", progress=tell)
+    assert not (tmp_path / "out").exists()
+    summary = celpaint.render(shot[0], tmp_path / "out", reference=shot[1], method="copycat")
+    assert (summary.resumed, summary.frames) == (10, 10)
+    assert len(pictures(tmp_path / "out")) == 10
+
+
+@pytest.mark.parametrize("change", ["an option", "a frame", "the reference", "its place"])
+def test_a_changed_request_begins_anew(
+    shot: tuple[Path, Path], tmp_path: Path, change: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines, key = shot
+    with pytest.raises(Stop):
+        celpaint.render(lines, tmp_path / "out", reference=key, method="copycat", progress=stop_at(9))
+    reference: str | Path = key
+    if change == "a frame":
+        draw_line(7).save(lines / "A_0002.png")
+    elif change == "the reference":
+        paint_key(2).save(key)
+    elif change == "its place":
+        reference = f"{key}@3"
+    with caplog.at_level(logging.WARNING):
+        summary = celpaint.render(
+            lines, tmp_path / "out", reference=reference, method="copycat", seed=int(change == "an option")
+        )
+    assert summary.resumed == 0
+    assert "beginning anew" in caplog.text
+
+
+def test_what_does_not_change_the_frames_may_change(shot: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "out.mp4").write_bytes(b"an older result")
+    with pytest.raises(Stop):
+        celpaint.render(
+            shot[0], tmp_path / "out.mp4", reference=shot[1], method="copycat", progress=stop_at(9), overwrite=True
+        )
+    assert (tmp_path / "out.mp4").read_bytes() == b"an older result"
+    summary = celpaint.render(
+        shot[0], tmp_path / "out.mp4", reference=shot[1], method="copycat", overwrite=True, rate=12
+    )
+    assert summary.resumed == 8
+
+
+def test_too_little_memory_says_what_to_lower(shot: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(OutOfMemory, match="Lower --size"):
+        celpaint.render(shot[0], tmp_path / "out", reference=shot[1], method="copycat", fail_at=9)
+    assert celpaint.render(shot[0], tmp_path / "out", reference=shot[1], method="copycat").frames == 10
+
+
+def test_output_is_refused_before_anything_is_read(shot: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("keep me")
+    with pytest.raises(OutputError, match="is not empty"):
+        celpaint.render(shot[0], tmp_path / "out", reference=tmp_path / "missing.png", method="copycat")
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ("{key}@0", "belongs to no frame of the shot; wanted @FRAME from 1 to 10"),
+        ("{key}@11", "belongs to no frame of the shot; wanted @FRAME from 1 to 10"),
+        ("{key}@A_0011.png", "belongs to no frame"),
+    ],
+)
+def test_a_reference_outside_the_shot(shot: tuple[Path, Path], reference: str, said: str) -> None:
+    with pytest.raises(ReferenceFrameError, match=said):
+        celpaint.colorize(shot[0], reference=reference.format(key=shot[1]), method="copycat")
+
+
+def test_a_reference_in_a_gap(shot: tuple[Path, Path]) -> None:
+    (shot[0] / "A_0005.png").unlink()
+    with pytest.raises(ReferenceFrameError, match="its number is a gap"):
+        celpaint.colorize(shot[0], reference=f"{shot[1]}@5", method="copycat")
+    assert len(list(celpaint.colorize(shot[0], reference=f"{shot[1]}@6", method="copycat"))) == 9
+
+
+def test_two_references_for_one_frame(shot: tuple[Path, Path], tmp_path: Path) -> None:
+    paint_key(1).save(tmp_path / "other.png")
+    with pytest.raises(ReferenceFrameError, match=r"both belong to 'A_0001\.png'; wanted one a frame"):
+        celpaint.colorize(shot[0], reference=[shot[1], tmp_path / "other.png"], method="copycat")
+    frames = celpaint.colorize(shot[0], reference=[shot[1], f"{tmp_path / 'other.png'}@none"], method="copycat")
+    assert len(list(frames)) == 10
+
+
+def test_no_reference(shot: tuple[Path, Path]) -> None:
+    with pytest.raises(ReferenceFrameError, match="no painted reference is given"):
+        celpaint.colorize(shot[0], reference=[], method="copycat")
+
+
+def test_a_reference_of_another_size_is_fitted_and_said_so(
+    shot: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    paint_key(size=(192, 128)).save(tmp_path / "big.png")
+    with caplog.at_level(logging.INFO):
+        celpaint.colorize(shot[0], reference=tmp_path / "big.png", method="copycat")
+    assert "192x128, the shot 96x64" in caplog.text
+
+
+def test_ink_on_transparent_paper_stays_transparent_outside(tmp_path: Path) -> None:
+    lines = tmp_path / "lines"
+    lines.mkdir()
+    for i in range(3):
+        ink = Image.new("RGBA", SIZE, (0, 0, 0, 0))
+        ink.putalpha(Image.eval(draw_line(i), lambda v: 255 - v))
+        ink.save(lines / f"{i}.png")
+    key = Image.new("RGB", SIZE, "white")
+    painted = paint_key()
+    key.paste(painted, mask=Image.eval(painted.getchannel("R"), lambda v: 0 if v == 135 else 255))
+    key.save(tmp_path / "key.png")
+    celpaint.render(lines, tmp_path / "out", reference=tmp_path / "key.png", method="copycat", seed=1)
+    first = Image.open(tmp_path / "out" / "0.png")
+    assert first.mode == "RGBA"
+    assert first.getpixel((23, 31))[3] == 255  # type: ignore[index]
+
+
+def test_the_input_is_never_written_over(shot: tuple[Path, Path]) -> None:
+    before = pictures(shot[0])
+    with pytest.raises(OutputError, match="is the input"):
+        celpaint.render(shot[0], shot[0], reference=shot[1], method="copycat", overwrite=True)
+    assert pictures(shot[0]) == before
+
+
+def test_a_frame_that_breaks_half_way_leaves_nothing(shot: tuple[Path, Path], tmp_path: Path) -> None:
+    broken = shot[0] / "A_0009.png"
+    broken.write_bytes(broken.read_bytes()[:-40])
+    with pytest.raises(InputError, match=r"A_0009\.png"):
+        celpaint.render(shot[0], tmp_path / "out", reference=shot[1], method="copycat", holds="off")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["shot"]
+
+
+def test_disk_full_keeps_what_is_done(shot: tuple[Path, Path], tmp_path: Path) -> None:
+    import resource
+    import signal
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    noise = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
+    Image.fromarray(noise).save(shot[1])
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4000, before[0][1]))
+        with pytest.raises(DiskFull, match="Make room and run the same command again"):
+            celpaint.render(shot[0], tmp_path / "out", reference=shot[1], method="copycat")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before[0])
+        signal.signal(signal.SIGXFSZ, before[1])
+    assert not (tmp_path / "out").exists()
+    assert celpaint.render(shot[0], tmp_path / "out", reference=shot[1], method="copycat").frames == 10
