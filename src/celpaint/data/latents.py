@@ -1,9 +1,10 @@
-"""Autoencoders by folder: pictures to the distributions of their latents, for caching and for training on them."""
+"""Autoencoders by folder: pictures to the distributions of their latents, to be stored beside the frames."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -12,61 +13,14 @@ from celpaint.errors import MissingExtra, WeightsError
 from celpaint.models.line_vae import Latents, LineVAE, LineVAEConfig
 from celpaint.weights.store import load_network, read_config, read_tensors
 
-if TYPE_CHECKING:
-    from torch import nn
-
-__all__ = ["Autoencoder", "load_autoencoder"]
+__all__ = ["load_encoder"]
 
 
-class Autoencoder(Protocol):
-    """Encodes and decodes pictures.
+def load_encoder(folder: Path, device: torch.device) -> Callable[[Tensor], Latents]:
+    """The encoder of an autoencoder: ``B 3 H W`` in [-1, 1] -> latents ``B C H/8 W/8`` of about unit variance.
 
-    Attributes:
-        network: the layers, frozen.
-        channels: of a latent.
-    """
-
-    network: nn.Module
-    channels: int
-
-    def encode(self, rgb: Tensor) -> Latents:
-        """``B 3 H W`` in [-1, 1] -> latents ``B C H/8 W/8`` of about unit variance."""
-
-    def decode(self, latents: Tensor, lines: Tensor, frames: int) -> Tensor:
-        """``(B T) C h w`` and line art ``(B T) 1 H W`` -> ``(B T) 3 H W``, about [-1, 1]."""
-
-
-class LineAware:
-    """The line-aware autoencoder."""
-
-    def __init__(self, network: LineVAE) -> None:
-        self.network, self.channels = network, network.config.latent_channels
-
-    def encode(self, rgb: Tensor) -> Latents:
-        return self.network.encode(rgb)
-
-    def decode(self, latents: Tensor, lines: Tensor, frames: int) -> Tensor:
-        return self.network.decode(latents, lines, frames)
-
-
-class StableVideo:
-    """Stable Video Diffusion's autoencoder; latents times its scaling factor, the line art unused."""
-
-    def __init__(self, network: Any) -> None:
-        self.network, self.channels = network, int(network.config.latent_channels)
-        self.factor = float(network.config.scaling_factor)
-
-    def encode(self, rgb: Tensor) -> Latents:
-        found = self.network.encode(rgb).latent_dist
-        shift = 2 * torch.log(torch.tensor(self.factor)).item()
-        return Latents(found.mean * self.factor, found.logvar + shift)
-
-    def decode(self, latents: Tensor, lines: Tensor, frames: int) -> Tensor:
-        return cast("Tensor", self.network.decode(latents / self.factor, num_frames=frames).sample)
-
-
-def load_autoencoder(folder: Path, device: torch.device) -> Autoencoder:
-    """The autoencoder in ``folder``, frozen, in evaluation mode.
+    Args:
+        folder: a line-aware autoencoder's, or the ``vae`` folder of Stable Video Diffusion as diffusers has it.
 
     Raises:
         WeightsError: no weights there, or of something else.
@@ -75,19 +29,24 @@ def load_autoencoder(folder: Path, device: torch.device) -> Autoencoder:
     config = read_config(folder)
     kind = config.get("_class_name")
     if kind == "LineVAE":
-        network = load_network(LineVAE(LineVAEConfig.from_dict(config)), read_tensors(folder), source=folder)
-        return LineAware(network.to(device))
-    if kind == "AutoencoderKLTemporalDecoder":
-        try:
-            from diffusers import AutoencoderKLTemporalDecoder
-        except ImportError:
-            raise MissingExtra("diffusers", "lvcd") from None
-        settings, unused = AutoencoderKLTemporalDecoder.extract_init_dict(config)[:2]
-        del unused
-        foreign = AutoencoderKLTemporalDecoder(**settings)
-        return StableVideo(load_network(foreign, read_tensors(folder), source=folder).to(device))
-    raise WeightsError(
-        f"'{folder}' holds a {kind or 'network without a class name'}",
-        wanted="a LineVAE or an AutoencoderKLTemporalDecoder",
-        todo="Name the autoencoder's own folder.",
-    )
+        network = LineVAE(LineVAEConfig.from_dict(config))
+        return load_network(network, read_tensors(folder), source=folder).to(device).encode
+    if kind != "AutoencoderKLTemporalDecoder":
+        raise WeightsError(
+            f"'{folder}' holds a {kind or 'network without a class name'}",
+            wanted="a LineVAE or an AutoencoderKLTemporalDecoder",
+            todo="Name the autoencoder's own folder.",
+        )
+    try:
+        from diffusers import AutoencoderKLTemporalDecoder
+    except ImportError:
+        raise MissingExtra("diffusers", "lvcd") from None
+    vae = AutoencoderKLTemporalDecoder.from_config(config)
+    load_network(vae, read_tensors(folder), source=folder).to(device)
+    factor = float(vae.config.scaling_factor)
+
+    def encode(rgb: Tensor) -> Latents:
+        found = vae.encode(rgb).latent_dist
+        return Latents(found.mean * factor, found.logvar + 2 * math.log(factor))
+
+    return encode

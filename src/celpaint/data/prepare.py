@@ -34,7 +34,9 @@ from celpaint.frames.shots import find_cuts, split_shots
 from celpaint.types import Array, Clip, Event, Progress
 
 if TYPE_CHECKING:
-    from celpaint.data.latents import Autoencoder
+    from torch import Tensor
+
+    from celpaint.models.line_vae import Latents
 
 __all__ = ["Prepared", "prepare"]
 
@@ -201,8 +203,8 @@ def _name(path: Path) -> str:
     files = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
     for file in files:
         digest.update(f"{file.name}:{file.stat().st_size};".encode())
-    with files[0].open("rb") as file:
-        digest.update(file.read(1 << 16))
+    with files[0].open("rb") as start:
+        digest.update(start.read(1 << 16))
     return f"{re.sub(r'[^A-Za-z0-9_-]+', '-', path.stem)[:40].strip('-')}-{digest.hexdigest()[:8]}"
 
 
@@ -304,7 +306,7 @@ class _Shard:
     def files(self, shot: range) -> Iterator[tuple[str, bytes]]:
         """Name and content of every file of a shot's sample, the frames in order."""
         clip, height, width = _clip(self.film.path), *self.settings.size
-        vae = None if self.latents is None else _autoencoder(self.latents, self.device)
+        encode = None if self.latents is None else _encoder(self.latents, self.device)
         moments: dict[str, list[Any]] = {"mean": [], "logvar": []}
         for number, index in enumerate(shot):
             rgb = clip[index].rgb
@@ -313,11 +315,11 @@ class _Shard:
             small = np.clip(cv2.resize(rgb, (width, height), interpolation=interpolation), 0, 1)
             yield f"{number:04d}.rgb.png", _png(small[..., ::-1])
             yield f"{number:04d}.line.png", _png(line)
-            if vae is not None:
-                mean, logvar = _encode(vae, small, self.device)
+            if encode is not None:
+                mean, logvar = _encode(encode, small, self.device)
                 moments["mean"].append(mean)
                 moments["logvar"].append(logvar)
-        if vae is not None:
+        if encode is not None:
             from safetensors.numpy import save
 
             yield "latents.safetensors", save({name: np.stack(values) for name, values in moments.items()})
@@ -331,14 +333,14 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 
 def _png(picture: Array) -> bytes:
     _, data = cv2.imencode(".png", np.rint(255 * picture).astype(np.uint8))
-    return data.tobytes()
+    return bytes(data)
 
 
-def _encode(vae: Autoencoder, rgb: Array, device: str) -> tuple[np.ndarray, np.ndarray]:
+def _encode(encode: Callable[[Tensor], Latents], rgb: Array, device: str) -> tuple[np.ndarray, np.ndarray]:
     import torch
 
     with torch.no_grad():
-        found = vae.encode(torch.from_numpy(2 * rgb.transpose(2, 0, 1)[None] - 1).to(device))
+        found = encode(torch.from_numpy(2 * rgb.transpose(2, 0, 1)[None] - 1).to(device))
     return found.mean[0].cpu().numpy().astype(np.float16), found.logvar[0].cpu().numpy().astype(np.float16)
 
 
@@ -349,12 +351,12 @@ def _clip(path: Path) -> Clip:
 
 
 @cache
-def _autoencoder(folder: Path, device: str) -> Autoencoder:
+def _encoder(folder: Path, device: str) -> Callable[[Tensor], Latents]:
     import torch
 
-    from celpaint.data.latents import load_autoencoder
+    from celpaint.data.latents import load_encoder
 
-    return load_autoencoder(folder, torch.device(device))
+    return load_encoder(folder, torch.device(device))
 
 
 # -------------------------------------------------------------------------------------------------------- side by side

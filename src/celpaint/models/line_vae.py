@@ -94,7 +94,8 @@ class PlaceNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``B C H W`` -> ``B C H W``."""
         size = x.float().square().mean(dim=1, keepdim=True)
-        return x * ((size + 1e-6).rsqrt() * self.weight[:, None, None]).to(x.dtype)
+        gain = (size + 1e-6).rsqrt() * self.weight[:, None, None]
+        return x * gain.to(x.dtype)
 
 
 class ResBlock(nn.Module):

@@ -119,7 +119,8 @@ class Autoencoding(Task[ClipBatch]):
         size = clip.colour.shape[:2]
         latents = net.encode(2 * clip.colour.flatten(0, 1) - 1).mode()
         rgb = net.decode(latents, clip.lines.flatten(0, 1), size[1])
-        return (0.5 * rgb + 0.5).clamp(0, 1).unflatten(0, size)
+        clips: Tensor = (0.5 * rgb + 0.5).clamp(0, 1).unflatten(0, size)
+        return clips
 
 
 def gradient_l1(a: Tensor, b: Tensor) -> Tensor:

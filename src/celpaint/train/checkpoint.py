@@ -38,7 +38,8 @@ class State:
         finished: its steps or minutes were used up.
         best: the best validation so far; ``figures`` the last one.
         parts: every network of an export: prefix, config, file stem by folder.
-        complete: the tensors are the whole network; False where parts of it stay frozen and are not stored.
+        complete: the tensors are the whole network; False where parts of it stay frozen and are not stored, so that
+            exporting needs the task.
     """
 
     step: int

@@ -42,13 +42,17 @@ def export(source: Path, out: Path, *, best: bool = True, half: bool = True) -> 
     state = checkpoint.load_state(folder)
     tensors = checkpoint.load_average(folder)
     recipe = _recipe_of(folder)
+    task = None
     if not state.complete:
-        network = build_task(recipe, torch.device("cpu")).network
-        tensors = {**network.state_dict(), **tensors}
+        torch.manual_seed(recipe.run.seed)
+        task = build_task(recipe, torch.device("cpu"))
+        tensors = task.plain({**task.network.state_dict(), **tensors})
     dtype = torch.float16 if half else None
     for name, settings in state.parts.items():
         part = Part(**settings)
         write_network(out / name, part.config, part.tensors(tensors), dtype=dtype, name=part.name)
+    if task is not None:
+        task.complete_export(out)
     aside = out / ".README.md.part"
     aside.write_text(_card(recipe, state), encoding="utf-8")
     aside.replace(out / "README.md")

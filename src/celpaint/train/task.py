@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from celpaint.errors import OptionError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     import numpy.typing as npt
     import torch
@@ -77,6 +79,13 @@ class Task(ABC, Generic[Batch]):
     def parts(self) -> Mapping[str, Part]:
         """The networks an export is made of, by folder; '' is the export's own folder."""
         return {"": Part("", self.export_config())}
+
+    def plain(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The network's tensors as exported, where training gives them other names or forms."""
+        return dict(tensors)
+
+    def complete_export(self, folder: Path) -> None:
+        """Add to an export what the trained network alone does not make usable."""
 
     def sample_sheet(self, network: nn.Module) -> npt.NDArray[np.uint8] | None:
         """A picture of what ``network`` makes of validation clips, ``H W 3``; None where there is nothing to see."""

@@ -12,7 +12,7 @@ DIR/image_encoder/       CLIP's image half as transformers has it, or a LatentEm
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
@@ -97,20 +97,28 @@ class Networks:
     card: Card = field(default_factory=Card)
 
     @classmethod
-    def load(cls, folder: Path) -> Networks:
+    def load(cls, folder: Path, *, begin: bool = False) -> Networks:
         """Every part, strictly, in evaluation mode, on the CPU in the stored number format.
+
+        Args:
+            folder: see the module.
+            begin: for training: a ControlNet that is not there is made from the UNet.
 
         Raises:
             WeightsError: a part is missing, broken or does not fit the others.
         """
-        if (folder / "unet").is_dir() and not (folder / "controlnet").is_dir():
+        alone = (folder / "unet").is_dir() and not (folder / "controlnet").is_dir()
+        if alone and not begin:
             raise WeightsError(
                 f"'{folder}' has no ControlNet: these are Stable Video Diffusion's weights alone",
                 wanted="LVCD's weights",
                 todo="Make them with: celpaint weights convert --svd svd.safetensors --lvcd lvcd.ckpt --out DIR",
             )
         unet = _read(folder / "unet", lambda config: UNet(UNetConfig.from_dict(config)))
-        controlnet = _read(folder / "controlnet", lambda config: ControlNet(ControlNetConfig.from_dict(config)))
+        if alone:
+            controlnet = ControlNet.from_unet(unet)
+        else:
+            controlnet = _read(folder / "controlnet", lambda config: ControlNet(ControlNetConfig.from_dict(config)))
         codec: VideoVAE | LineCodec
         if (folder / "line_vae").is_dir():
             codec = LineCodec(_read(folder / "line_vae", lambda config: LineVAE(LineVAEConfig.from_dict(config))))
@@ -136,12 +144,15 @@ class Networks:
         if len(self.card.micro) != micro:
             raise WeightsError(f"the card in '{folder}' has {len(self.card.micro)} micro-conditions", wanted=str(micro))
 
-    def save(self, folder: Path, dtype: torch.dtype | None = None) -> None:
+    def save(
+        self, folder: Path, dtype: torch.dtype | None = None, *, only: Collection[str] | None = None
+    ) -> None:
         """Write a folder that :meth:`load` reads.
 
         Args:
             folder: made if missing.
             dtype: number format on disk; None: as in memory.
+            only: names of the parts to write beside the card; None: all.
         """
         parts: list[tuple[str, Mapping[str, Any], nn.Module, str]] = [
             ("unet", self.unet.config.to_dict(), self.unet, DIFFUSERS),
@@ -158,7 +169,8 @@ class Networks:
         else:
             parts.append(("image_encoder", self.embed.to_dict(), self.embed, DIFFUSERS))
         for name, config, network, stem in parts:
-            write_network(folder / name, config, network.state_dict(), dtype=dtype, name=stem)
+            if only is None or name in only:
+                write_network(folder / name, config, network.state_dict(), dtype=dtype, name=stem)
         aside = folder / ".model_index.json.part"
         aside.write_text(json.dumps({"_class_name": "LVCD", **asdict(self.card)}, indent=2) + "\n", encoding="utf-8")
         aside.replace(folder / "model_index.json")
