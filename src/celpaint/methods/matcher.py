@@ -22,9 +22,9 @@ from celpaint.conditions.regions import grow_regions, label_regions
 from celpaint.methods.base import Method, silent
 from celpaint.methods.compute import resolve_device, resolve_dtype
 from celpaint.methods.options import MatcherOptions
-from celpaint.models.matcher import STRIDE, Offer
+from celpaint.models.matcher import STRIDE, Lines, Offer
 from celpaint.models.matcher import Matcher as Network
-from celpaint.types import Array, Chunk, Event, Painted, Progress, Shot, State
+from celpaint.types import Array, Chunk, Event, Painted, Progress, Reference, Shot, State
 from celpaint.weights.registry import find_weights
 from celpaint.weights.store import load_network, read_config, read_tensors
 
@@ -97,30 +97,28 @@ class Matcher(Method):
         self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = silent
     ) -> Iterator[Chunk]:
         work = working_size(shot.size, self.options)
-        painted = Offer.join(
-            [self._offer(self._lines(r.line, work), self._image(r.rgb, work), None) for r in shot.references]
-        )
+        painted = Offer.join([self._reference(r, work) for r in shot.references])
         exact = _Exact(shot) if self.options.exact else None
         memory = _Memory.resume(state)
-        recent = [self._remember(shot, index, memory, work) for index in memory.index]
+        recent = [self._remember(self._lines(shot.lines[i], work), *memory.get(i)) for i in memory.index]
         for begin in range(start, len(shot), CHUNK):
             done: list[Painted] = []
             for index in range(begin, min(begin + CHUNK, len(shot))):
                 line = shot.lines[index]
                 small = self._lines(line, work)
-                rgb, confidence = self._paint(small, Offer.join([painted, *recent]))
+                features = self.network.encode_lines(small)
+                rgb, confidence = self._paint(features, Offer.join([painted, *recent]))
                 if self.options.memory:
                     memory.push(index, rgb, confidence, self.options.memory)
-                    recent = [*recent, self._remember(shot, index, memory, work)][-self.options.memory :]
+                    recent = [*recent, self._remember(small, rgb, confidence, features)][-self.options.memory :]
                 done.append(self._full(line, small, rgb, confidence, exact))
                 progress(Event("frame", index + 1, len(shot)))
             yield Chunk(begin, tuple(done), memory.state())
 
     # -- one drawing ------------------------------------------------------------------------------------------
 
-    def _paint(self, lines: Tensor, offer: Offer) -> tuple[Tensor, Tensor]:
-        """``1 1 1 h w`` -> RGB ``1 3 h w`` in [0, 1] and confidence ``1 1 h w`` in [0, 1], float32 on the CPU."""
-        features = self.network.encode_lines(lines)
+    def _paint(self, features: Lines, offer: Offer) -> tuple[Tensor, Tensor]:
+        """RGB ``1 3 h w`` in [0, 1] and confidence ``1 1 h w`` in [0, 1], float32 on the CPU."""
         decoded = self.network.decode(features, self.network.match(features, offer, rows=ROWS), offer)
         rgb, confidence = decoded.rgb.float().clamp(0, 1), decoded.confidence.float().sigmoid()
         return rgb[0].cpu(), confidence[0].cpu()
@@ -138,14 +136,15 @@ class Matcher(Method):
 
     # -- references -------------------------------------------------------------------------------------------
 
-    def _offer(self, lines: Tensor, rgb: Tensor, prior: Tensor | None) -> Offer:
-        return self.network.encode_reference(self.network.encode_lines(lines), lines, rgb, prior)
+    def _reference(self, reference: Reference, work: tuple[int, int]) -> Offer:
+        lines = self._lines(reference.line, work)
+        return self.network.encode_reference(self.network.encode_lines(lines), lines, self._image(reference.rgb, work))
 
-    def _remember(self, shot: Shot, index: int, memory: _Memory, work: tuple[int, int]) -> Offer:
+    def _remember(self, lines: Tensor, rgb: Tensor, confidence: Tensor, features: Lines | None = None) -> Offer:
         """A drawing coloured before, as a reference trusted as far as its colours were sure."""
-        rgb, confidence = memory.get(index)
         prior = (confidence.clamp(min=1e-3).log() + MEMORY_PRIOR).to(self.device, self.dtype)
-        return self._offer(self._lines(shot.lines[index], work), rgb[None].to(self.device, self.dtype), prior[None])
+        features = self.network.encode_lines(lines) if features is None else features
+        return self.network.encode_reference(features, lines, rgb[None].to(self.device, self.dtype), prior[None])
 
     # -- arrays -> tensors ------------------------------------------------------------------------------------
 
@@ -179,7 +178,7 @@ class Matcher(Method):
         features = {i: self.network.encode_lines(lines) for i, lines in drawn.items()}
         shows = np.zeros((len(candidates), len(judged)))
         for row, c in enumerate(candidates):
-            offer = self.network.encode_reference(features[c], drawn[c], drawn[c].expand(-1, -1, 3, -1, -1), None)
+            offer = self.network.encode_reference(features[c], drawn[c], drawn[c].expand(-1, -1, 3, -1, -1))
             for column, j in enumerate(judged):
                 shows[row, column] = float(self.network.match(features[j], offer, rows=ROWS).found.float().mean())
         now = np.array([confidence[j] for j in judged])

@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -362,7 +363,8 @@ class Matching(Task[Step]):
         options = from_table(MatchingOptions, recipe.task, "task")
         need(recipe.data.source != "prepared", "data.source", recipe.data.source, "toy or synthetic")
         art = toy_art() if recipe.data.source == "toy" else Art.load(recipe.data.path)
-        config = dict(recipe.network)
+        config = {p.name: p.default for p in signature(Matcher).parameters.values()} | dict(recipe.network)
+        need(config.keys() == signature(Matcher).parameters.keys(), "network", list(recipe.network), "its arguments")
         network = Matcher(**config)
         if recipe.init.weights:
             folder = Path(recipe.init.weights)
