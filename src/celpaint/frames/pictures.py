@@ -82,7 +82,7 @@ def reading(path: Path, what: str = "a picture") -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    text = str(error).strip().splitlines()
+    text = (getattr(error, "strerror", None) or str(error)).strip().splitlines()
     return (text[0] if text else type(error).__name__).rstrip(".")[:160]
 
 

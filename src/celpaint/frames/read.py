@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import fnmatch
+import weakref
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -123,22 +124,24 @@ class AnimationClip(Clip):
     def __init__(self, path: Path) -> None:
         self.path = path
         with pictures.reading(path, "an animation"):
-            self._open()
+            self._file = path.open("rb")
+            weakref.finalize(self, self._file.close)
+            self._rewind()
+            # An APNG may hold a still picture for programs that know no animation; it is no frame.
+            self._skip = int(bool(getattr(self._image, "default_image", False)))
+            self._length = int(getattr(self._image, "n_frames", 1)) - self._skip
             times, alpha = self._scan()
-            rounding = _ROUNDING.get(self._image.format or "", Fraction(1, 1000))
         self.size = (self._image.height, self._image.width)
         self.format = PixelFormat(8, alpha)
-        self.rate, self.times = explain_times(times, rounding, [])
+        self.rate, self.times = explain_times(times, _ROUNDING.get(self._image.format or "", Fraction(1, 1000)), [])
         self._cached: tuple[int, Frame] | None = None
 
-    def _open(self) -> None:
+    def _rewind(self) -> None:
+        """Open the file anew: Pillow loses its place in an APNG that is sent back."""
         from PIL import Image
 
-        self._image = Image.open(self.path)
-        pictures.check_size(self.path, self._image.height, self._image.width)
-        # An APNG may hold a still picture for programs that know no animation; it is no frame.
-        self._skip = int(bool(getattr(self._image, "default_image", False)))
-        self._length = int(getattr(self._image, "n_frames", 1)) - self._skip
+        self._file.seek(0)
+        self._image = Image.open(self._file)
 
     def _scan(self) -> tuple[list[Fraction], bool]:
         """When every picture shows, and whether any is see-through."""
@@ -151,6 +154,8 @@ class AnimationClip(Clip):
         return times[:-1], alpha
 
     def _pixels(self, index: int) -> tuple[colour.Pixels, Array | None]:
+        if index + self._skip < self._image.tell():
+            self._rewind()
         self._image.seek(index + self._skip)
         return pictures.from_pillow(self._image)
 

@@ -6,8 +6,10 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+import av
+import av.error
 import numpy as np
 
 from celpaint.errors import InputError
@@ -16,7 +18,6 @@ from celpaint.frames.pictures import check_size, reading
 from celpaint.types import Clip, Frame, PixelFormat
 
 if TYPE_CHECKING:
-    import av
     from av.container import InputContainer
     from av.video.codeccontext import VideoCodecContext
     from av.video.stream import VideoStream
@@ -31,6 +32,8 @@ _COMMON_RATES = (
     *map(Fraction, (24, 25, 30, 12, 48, 50, 60, 15, 10, 8)),
     *(Fraction(n * 1000, 1001) for n in (24, 30, 60)),
 )
+_SAME_RATE = Fraction(1, 10**6)
+"""Matroska states 59.94 as 19001/317: rates nearer than this are the common one meant."""
 
 
 class VideoClip(Clip):
@@ -49,10 +52,10 @@ class VideoClip(Clip):
     def __init__(self, path: Path) -> None:
         self.path = path
         with reading(path, "a video"):
-            self._container, self._stream = _open(path)
-            self._decoder = _decoder(self._stream)
+            self._rewind()
             self._pts, self._keys = self._index()
-            self._position, self._frames = 0, self._from(self._pts[0], rewind=True)
+            self._rewind()
+            self._position, self._frames = 0, self._decode()
             first = next(self._frames, None)
             if first is None:
                 raise InputError(f"'{path}' has no picture that can be decoded", todo="Export it again.")
@@ -89,32 +92,47 @@ class VideoClip(Clip):
         """Frame ``index``, going on from where the decoder stands if that is nearer than the keyframe before it."""
         target = self._pts[index]
         key = bisect_right(self._pts, self._keys[max(bisect_right(self._keys, target) - 1, 0)]) - 1
-        tries: list[int | None] = []
-        if self._position <= index and key <= self._position:
-            tries.append(None)
-        tries += [self._pts[key], self._pts[0]]
-        for start in tries:
-            if start is not None:
-                self._frames = self._from(start, rewind=start == self._pts[0])
-            for frame in self._frames:
-                if frame.pts == target:
-                    return frame
-                if frame.pts is not None and frame.pts > target:
-                    break
+        ways = [self._go_on] if key <= self._position <= index else []
+        for way in (*ways, lambda: self._seek(self._pts[key]), self._restart):
+            try:
+                frame = next((f for f in way() if f.pts is not None and f.pts >= target), None)
+            except av.error.FFmpegError:
+                if way == self._restart:
+                    raise
+                continue  # frames before a keyframe may need others that lie before it
+            if frame is not None and frame.pts == target:
+                return frame
         raise InputError(
             f"frame {index + 1} of '{self.path}' is missing or damaged",
             wanted=f"{len(self)} frames",
             todo="Export the video again.",
         )
 
-    def _from(self, pts: int, *, rewind: bool) -> Iterator[av.VideoFrame]:
-        """Decode from the keyframe at ``pts`` on."""
-        self._container.seek(-(2**62) if rewind else pts, stream=self._stream, backward=True)
+    def _go_on(self) -> Iterator[av.VideoFrame]:
+        return self._frames
+
+    def _seek(self, pts: int) -> Iterator[av.VideoFrame]:
+        self._container.seek(pts, stream=self._stream, backward=True)
         self._decoder.flush_buffers()
+        self._frames = self._decode()
+        return self._frames
+
+    def _restart(self) -> Iterator[av.VideoFrame]:
+        self._rewind()
+        self._frames = self._decode()
+        return self._frames
+
+    def _decode(self) -> Iterator[av.VideoFrame]:
+        """The frames from where the file stands."""
         for packet in self._container.demux(self._stream):
             yield from self._decoder.decode(packet if packet.size else None)
             if not packet.size:
                 return
+
+    def _rewind(self) -> None:
+        """Open the file anew: not every container can be sent back to its very beginning."""
+        self._container, self._stream = _open(self.path)
+        self._decoder = _decoder(self._stream)
 
     def _shown(self, frame: av.VideoFrame) -> Frame:
         """As players show it: turned by the file's display matrix."""
@@ -189,16 +207,19 @@ def explain_times(
     """
     if len(times) == 1:
         return (stated[0] if stated else None), None
+
+    def explains(rate: Fraction, to_within: Fraction) -> bool:
+        return all(abs(time - i / rate) <= to_within for i, time in enumerate(times))
+
     mean = (len(times) - 1) / times[-1]
-    for rate in (*stated, *_COMMON_RATES, mean.limit_denominator(1001), mean):
-        if all(abs(time - i / rate) <= rounding for i, time in enumerate(times)):
-            return rate, None
-    return mean.limit_denominator(1001), tuple(times)
+    exact = [rate for rate in (*_COMMON_RATES, mean) if len(times) > 2 and explains(rate, Fraction(0))]
+    near = (rate for rate in (*_COMMON_RATES, mean.limit_denominator(1001), mean) if explains(rate, rounding))
+    meant = [next((c for c in _COMMON_RATES if abs(c / rate - 1) < _SAME_RATE), rate) for rate in stated]
+    rate = next((rate for rate in meant if explains(rate, rounding)), None) or next(iter([*exact, *near]), None)
+    return (mean.limit_denominator(1001), tuple(times)) if rate is None else (rate, None)
 
 
 def _open(path: Path) -> tuple[InputContainer, VideoStream]:
-    import av
-
     container = av.open(str(path))
     if not container.streams.video:
         raise InputError(f"'{path}' has no video in it", wanted="a video", todo="Check the file.")
@@ -210,13 +231,11 @@ def _open(path: Path) -> tuple[InputContainer, VideoStream]:
 
 def _decoder(stream: VideoStream) -> VideoCodecContext:
     """The stream's own decoder; for VP8 and VP9 with alpha the library that can decode it."""
-    import av
-    from av.video.codeccontext import VideoCodecContext
-
-    own = stream.codec_context
-    library = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(own.name)
-    if library is None or stream.metadata.get("alpha_mode", "0") != "1":
-        return own
-    decoder = av.CodecContext.create(library, "r")
-    decoder.extradata = own.extradata
-    return decoder if isinstance(decoder, VideoCodecContext) else own
+    decoder = stream.codec_context
+    library = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(decoder.name)
+    if library is not None and stream.metadata.get("alpha_mode", "0") == "1":
+        extradata = decoder.extradata
+        decoder = cast("VideoCodecContext", av.CodecContext.create(library, "r"))
+        decoder.extradata = extradata
+    decoder.options = {"err_detect": "explode"}  # say what is damaged instead of painting over it
+    return decoder

@@ -20,6 +20,8 @@ from math import lcm
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+import av
+import av.filter
 import numpy as np
 
 from celpaint.errors import OutputError
@@ -28,7 +30,6 @@ from celpaint.frames.stage import Stage
 from celpaint.types import Frame, PixelFormat
 
 if TYPE_CHECKING:
-    import av
     from av.video.stream import VideoStream
 
 __all__ = ["DEFAULT_RATE", "FolderSink", "GifSink", "PictureSink", "Sink", "VideoSink", "open_sink"]
@@ -352,7 +353,7 @@ _VIDEOS = {
         "ffv1",
         ("bgr0", "gbrp16le"),
         ("bgra", "gbrap16le"),
-        options={"level": "3", "slices": "4", "slicecrc": "1", "g": "1"},
+        options={"level": "3", "slicecrc": "1", "g": "1"},
     ),
     ".webm": _Kind(
         "webm",
@@ -384,8 +385,6 @@ class _Encoder:
     """A video file in the making."""
 
     def __init__(self, file: Path, kind: _Kind, pixels: str, size: tuple[int, int], rate: Fraction, base: Fraction):
-        import av
-
         self._container = av.open(str(file), "w", format=kind.container, options=kind.container_options)
         stream = cast("VideoStream", self._container.add_stream(kind.codec, rate=rate, options=kind.options))
         stream.height, stream.width = size
@@ -452,8 +451,6 @@ class VideoSink(Sink):
 
 
 def _depth(pixels: str) -> int:
-    import av
-
     return max(component.bits for component in av.VideoFormat(pixels).components)
 
 
@@ -541,7 +538,7 @@ class _PaletteUser:
 
     def __init__(self, size: tuple[int, int], palette: av.VideoFrame) -> None:
         self._graph, (self._in, colours), self._out = _graph(
-            [size, (palette.height, palette.width)], "paletteuse", "dither=bayer:bayer_scale=4:alpha_threshold=128"
+            [size, (palette.height, palette.width)], "paletteuse", "dither=bayer:bayer_scale=5:alpha_threshold=128"
         )
         palette.pts, palette.time_base = 0, Fraction(1, 100)
         colours.push(palette)
@@ -558,9 +555,6 @@ class _PaletteUser:
 
 def _graph(sizes: list[tuple[int, int]], name: str, arguments: str) -> tuple[Any, list[Any], Any]:
     """A filter graph of one filter, its inputs (RGBA, of these sizes) and its output."""
-    import av
-    import av.filter
-
     graph = av.filter.Graph()
     node = graph.add(name, arguments)
     sources = []
