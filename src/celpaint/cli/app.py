@@ -58,19 +58,12 @@ app.command(
     help="Colour line art after a painted reference.",
     help_epilogue=_EXAMPLES,
 )
-app.command("celpaint.cli.weights:app", name="weights", sort_key=1, help="Convert, list, inspect and verify weights.")
 app.command(
     "celpaint.cli.measure:evaluate_command",
     name="evaluate",
     sort_key=2,
     help="Measure results against the originals.",
     help_epilogue=_MEASURING,
-)
-app.command(
-    "celpaint.cli.measure:benchmark_command",
-    name="benchmark",
-    sort_key=3,
-    help="Run methods and baselines over clips and settings, and report.",
 )
 app.command("celpaint.cli.data:app", name="data", sort_key=4, help="Make training films, or cut up your own.")
 app.command("celpaint.cli.train:app", name="train", sort_key=5, help="Train a network, or export what was trained.")

@@ -1,0 +1,80 @@
+"""``celpaint data``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from celpaint.cli.options import Size
+from celpaint.cli.show import report
+from celpaint.errors import InputError
+
+__all__ = ["app"]
+
+_EXAMPLES = """\
+Examples:
+
+celpaint data art --out art.safetensors
+
+celpaint data preview --art art.safetensors --out preview/
+
+celpaint data prepare films/*.mp4 --out prepared/ --size 576x320
+"""
+
+app = App(name="data", help="Make training films, or cut up your own.", help_epilogue=_EXAMPLES)
+
+
+@app.command(name="art")
+def art_command(
+    *,
+    out: Annotated[Path, Parameter(alias="-o", help="the file to write, about 40 MB")],
+    cache: Annotated[Path | None, Parameter(help="where packages are kept; default a folder beside OUT")] = None,
+    limit: Annotated[int | None, Parameter(help="drawings of each package, for a quick look")] = None,
+) -> None:
+    """Fetch openly licensed drawings and render them, once; a stopped run goes on."""
+    from celpaint.data.art import build
+
+    art = build(out, cache_dir=cache, limit=limit)
+    print(f"{len(art)} drawings: {out}")
+
+
+@app.command(name="prepare")
+def prepare_command(
+    *videos: Path,
+    out: Annotated[Path, Parameter(alias="-o", help="the folder to write; run again to go on or to add videos")],
+    size: Annotated[Size, Parameter(help="of the training frames")] = (576, 320),
+    limit: Annotated[float, Parameter(help="difference of colour histograms above which is a cut")] = 30.0,
+    shortest: Annotated[int, Parameter(help="frames a shot has at least")] = 15,
+    longest: Annotated[int, Parameter(help="frames a shot has at most")] = 200,
+    latents: Annotated[Path | None, Parameter(help="an autoencoder's weights: its latents are stored too")] = None,
+    device: Annotated[str, Parameter(help="where the autoencoder runs")] = "cpu",
+    processes: Annotated[int | None, Parameter(help="side by side; default one a core")] = None,
+    quiet: Annotated[bool, Parameter(alias="-q", help="no progress", show_default=False)] = False,
+) -> None:
+    """Cut your own films into shots to train on.
+
+    Args:
+        videos: files, or folders of numbered pictures.
+    """
+    from celpaint.data.prepare import prepare
+
+    if not videos:
+        raise InputError("no video is given", wanted="at least one", todo="celpaint data prepare VIDEO... --out DIR")
+    with report(quiet=quiet, json_lines=False) as told:
+        done = prepare(
+            videos,
+            out,
+            size=size[::-1],
+            limit=limit,
+            shortest=shortest,
+            longest=longest,
+            latents=latents,
+            device=device,
+            processes=processes,
+            progress=told,
+        )
+    for name, reason in done.skipped:
+        print(f"skipped {name}: {reason}")
+    print(f"{done.shots} shots, {done.frames} frames: {done.folder}")

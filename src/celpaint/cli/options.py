@@ -11,7 +11,28 @@ from cyclopts import Group, Parameter
 
 from celpaint.errors import OptionError
 
-__all__ = ["given", "takes"]
+__all__ = ["Size", "given", "takes"]
+
+
+def _size(_: Any, tokens: Any) -> tuple[int, int]:
+    width, cross, height = tokens[0].value.lower().partition("x")
+    if not (cross and width.isdecimal() and height.isdecimal()):
+        raise OptionError(f"--size is {tokens[0].value!r}", wanted="WIDTHxHEIGHT, for example 576x320")
+    return int(width), int(height)
+
+
+Size = Annotated[
+    tuple[int, int],
+    Parameter(
+        converter=_size,
+        metavar="WIDTHxHEIGHT",
+        n_tokens=1,
+        accepts_keys=False,
+        negative=(),
+        show_default=lambda size: f"{size[0]}x{size[1]}",
+    ),
+]
+"""(width, height) as ``576x320``."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,17 +76,9 @@ def given(options: Mapping[str, Any]) -> dict[str, Any]:
 def _annotation(field: Field[Any], kind: Any, group: Group) -> Any:
     default = None if field.default is MISSING else field.default
     shown = (lambda _: default) if default not in (None, False, ()) else False
-    how: dict[str, Any] = {}
     if kind == tuple[int, int] | None:
-        kind, how = str, {"converter": _size, "metavar": "WIDTHxHEIGHT", "n_tokens": 1, "accepts_keys": False}
+        kind = Size
     return Annotated[
         kind,
-        Parameter(help=field.metadata["help"], group=group, negative=(), show_default=shown, **how),
+        Parameter(help=field.metadata["help"], group=group, negative=(), show_default=shown),
     ]
-
-
-def _size(_: Any, tokens: Any) -> tuple[int, int]:
-    width, cross, height = tokens[0].value.lower().partition("x")
-    if not (cross and width.isdecimal() and height.isdecimal()):
-        raise OptionError(f"--size is {tokens[0].value!r}", wanted="WIDTHxHEIGHT, for example 576x320")
-    return int(width), int(height)
