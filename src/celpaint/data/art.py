@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from celpaint.data.synthetic.art import COLOURS, Art, deflate, flat_lines, with_lines
+from celpaint.data.synthetic.art import COLOURS, LINE, Art, deflate, flat_lines, with_lines
 from celpaint.errors import InputError, MissingExtra
 
 if TYPE_CHECKING:
@@ -81,7 +81,11 @@ def sources() -> tuple[Source, ...]:
     return tuple(
         Source(
             **{
-                key: tuple(value) if key == "held" else {k: tuple(v) for k, v in value.items()} if key == "styles" else value
+                key: tuple(value)
+                if key == "held"
+                else {k: tuple(v) for k, v in value.items()}
+                if key == "styles"
+                else value
                 for key, value in entry.items()
             }
         )
@@ -239,7 +243,9 @@ class _Character:
             for name, part in self.components.items()
         }
         self.shown = {
-            name: bool(rng.random() * 100 < max(30, part["probability"])) if part.get("probability") is not None else True
+            name: bool(rng.random() * 100 < max(30, part["probability"]))
+            if part.get("probability") is not None
+            else True
             for name, part in self.components.items()
         }
 
@@ -300,18 +306,23 @@ def _dancers(folder: Path, source: Source, limit: int | None) -> Iterator[_Drawi
 
 
 def _main_colours(pixels: npt.NDArray[uint8]) -> npt.NDArray[uint8]:
-    """The colours a flat raster picture is painted in, as a palette ``64 3``."""
-    solid = pixels[pixels[:, 3] == 255][:, :3]
-    values, counts = np.unique(solid, axis=0, return_counts=True)
+    """The colours a flat raster picture ``N 4`` is painted in, as a palette ``64 3``."""
+    solid = pixels[pixels[:, 3] == 255]
+    values, counts = np.unique(np.ascontiguousarray(solid).view(np.uint32)[:, 0], return_counts=True)
     found: list[npt.NDArray[uint8]] = []
-    for index in np.argsort(-counts):
+    for index in np.argsort(-counts, kind="stable"):
         if counts[index] < 4e-4 * len(solid) or len(found) == COLOURS - 1:
             break
-        if all(np.abs(values[index].astype(int) - colour).max() > 14 for colour in found):
-            found.append(values[index])
+        colour = values[index : index + 1].view(np.uint8)[:3]
+        if all(np.abs(colour.astype(int) - known).max() > _NEAR for known in found):
+            found.append(colour)
     palette = np.zeros((COLOURS, 3), np.uint8)
     palette[1 : 1 + len(found)] = found
     return palette
+
+
+_NEAR = 14
+"""Channels of a flat colour differ by no more than this."""
 
 
 def _flatten(clip: npt.NDArray[uint8], palette: npt.NDArray[uint8]) -> Iterator[npt.NDArray[uint8]]:
@@ -322,14 +333,14 @@ def _flatten(clip: npt.NDArray[uint8], palette: npt.NDArray[uint8]) -> Iterator[
     rows, columns = (np.flatnonzero((clip[..., 3] > 127).any(axes)) for axes in ((0, 2), (0, 1)))
     side = int(1.08 * max(rows[-1] - rows[0], columns[-1] - columns[0])) + 2
     top, left = (rows[0] + rows[-1] - side) // 2, (columns[0] + columns[-1] - side) // 2
-    pad = side
     for frame in clip:
-        near = np.abs(frame[:, :, None, :3].astype(np.int16) - palette[None, None, 1:used].astype(np.int16)).max(-1)
-        label = near.argmin(-1).astype(np.uint8) + 1
-        label[frame[..., 3] == 0] = 0
-        sure = ((near.min(-1) <= 14) & (frame[..., 3] == 255)) | (frame[..., 3] == 0)
-        label = _grow(label, sure)
-        label = np.pad(label, pad)[top + pad : top + pad + side, left + pad : left + pad + side]
+        colours, which = np.unique(np.ascontiguousarray(frame).view(np.uint32)[..., 0], return_inverse=True)
+        rgba = colours.view(np.uint8).reshape(-1, 4)
+        apart = np.abs(rgba[:, None, :3].astype(np.int16) - palette[1:used].astype(np.int16)).max(-1)
+        clear, solid = rgba[:, 3] == 0, rgba[:, 3] == 255
+        number = np.where(clear, 0, apart.argmin(-1) + 1).astype(np.uint8)
+        label = _grow(number[which], (clear | (solid & (apart.min(-1) <= _NEAR)))[which])
+        label = np.pad(label, side)[top + side : top + 2 * side, left + side : left + 2 * side]
         best = np.full((SIZE, SIZE), -1.0, np.float32)
         cel = np.zeros((SIZE, SIZE), np.uint8)
         for value in np.unique(label):
@@ -352,7 +363,9 @@ _READERS: dict[str, Callable[[Path, Source, int | None], Iterator[_Drawing]]] = 
 
 _PAINT = re.compile(r'\b(fill|stroke)\s*=\s*"([^"]*)"|\b(fill|stroke)\s*:\s*([^;"]+)')
 _OPACITY = re.compile(r'\b(?:fill-|stroke-)?opacity\s*(?:=\s*"([^"]*)"|:\s*([^;"]+);?)')
-_GRADIENT = re.compile(r"<(?:linear|radial)Gradient\b[^>]*?\bid=\"([^\"]+)\"[^>]*?(?:/>|>(.*?)</(?:linear|radial)Gradient>)", re.S)
+_GRADIENT = re.compile(
+    r"<(?:linear|radial)Gradient\b[^>]*?\bid=\"([^\"]+)\"[^>]*?(?:/>|>(.*?)</(?:linear|radial)Gradient>)", re.S
+)
 _STOP = re.compile(r"stop-color\s*[=:]\s*\"?\s*([^;\"]+)")
 
 
@@ -363,7 +376,9 @@ def _drawing(
     codes = _Codes()
     documents = []
     for body in bodies:
-        body = re.sub(r"<\?xml.*?\?>|<!--.*?-->|<title>.*?</title>|<desc>.*?</desc>|<style.*?</style>", "", body, flags=re.S)
+        body = re.sub(
+            r"<\?xml.*?\?>|<!--.*?-->|<title>.*?</title>|<desc>.*?</desc>|<style.*?</style>", "", body, flags=re.S
+        )
         coded = "".join(
             piece if piece.startswith("<mask") else codes.encode(piece, body)
             for piece in re.split(r"(<mask.*?</mask>)", body, flags=re.S)
@@ -419,7 +434,7 @@ class _Codes:
 
     def code(self, colour: str) -> str:
         number = self.number(colour)
-        return "#%02x%02x%02x" % tuple(85 * (number >> shift & 3) for shift in (0, 2, 4))
+        return "#" + "".join(f"{85 * (number >> shift & 3):02x}" for shift in (0, 2, 4))
 
     def palette(self) -> npt.NDArray[uint8]:
         palette = np.zeros((COLOURS, 3), np.uint8)
@@ -452,7 +467,7 @@ class _Codes:
 def _mean_stop(stops: str) -> str:
     colours = [_rgb(stop) for stop in _STOP.findall(stops)]
     mean = np.mean(colours, 0) if colours else np.array([128, 128, 128])
-    return "#%02x%02x%02x" % tuple(int(channel) for channel in mean)
+    return "#" + "".join(f"{int(channel):02x}" for channel in mean)
 
 
 @cache
@@ -499,29 +514,48 @@ def _decode(image: npt.NDArray[uint8]) -> npt.NDArray[uint8]:
 
 def _grow(label: npt.NDArray[uint8], sure: npt.NDArray[np.bool_]) -> npt.NDArray[uint8]:
     """Give every pixel that is not ``sure`` the label of the nearest that is."""
-    from scipy.ndimage import distance_transform_edt
+    import cv2
 
     if sure.all() or not sure.any():
         return label
-    rows, columns = distance_transform_edt(~sure, return_distances=False, return_indices=True)
-    grown: npt.NDArray[uint8] = label[rows, columns]
+    _, index = cv2.distanceTransformWithLabels(
+        (~sure).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    of = np.zeros(int(index.max()) + 1, np.uint8)
+    of[index[sure]] = label[sure]
+    grown: npt.NDArray[uint8] = of[index]
     return grown
 
 
 def _trace(label: npt.NDArray[uint8], ink: npt.NDArray[np.bool_]) -> npt.NDArray[uint8]:
-    """Take thin ink out of a map of regions and put lines in its middle."""
+    """Take strokes of ink out of a map of regions and put lines in their middle; blots of ink stay."""
     import cv2
     from skimage.morphology import skeletonize
 
-    stroke = ink[label]
-    if not stroke.any():
+    inked = ink[label]
+    if not inked.any():
         return flat_lines(label)
-    radius = SIZE // 48
+    depth = cv2.distanceTransform(np.pad(inked.astype(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    middle = skeletonize(inked)
+    half = float(np.median(depth[middle]))  # of the width of a stroke
+    # Blots are thicker than strokes are where they meet, or compact all by themselves, as pupils are.
+    radius = int(np.clip(1.75 * half, 3, SIZE // 36))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    solid = cv2.morphologyEx(np.pad(stroke.astype(np.uint8), radius), cv2.MORPH_OPEN, disc)
-    stroke = stroke & (solid[radius:-radius, radius:-radius] == 0)
-    # Crumbs of a solid area that the opening left are part of it, not of a line.
-    filled = _grow(label, ~stroke)
-    cel = flat_lines(filled)
-    far = cv2.distanceTransform((cel < 0x80).astype(np.uint8), cv2.DIST_L2, 3) > SIZE / 90
-    return with_lines(cel, skeletonize(stroke) & far)
+    padded = np.pad(inked.astype(np.uint8), radius)
+    blots = cv2.morphologyEx(padded, cv2.MORPH_OPEN, disc)[radius:-radius, radius:-radius] > 0
+    count, piece, stats, _ = cv2.connectedComponentsWithStats(inked.astype(np.uint8), connectivity=8)
+    deepest = np.zeros(count, np.float32)
+    np.maximum.at(deepest, piece.ravel(), depth.ravel())
+    compact = (stats[:, cv2.CC_STAT_AREA] < 6 * deepest**2) & (deepest > 3)
+    compact[0] = False
+    stroke = inked & ~blots & ~compact[piece]
+    cel = flat_lines(_grow(label, ~stroke))
+    # Strokes within a region are lines too: those that go farther from borders than branches at corners do.
+    reach = 1.3 * half + 3
+    within = middle & stroke
+    far = cv2.distanceTransform((cel < LINE).astype(np.uint8), cv2.DIST_L2, 5) > reach
+    _, piece, stats, _ = cv2.connectedComponentsWithStats((within & far).astype(np.uint8), connectivity=8)
+    line = ((stats[:, cv2.CC_STAT_AREA] > SIZE // 48)[piece] & within & far).astype(np.uint8)
+    for _ in range(round(reach) + 2):
+        line = cv2.dilate(line, np.ones((3, 3), np.uint8)) & within
+    return with_lines(cel, line > 0)

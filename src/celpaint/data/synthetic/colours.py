@@ -28,12 +28,19 @@ def turn_hue(colours: Colours, angle: float, saturation: float = 1.0) -> Colours
     return turned
 
 
-def random_colour(rng: np.random.Generator, count: int) -> Colours:
-    """``count 3`` colours as films use them: mostly muted, some dark, some pale, a few loud."""
+def random_colour(rng: np.random.Generator, count: int, *, near: float | None = None) -> Colours:
+    """``count 3`` colours as films use them: mostly muted, some dark, some pale, a few loud.
+
+    Args:
+        near: a hue in turns that most of them keep near to, as the colours of one place do.
+    """
     value = rng.beta(2.2, 1.4, (count, 1))
     saturation = rng.beta(1.4, 1.8, (count, 1))
-    hue = rng.uniform(0, 1, (count, 1)) * 6
-    wheel = np.abs((hue + np.array([[0, 4, 2]])) % 6 - 3).clip(1, 2) - 1
+    hue = rng.uniform(0, 1, (count, 1))
+    if near is not None:
+        hue = np.where(rng.random((count, 1)) < 0.8, near + 0.06 * rng.standard_normal((count, 1)), hue)
+        saturation *= 0.85
+    wheel = np.abs((hue * 6 + np.array([[0, 4, 2]])) % 6 - 3).clip(1, 2) - 1
     return (value * (1 - saturation * (1 - wheel))).astype(np.float32)
 
 

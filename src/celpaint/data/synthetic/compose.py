@@ -39,8 +39,11 @@ class Synthesizer:
 
     def __init__(self, art: Art, spec: ClipSpec, device: str | torch.device = "cpu") -> None:
         self.art, self.spec, self.device = art, spec, torch.device(device)
-        moving = np.array([art.moving(drawing) for drawing in range(len(art))])
-        self._stills, self._dances = np.flatnonzero(~moving), np.flatnonzero(moving)
+        moving = np.array([art.moving(drawing) for drawing in range(len(art))], bool)
+        # Large styles are shown more often, though less than their size would have it.
+        style = art.style[art.chosen]
+        weight = np.bincount(style)[style] ** -0.5
+        self._stills, self._dances = _Draw(np.flatnonzero(~moving), weight), _Draw(np.flatnonzero(moving), weight)
 
     @torch.no_grad()
     def batch(self, seed: int, clips: int) -> ClipBatch:
@@ -98,14 +101,14 @@ class Synthesizer:
             self._add(canvas, rng, number, view, on_hold)
         matrix, offset = (torch.from_numpy(part).to(self.device) for part in colours.grade(rng))
         canvas.colour = (torch.einsum("dc,tchw->tdhw", matrix, canvas.colour) + offset[:, None, None]).clamp(0, 1)
-        if rng.random() < 0.1:
-            canvas.colour = lines.gaussian_blur(canvas.colour, rng.uniform(0.4, 0.8))
+        if rng.random() < 0.25:  # a soft scan
+            canvas.colour = lines.gaussian_blur(canvas.colour, rng.uniform(0.35, 0.8) * spec.height / 192)
         return canvas, times
 
     def _size(self, rng: np.random.Generator, count: int) -> float:
         """Half the height of a drawing; the fewer there are, the larger, and close-ups come now and then."""
         if rng.random() < 0.12:
-            return float(np.exp(rng.uniform(np.log(0.6), np.log(1.3))))
+            return float(np.exp(rng.uniform(np.log(0.6), np.log(1.1))))
         return float(np.exp(rng.uniform(np.log(0.12), np.log(0.62 if count < 4 else 0.45))))
 
     def _background(self, rng: np.random.Generator, camera: Camera, times: npt.NDArray[float64]) -> _Canvas:
@@ -131,7 +134,7 @@ class Synthesizer:
                     dark = torch.from_numpy(colours.random_colour(rng, 1)[0] * 0.35).to(self.device)[:, None, None]
                     stage.colour = stage.colour * (1 - ink) + dark * ink
         still = np.zeros(1)
-        props = int(rng.integers(1, 10)) if len(self._stills) and rng.random() < 0.45 else 0
+        props = int(rng.integers(1, 10)) if len(self._stills) and rng.random() < 0.55 else 0
         for number in range(props):
             size = float(np.exp(rng.uniform(np.log(0.06), np.log(0.4))))
             x, y = rng.uniform(-half_width, half_width), rng.uniform(-0.5, 0.7)
@@ -151,8 +154,7 @@ class Synthesizer:
     ) -> None:
         """Lay one drawing over the canvas; ``view`` is the drawing's square => frame, ``T 3 3``."""
         dances = len(self._dances) and not scenery and rng.random() < self.spec.dancers
-        among = self._dances if dances or not len(self._stills) else self._stills
-        drawing = int(rng.choice(among))
+        drawing = (self._dances if dances or not len(self._stills) else self._stills)(rng)
         palette = self.art.colours(drawing)
         if self.spec.repaint:
             palette = colours.repaint(palette, rng)
@@ -171,6 +173,19 @@ class Synthesizer:
         )
         lively = 0.0 if scenery else (0.3 if moving else 1.0) * self.spec.speed * rng.choice([0.0, 0.6, 1.2])
         canvas.lay(sheet, index, view, Warp.random(rng, lively), times, _Look.random(rng, palette), number, moving)
+
+
+class _Draw:
+    """Draws among numbers by weight."""
+
+    def __init__(self, numbers: npt.NDArray[np.int64], weight: npt.NDArray[float64]) -> None:
+        self.numbers, self.sums = numbers, np.cumsum(weight[numbers])
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __call__(self, rng: np.random.Generator) -> int:
+        return int(self.numbers[np.searchsorted(self.sums, rng.random() * self.sums[-1], side="right")])
 
 
 @dataclass(frozen=True)
@@ -254,7 +269,9 @@ class _Sheet:
         for _ in range(3):
             form = F.avg_pool2d(form, 5, 1, 2)
         slope = torch.cat([form - form.roll(1, 3), form - form.roll(1, 2)], 1) * 8
-        return cls(paint.contiguous(), slope, stack.flatten(1), torch.from_numpy(away).to(device)[:, None], whole // skip)
+        return cls(
+            paint.contiguous(), slope, stack.flatten(1), torch.from_numpy(away).to(device)[:, None], whole // skip
+        )
 
 
 def _distance(cel: npt.NDArray[uint8], skip: int) -> npt.NDArray[np.float32]:

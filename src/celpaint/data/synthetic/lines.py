@@ -79,7 +79,7 @@ def _broken(drawn: Drawn, rng: np.random.Generator) -> Tensor:
 
 
 def _jitter(drawn: Drawn, rng: np.random.Generator) -> Tensor:
-    frames, _, height, width = drawn.distance.shape
+    height, width = drawn.distance.shape[-2:]
     reach = rng.uniform(0.5, 1.6) * _unit(drawn)
     shift = torch.cat([noise(drawn.distance, rng, cells=float(rng.uniform(6, 16))) for _ in "xy"], 1) * reach
     y, x = torch.meshgrid(

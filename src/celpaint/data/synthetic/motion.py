@@ -14,7 +14,6 @@ import numpy.typing as npt
 import torch
 
 if TYPE_CHECKING:
-    from numpy import float64
     from torch import Tensor
 
 __all__ = ["Bend", "Camera", "Path", "Swing", "Turn", "Warp", "Wave", "invert"]

@@ -55,7 +55,7 @@ class ClipSpec:
     stride: tuple[int, int] = (1, 3)
     backwards: float = 0.25
     drawings: tuple[int, int] = (1, 8)
-    dancers: float = 0.15
+    dancers: float = 0.2
     speed: float = 1.0
     holds: Mapping[int, float] = field(default_factory=lambda: {1: 0.3, 2: 0.5, 3: 0.2})
     hands: Mapping[str, float] = field(default_factory=_hands)
