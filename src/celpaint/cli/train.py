@@ -16,7 +16,7 @@ Examples:
 
 celpaint train matcher
 
-celpaint train my.toml --set optimizer.rate=1e-4 --max-minutes 60
+celpaint train my.toml --set optimizer.lr=1e-4 --max-minutes 60
 
 celpaint train export runs/matcher --out weights/
 """
