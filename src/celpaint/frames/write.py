@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import av
+import av.error
 import av.filter
 import numpy as np
 
 from celpaint.errors import OutputError
 from celpaint.frames import aside, colour, pictures
-from celpaint.frames.stage import Stage
+from celpaint.frames.video import VideoClip
 from celpaint.types import Frame, PixelFormat
 
 if TYPE_CHECKING:
@@ -472,45 +473,38 @@ class GifSink(Sink):
 
     def __init__(self, out: Path, size: tuple[int, int], format: PixelFormat, clock: _Clock) -> None:
         self.out, self._size, self._alpha, self._clock = out, size, format.alpha, clock
-        self._waiting = out.with_name(f".{out.name}.frames")
-        aside.claim(out)
-        aside.remove(self._waiting)
-        self._stage = Stage(self._waiting, bits=8)
+        waiting = out.with_name(f".{out.name}.frames")
+        self._waiting = VideoSink(waiting, size, PixelFormat(8, format.alpha), clock, _VIDEOS[".mkv"])
         self._palette = _PaletteMaker(size, format.alpha)
-        self._next = 0
 
     def write(self, frame: Frame, index: int) -> None:
-        _check_size(frame, self._size)
-        if index != self._next:
-            raise ValueError(f"frame {index} came where {self._next} was due; a GIF takes its frames in order")
-        frame = frame if self._alpha else colour.over_paper(frame)
-        self._stage.put(index, frame)
-        self._palette.add(colour.to_video(frame, "rgba", 8))
-        self._next += 1
+        self._waiting.write(frame, index)
+        self._palette.add(colour.to_video(frame if self._alpha else colour.over_paper(frame), "rgba", 8))
 
     def commit(self) -> None:
-        if not self._next:
-            raise ValueError("no frame was written")
+        self._waiting.commit()
         part, base = aside.aside(self.out), Fraction(1, 100)
-        kind = _Kind("gif", "gif", ("pal8", "pal8"), container_options={"loop": "0"})
         with aside.disk_errors(self.out):
             painter = _PaletteUser(self._size, self._palette.finish())
-            encoder = _Encoder(part, kind, "pal8", self._size, self._clock.rate, base)
+            encoder = _Encoder(part, _GIF, "pal8", self._size, self._clock.rate, base)
             try:
-                for index in range(self._next):
-                    mapped = painter.map(colour.to_video(self._stage.get(index), "rgba", 8))
+                for index, frame in enumerate(VideoClip(self._waiting.out)):
+                    mapped = painter.map(colour.to_video(frame, "rgba", 8))
                     encoder.add(mapped, self._clock.ticks(index, base))
                 encoder.finish()
             except BaseException:
                 encoder.drop()
-                aside.remove(part)
                 raise
             aside.rename(part, self.out)
-            aside.remove(self._waiting)
+            aside.remove(self._waiting.out)
 
     def abort(self) -> None:
-        aside.remove(self._waiting)
+        self._waiting.abort()
+        aside.remove(self._waiting.out)
         aside.remove(aside.aside(self.out))
+
+
+_GIF = _Kind("gif", "gif", ("pal8", "pal8"), container_options={"loop": "0"})
 
 
 class _PaletteMaker:
@@ -525,6 +519,8 @@ class _PaletteMaker:
     def add(self, frame: av.VideoFrame) -> None:
         frame.pts, frame.time_base = self._count, Fraction(1, 100)
         self._in.push(frame)
+        with suppress(av.error.BlockingIOError):  # nothing comes yet, but asking makes the filter take its frame
+            self._out.pull()
         self._count += 1
 
     def finish(self) -> av.VideoFrame:
