@@ -151,6 +151,14 @@ def test_an_empty_transparent_frame_has_no_ink():
     assert read_lines(frame).line.max() == 0
 
 
+def test_pencil_tone_makes_no_painting():
+    toned = WIDE.drawing()
+    cv2.circle(toned, (400, 60), 40, (0.7, 0.7, 0.7), -1)
+    toned = cv2.GaussianBlur(toned, (0, 0), 1)
+    assert classify(Frame(toned)) == "black on white"
+    np.testing.assert_allclose(on_white(read_lines(Frame(toned))), toned, atol=1e-6)
+
+
 def paintings() -> dict[str, Frame]:
     painting = WIDE.painting()
     white = np.ones_like(painting)

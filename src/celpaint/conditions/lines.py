@@ -242,7 +242,10 @@ def _ink_is_dark(rgb: Array) -> bool:
 
 
 def _is_painting(rgb: Array) -> bool:
-    """Whether a picture (dark ink on light paper, or colours) has areas filled with something but paper and black."""
+    """Whether a picture (dark ink on light paper, or colours) has areas filled with something but paper and black.
+
+    Grey areas may be pencil tone: they count only from a tenth of the picture on.
+    """
     surface = np.stack([_paper_surface(rgb[..., c]) for c in range(3)], axis=2)
     below = surface - rgb
     paper = np.abs(below).max(axis=2) < 0.1
@@ -252,8 +255,10 @@ def _is_painting(rgb: Array) -> bool:
         return True
     black = rgb.max(axis=2) < 0.25
     drawn = ~paper
-    filled = float(np.mean(_thick(drawn & ~black)))
-    return filled > 0.003 and filled > 0.3 * float(np.mean(drawn))
+    filled = _thick(drawn & ~black)
+    coloured = float(np.mean(filled & (np.ptp(below, axis=2) > 0.06)))
+    share = float(np.mean(filled))
+    return (coloured > 0.003 or share > 0.1) and share > 0.3 * float(np.mean(drawn))
 
 
 def _seen(picture: Array) -> Array:
@@ -305,7 +310,7 @@ def dog_lines(rgb: Array, sigma: float, ratio: float = 3.0) -> Array:
     """
     narrow = cv2.GaussianBlur(rgb, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
     wide = cv2.GaussianBlur(rgb, (0, 0), sigma * ratio, borderType=cv2.BORDER_REPLICATE)
-    _, darker = _extremes((wide - narrow) / (wide + 0.2))
+    _, darker = _extremes((wide - narrow) / (wide + 0.15))
     return np.maximum(darker, 0)
 
 
@@ -316,7 +321,7 @@ def extract_lines(rgb: Array) -> Array:
     shading cut off.
     """
     found = dog_lines(rgb, sigma=max(rgb.shape[0] * 0.0011, 0.6))
-    x = np.clip((found - 0.06) / 0.19, 0, 1)
+    x = np.clip((found - 0.04) / 0.14, 0, 1)
     line: Array = x * x * (3 - 2 * x)
     return line
 
