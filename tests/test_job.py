@@ -22,7 +22,8 @@ class Stop(Exception):
 
 def run_into(error: Exception, out: Path, done: int) -> None:
     """A run that stages and commits ``done`` drawings and ends by ``error``."""
-    with Job(out, REQUEST) as job:
+    with Job(out) as job:
+        job.begin(REQUEST)
         (job.folder / "staged").write_text("frames")
         job.commit(done, {"memory": np.arange(done)}, [0.5] * done)
         raise error
@@ -34,7 +35,8 @@ def stop_after(out: Path, done: int) -> None:
 
 
 def test_a_new_job_starts_at_nothing(tmp_path: Path) -> None:
-    with Job(tmp_path / "out", REQUEST) as job:
+    with Job(tmp_path / "out") as job:
+        job.begin(REQUEST)
         assert (job.done, job.state, job.confidence.tolist()) == (0, None, [])
         assert job.folder == tmp_path / ".out.celpaint"
         job.finish()
@@ -43,7 +45,8 @@ def test_a_new_job_starts_at_nothing(tmp_path: Path) -> None:
 
 def test_it_goes_on_after_the_last_chunk(tmp_path: Path) -> None:
     stop_after(tmp_path / "out", 3)
-    with Job(tmp_path / "out", REQUEST) as job:
+    with Job(tmp_path / "out") as job:
+        job.begin(REQUEST)
         assert job.done == 3
         assert job.state is not None
         np.testing.assert_array_equal(job.state["memory"], [0, 1, 2])
@@ -55,7 +58,8 @@ def test_it_goes_on_after_the_last_chunk(tmp_path: Path) -> None:
 
 def test_another_request_begins_anew_and_says_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     stop_after(tmp_path / "out", 3)
-    with caplog.at_level(logging.WARNING), Job(tmp_path / "out", {**REQUEST, "--seed": "1"}) as job:
+    with caplog.at_level(logging.WARNING), Job(tmp_path / "out") as job:
+        job.begin({**REQUEST, "--seed": "1"})
         assert (job.done, job.state) == (0, None)
         assert not (job.folder / "staged").exists()
     assert "--seed changed since: beginning anew" in caplog.text
@@ -64,15 +68,32 @@ def test_another_request_begins_anew_and_says_why(tmp_path: Path, caplog: pytest
 def test_a_broken_state_begins_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     stop_after(tmp_path / "out", 3)
     (tmp_path / ".out.celpaint" / "state.safetensors").write_bytes(b"half a fi")
-    with caplog.at_level(logging.WARNING), Job(tmp_path / "out", REQUEST) as job:
+    with caplog.at_level(logging.WARNING), Job(tmp_path / "out") as job:
+        job.begin(REQUEST)
         assert job.done == 0
     assert "beginning anew" in caplog.text
 
 
-def test_an_error_before_the_first_chunk_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(Stop), Job(tmp_path / "out", REQUEST):
-        raise Stop
+@pytest.mark.parametrize("begun", [False, True])
+def test_an_error_before_the_first_chunk_leaves_nothing(tmp_path: Path, begun: bool) -> None:
+    def fail() -> None:
+        with Job(tmp_path / "out") as job:
+            if begun:
+                job.begin(REQUEST)
+            raise Stop
+
+    with pytest.raises(Stop):
+        fail()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_before_it_begins_keeps_what_an_earlier_run_did(tmp_path: Path) -> None:
+    stop_after(tmp_path / "out", 3)
+    with pytest.raises(InputError), Job(tmp_path / "out"):
+        raise InputError("a.png is away")
+    with Job(tmp_path / "out") as job:
+        job.begin(REQUEST)
+        assert job.done == 3
 
 
 def test_a_fault_of_the_input_leaves_nothing(tmp_path: Path) -> None:
@@ -82,22 +103,26 @@ def test_a_fault_of_the_input_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:
-    with Job(tmp_path / "out", REQUEST) as first:
-        with pytest.raises(OutputError, match="another run is making"), Job(tmp_path / "out", REQUEST):
+    with Job(tmp_path / "out") as first:
+        first.begin(REQUEST)
+        with pytest.raises(OutputError, match="another run is making"), Job(tmp_path / "out"):
             pass
         first.commit(1, {}, [0.5])
-        with Job(tmp_path / "other", REQUEST) as other:
+        with Job(tmp_path / "other") as other:
+            other.begin(REQUEST)
             assert other.done == 0
-    with Job(tmp_path / "out", REQUEST) as again:
+    with Job(tmp_path / "out") as again:
+        again.begin(REQUEST)
         assert again.done == 1
 
 
 def test_a_killed_run_holds_no_lock(tmp_path: Path) -> None:
     script = (
         "import os, signal; from pathlib import Path; from celpaint.job import Job\n"
-        f"job = Job(Path({str(tmp_path / 'out')!r}), {REQUEST!r}).__enter__(); job.commit(2, {{}}, [0.5, 0.5])\n"
-        "os.kill(os.getpid(), signal.SIGKILL)"
+        f"job = Job(Path({str(tmp_path / 'out')!r})).__enter__(); job.begin({REQUEST!r})\n"
+        "job.commit(2, {}, [0.5, 0.5]); os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -9
-    with Job(tmp_path / "out", REQUEST) as job:
+    with Job(tmp_path / "out") as job:
+        job.begin(REQUEST)
         assert job.done == 2

@@ -21,7 +21,7 @@ from celpaint.errors import OutOfMemory, WeightsError
 from celpaint.methods.base import Method, load_method, silent
 from celpaint.methods.choose import choose_method, method_name
 from celpaint.methods.options import ComputeOptions, PathOptions
-from celpaint.types import Array, Chunk, Frame, Progress, Shot, State
+from celpaint.types import Array, Chunk, Clip, Frame, Progress, Shot, State
 from celpaint.weights.registry import find_weights
 
 if TYPE_CHECKING:
@@ -86,12 +86,14 @@ def colorize(
         OptionError: an option has a value it can't have, or belongs to another method.
         WeightsError, ResourceError: the networks can't be loaded, or the machine has too little for them.
     """
+    from celpaint.conditions.placing import place_references
     from celpaint.frames.read import open_clip
     from celpaint.scene import Scene
 
     path, chosen = _sort(options, method)
-    scene = Scene(open_clip(source), _several(reference), path, progress)
-    painter = load_method(chosen)
+    clip = open_clip(source)
+    scene = Scene(clip, place_references(_several(reference), clip), path, progress)
+    painter = _load(chosen, clip)
     return (
         frame
         for chunk in _colour(painter, scene.shot, progress)
@@ -132,6 +134,7 @@ def render(
         DiskFull: no room; what is coloured is kept for the next run.
         CelpaintError: as in :func:`colorize`.
     """
+    from celpaint.conditions.placing import place_references
     from celpaint.frames.read import open_clip
     from celpaint.job import Job
     from celpaint.result import Result
@@ -140,17 +143,21 @@ def render(
     began = time.monotonic()
     path, chosen = _sort(options, method)
     clip = open_clip(source)
-    result = Result(out, clip, maps=confidence_out, inputs=[source], overwrite=overwrite, rate=rate, picture=picture)
-    scene = Scene(clip, _several(reference), path, progress)
-    painter = load_method(chosen)
-    with Job(Path(out), _request(scene, path, chosen, result)) as job, _saying_how_far(scene, job):
-        resumed = scene.frames_until(job.done)
+    places = place_references(_several(reference), clip)
+    inputs = [source, *(place.path for place in places if place.path.exists())]
+    with Job(Path(out)) as job:
+        result = Result(out, clip, maps=confidence_out, inputs=inputs, overwrite=overwrite, rate=rate, picture=picture)
+        scene = Scene(clip, places, path, progress)
+        painter = _load(chosen, clip)
+        job.begin(_request(scene, path, chosen, result))
         result.stage_in(job.folder)
-        for chunk in _colour(painter, scene.shot, progress, job.done, job.state):
-            for drawing, painted in enumerate(chunk.painted, chunk.start):
-                result.put(drawing, scene.finish(drawing, painted.rgb), painted.confidence)
-            job.commit(chunk.start + len(chunk.painted), chunk.state, [_mean(p.confidence) for p in chunk.painted])
-        result.publish(scene.spans, progress)
+        resumed = scene.frames_until(job.done)
+        with _saying_how_far(scene, job):
+            for chunk in _colour(painter, scene.shot, progress, job.done, job.state):
+                for drawing, painted in enumerate(chunk.painted, chunk.start):
+                    result.put(drawing, scene.finish(drawing, painted.rgb), painted.confidence)
+                job.commit(chunk.start + len(chunk.painted), chunk.state, [_mean(p.confidence) for p in chunk.painted])
+            result.publish(scene.spans, progress)
         job.finish()
     known = [float(c) for c in job.confidence if not math.isnan(c)]
     sure = len(known) == len(scene.spans)
@@ -178,19 +185,29 @@ def _several(reference: str | Path | Sequence[str | Path]) -> list[str | Path]:
     return [reference] if isinstance(reference, str | Path) else list(reference)
 
 
+def _load(chosen: ComputeOptions, clip: Clip) -> Method:
+    with _enough_memory(clip.size):
+        return load_method(chosen)
+
+
 def _colour(
     painter: Method, shot: Shot, progress: Progress, start: int = 0, state: State | None = None
 ) -> Iterator[Chunk]:
-    """The method's chunks; a machine without enough memory gets a sentence that says what to lower."""
-    try:
+    with _enough_memory(shot.size):
         yield from painter.colour(shot, start=start, state=state, progress=progress)
+
+
+@contextmanager
+def _enough_memory(size: tuple[int, int]) -> Iterator[None]:
+    """A machine without enough memory gets a sentence that says what to lower."""
+    try:
+        yield
     except (MemoryError, RuntimeError) as error:
         text = str(error).lower()
         if not isinstance(error, MemoryError) and "out of memory" not in text and "allocate memory" not in text:
             raise
-        height, width = shot.size
         raise OutOfMemory(
-            f"not enough memory to colour frames of {width} x {height} pixels with these settings",
+            f"not enough memory to colour frames of {size[1]} x {size[0]} pixels with these settings",
             todo="Lower --size (for example 576x320), add --offload, or, for the matcher, lower --tokens.",
         ) from error
 

@@ -36,14 +36,13 @@ log = logging.getLogger("celpaint")
 
 
 class Job:
-    """The run that makes one result; a context that is entered once.
+    """The run that makes one result; a context that is entered once, and then :meth:`begin` is called.
 
     Leaving it after :meth:`finish` removes the folder. Leaving it by an error keeps what is done for the next run,
     except where nothing is done yet, or where an input must change first, which makes it another run anyway.
 
     Args:
         out: the result's path; the job lies beside it.
-        request: all that decides the result's bytes, by name. A run with another request begins anew.
 
     Attributes:
         folder: the job's folder.
@@ -55,15 +54,13 @@ class Job:
         OutputError: on entering, when another run makes this result right now, or nothing can be written there.
     """
 
-    def __init__(self, out: Path, request: Mapping[str, str]) -> None:
+    def __init__(self, out: Path) -> None:
         self.out = Path(os.path.abspath(out))  # noqa: PTH100 (resolve would follow links away from the result)
         self.folder = self.out.parent / f".{self.out.name}.celpaint"
-        self.request = dict(request)
         self.done = 0
         self.state: State | None = None
         self.confidence = np.zeros(0, np.float32)
-        self._finished = False
-        self._lock: IO[bytes] | None = None
+        self._begun = self._finished = False
 
     def __enter__(self) -> Job:
         with disk_errors(self.out):
@@ -76,24 +73,28 @@ class Job:
                 wanted="one run at a time",
                 todo="Wait for it, or give another --out.",
             )
-        try:
-            self._resume()
-        except BaseException:
-            self._leave(keep=False)
-            raise
         return self
 
-    def _resume(self) -> None:
+    def begin(self, request: Mapping[str, str]) -> None:
+        """Find out what an earlier run has done, and begin anew if it was asked for something else.
+
+        Args:
+            request: all that decides the result's bytes, by name.
+
+        Raises:
+            OutputError, DiskFull: the request can't be stored.
+        """
         earlier = _read_json(self.folder / "request.json")
-        if earlier == self.request:
+        if earlier == dict(request):
             self._load()
         else:
             if earlier is not None:
-                changed = sorted(k for k in earlier.keys() | self.request if earlier.get(k) != self.request.get(k))
+                changed = sorted(k for k in earlier.keys() | request.keys() if earlier.get(k) != request.get(k))
                 log.warning("an earlier run was stopped, but %s changed since: beginning anew", _listed(changed))
             self._clear()
             with disk_errors(self.out):
-                write_file(self.folder / "request.json", json.dumps(self.request, indent=1).encode())
+                write_file(self.folder / "request.json", json.dumps(dict(request), indent=1).encode())
+        self._begun = True
 
     def _load(self) -> None:
         from safetensors import SafetensorError, safe_open
@@ -136,15 +137,12 @@ class Job:
         self._finished = True
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self._leave(keep=self.done > 0 and not isinstance(error, InputError) and not self._finished)
-
-    def _leave(self, *, keep: bool) -> None:
-        if not keep:
+        worth_keeping = self.done > 0 and not isinstance(error, InputError) and not self._finished
+        if self._begun and not worth_keeping:
             with suppress(OutputError):
                 self._clear()
-        if self._lock is not None:
-            self._lock.close()
-        if not keep:
+        self._lock.close()
+        if [entry.name for entry in self.folder.iterdir()] == ["lock"]:
             with suppress(OSError):  # another run may have begun the moment the lock was free
                 (self.folder / "lock").unlink()
                 self.folder.rmdir()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal, overload
 
 from celpaint.conditions.lines import classify_clip, extract_lines, read_lines
-from celpaint.conditions.placing import Place, frame_label, place_references
+from celpaint.conditions.placing import Place, frame_label
 from celpaint.conditions.reference import fit_reference
 from celpaint.finish.ink import cut_out, lay_ink
 from celpaint.finish.size import to_size
@@ -39,23 +39,20 @@ class Scene:
 
     Args:
         clip: the frames as they are.
-        references: ``PICTURE[@FRAME]``, at least one.
+        places: the references' files, and where they belong; at least one.
         progress: told of every frame read while looking for holds.
 
     Attributes:
         spans: the frames of every drawing; together all frames, in order.
-        places: the references' files, and where they belong.
         shot: what a method is given; its lines are read when asked for.
 
     Raises:
         InputError: a file is missing, broken or does not fit.
     """
 
-    def __init__(
-        self, clip: Clip, references: Sequence[str | Path], options: PathOptions, progress: Progress = silent
-    ) -> None:
+    def __init__(self, clip: Clip, places: Sequence[Place], options: PathOptions, progress: Progress = silent) -> None:
         self.clip = clip
-        self.places = place_references(references, clip)
+        self.places = tuple(places)
         alone = [range(i, i + 1) for i in range(len(clip))]
         self.spans = find_holds(clip, progress) if options.holds == "auto" else alone
         self._keep_ink = options.ink == "keep"
