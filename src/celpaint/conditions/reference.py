@@ -22,12 +22,10 @@ class Fit:
 
     Attributes:
         box: (top, left, height, width) of the picture inside the shot's frame, in pixels.
-        alpha: ``H W`` in [0, 1], its own transparency at the shot's size; None where it is opaque.
         sentence: for people, empty where nothing was done.
     """
 
     box: tuple[int, int, int, int]
-    alpha: Array | None
     sentence: str
 
 
@@ -49,8 +47,7 @@ def fit_reference(frame: Frame, size: tuple[int, int]) -> tuple[Array, Fit]:
     height, width = size
     done = []
     rgb = flatten(frame)
-    alpha = frame.alpha if frame.alpha is not None and float(frame.alpha.min()) < 1 else None
-    if alpha is not None:
+    if frame.alpha is not None and float(frame.alpha.min()) < 1:
         done.append("its transparent parts are taken as white paper")
     box = (0, 0, height, width)
     if (h, w) != size:
@@ -62,11 +59,10 @@ def fit_reference(frame: Frame, size: tuple[int, int]) -> tuple[Array, Fit]:
         else:
             done.insert(0, "it was scaled")
         rgb = _place(rgb, box, size)
-        alpha = None if alpha is None else _place(alpha, box, size)
     sentence = ""
     if done:
         sentence = f"The reference is {w}x{h}, the shot {width}x{height}: {'; '.join(done)}."
-    return rgb, Fit(box, alpha, sentence)
+    return rgb, Fit(box, sentence)
 
 
 def _place(picture: Array, box: tuple[int, int, int, int], size: tuple[int, int]) -> Array:

@@ -50,7 +50,7 @@ def _black_part(art: LineArt) -> tuple[Array, Array]:
     return coverage[..., None], ink
 
 
-def cut_out(rgb: Array, art: LineArt, tolerance: float = 0.06) -> Frame:
+def cut_out(rgb: Array, art: LineArt, tolerance: float = 0.1) -> Frame:
     """An inked frame with the unpainted outside made transparent.
 
     Outside is what is white and reaches the frame's border without meeting a line or a colour; white inside the drawing
