@@ -15,7 +15,7 @@ from celpaint.metrics.base import Figure, Metric, Pair
 from celpaint.metrics.sums import Ratio
 from celpaint.types import Array
 
-__all__ = ["SegmentAccuracy", "majority_colours", "mean_colours"]
+__all__ = ["SegmentAccuracy", "colour_codes", "majority_colours", "mean_colours"]
 
 LARGE = 10
 """Pixels; segments up to this size are specks between lines, not drawing."""
@@ -89,7 +89,7 @@ class SegmentAccuracy(Metric[_SegmentSums]):
         sizes = np.bincount(labels.ravel())[1:]
         if not len(sizes):
             return None
-        result, original = _codes(pair.result), _codes(pair.original)
+        result, original = colour_codes(pair.result), colour_codes(pair.original)
         truth = majority_colours(labels, original)
         right = majority_colours(labels, result) == truth
         palette, wanted = np.unique(truth, return_inverse=True)
@@ -108,8 +108,8 @@ class SegmentAccuracy(Metric[_SegmentSums]):
         return sums.large.value, sums.every.value, sums.pixels.value, sums.nearest.value
 
 
-def _codes(picture: Array) -> npt.NDArray[np.int64]:
-    """``H W`` 24-bit integers."""
+def colour_codes(picture: Array) -> npt.NDArray[np.int64]:
+    """``H W 3`` in [0, 1] -> ``H W`` 24-bit integers, red highest."""
     red, green, blue = quantise(picture, 8).astype(np.int64).transpose(2, 0, 1)
     codes: npt.NDArray[np.int64] = red << 16 | green << 8 | blue
     return codes
