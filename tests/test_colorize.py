@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -302,3 +303,22 @@ def test_disk_full_keeps_what_is_done(shot: tuple[Path, Path], tmp_path: Path) -
         signal.signal(signal.SIGXFSZ, before[1])
     assert not (tmp_path / "out").exists()
     assert celpaint.render(shot[0], tmp_path / "out", reference=shot[1], method="copycat").frames == 10
+
+
+def test_the_real_matcher_resumes_to_the_byte(tmp_path: Path) -> None:
+    import torch
+
+    from celpaint.models.matcher import Matcher
+    from celpaint.weights.store import write_network
+
+    tiny: dict[str, Any] = {"channels": [8, 8, 16], "width": 24, "layers": 1, "mend_layers": 1, "heads": 2}
+    tiny |= {"key": 8, "fine_key": 8, "value": 8, "fine_value": 8}
+    torch.manual_seed(0)
+    write_network(tmp_path / "weights", tiny, Matcher(**tiny).state_dict())
+    lines, key = make_shot(tmp_path / "shot", 7)
+    how: dict[str, Any] = {"reference": key, "method": "matcher", "weights": str(tmp_path / "weights")}
+    celpaint.render(lines, tmp_path / "whole", **how)
+    with pytest.raises(Stop):
+        celpaint.render(lines, tmp_path / "out", progress=stop_at(6), **how)
+    assert celpaint.render(lines, tmp_path / "out", **how).resumed == 4
+    assert pictures(tmp_path / "out") == pictures(tmp_path / "whole")
