@@ -7,9 +7,9 @@
 
 Context is gathered at 1/16 by self attention and by attention to the references; correspondence is decided at 1/8 by
 one softmax over all tokens of all references and "none of them", then again at 1/4 within a window around the best
-match. The decoder blends colours carried over with one of its own, pixel by pixel, and sees the target's own lines at
-every scale. References are a set: their order does not matter. Nothing depends on batch or picture statistics, so any
-size works; sizes that 16 does not divide are padded inside.
+match. The decoder blends colours carried over, the references' own pixels moved into place and a colour of its own,
+pixel by pixel, and sees the target's own lines at every scale. References are a set: their order does not matter.
+Nothing depends on batch or picture statistics, so any size works; sizes that 16 does not divide are padded inside.
 """
 
 from __future__ import annotations
@@ -61,6 +61,8 @@ class Offer:
         prior: ``B R*M``, added to the logits: 0 for painted references, less for those trusted less.
         window_key: ``B R*M 36 f``, keys at 1/4 of the 6 x 6 places around a token.
         window_value: ``B R*M 36 w+3``: their colour features and mean RGB.
+        picture: ``B 3 R*H W``, the references one below another, padded.
+        count: R.
     """
 
     context: tuple[tuple[Tensor, Tensor], ...]
@@ -70,6 +72,8 @@ class Offer:
     prior: Tensor
     window_key: Tensor
     window_value: Tensor
+    picture: Tensor
+    count: int
 
     @staticmethod
     def join(offers: Sequence[Offer]) -> Offer:
@@ -91,6 +95,8 @@ class Offer:
             prior=torch.cat([o.prior for o in offers], 1),
             window_key=torch.cat([o.window_key for o in offers], 1),
             window_value=torch.cat([o.window_value for o in offers], 1),
+            picture=torch.cat([o.picture for o in offers], 2),
+            count=sum(o.count for o in offers),
         )
 
 
@@ -109,6 +115,7 @@ class Matching:
         fine_logits: ``B T*N 4 36``, the second matching: the four quarters of a token against the window around
             its best match.
         fine: ``B*T w+3 H/4 W/4``: what it carries over.
+        moved: ``B*T 3 H W``: the references' own pixels, moved to where the second matching says.
     """
 
     tokens: Tensor
@@ -119,6 +126,7 @@ class Matching:
     best: Tensor
     fine_logits: Tensor
     fine: Tensor
+    moved: Tensor
 
 
 @dataclass(frozen=True)
@@ -272,6 +280,54 @@ def fourier(grid: tuple[int, int], like: Tensor) -> Tensor:
     return torch.cat([angle.sin(), angle.cos()]).to(like.dtype)
 
 
+def positions(best: Tensor, weight: Tensor, grid: tuple[int, int], count: int) -> Tensor:
+    """Where in the references the second matching finds each quarter of a token, on average.
+
+    Args:
+        best: ``B N``, the token of all references.
+        weight: ``B N 4 36``, the second matching.
+        grid: height and width of a reference in tokens.
+        count: R.
+
+    Returns:
+        ``B N 4 2``, (x, y) in pixels of ``Offer.picture``, float32, never outside the token's own reference.
+    """
+    h, w = grid
+    step = 4 * torch.arange(WINDOW, device=best.device, dtype=torch.float32) - 6
+    ring = torch.stack([step.repeat(WINDOW), step.repeat_interleave(WINDOW)], -1)
+    place = weight.float() @ ring
+    which, token = best // (h * w), best % (h * w)
+    x = (8 * (token % w))[..., None] + place[..., 0]
+    y = (8 * (token // w))[..., None] + place[..., 1]
+    x, y = x.clamp(0.5, 8 * w - 0.5), y.clamp(0.5, 8 * h - 0.5)
+    return torch.stack([x, y + (8 * h * which)[..., None]], -1)
+
+
+def move(offer: Offer, place: Tensor) -> Tensor:
+    """Sample the references around where the quarters' centres are, pixel for pixel.
+
+    Args:
+        offer: the references, of B clips.
+        place: ``B*T 2 H/4 W/4``, as :func:`positions` gives it.
+
+    Returns:
+        ``B*T 3 H W``.
+    """
+    clips, _, tall, width = offer.picture.shape
+    height = tall // offer.count
+    offset = torch.arange(4, device=place.device) - 1.5
+    near = offset.repeat(place.shape[3])[None, :], offset.repeat(place.shape[2])[:, None]
+    wide = F.interpolate(place, scale_factor=4, mode="nearest")
+    first = (wide[:, 1] / height).floor() * height
+    x = (wide[:, 0] + near[0]).clamp(0.5, width - 0.5)
+    y = (wide[:, 1] + near[1]).clamp(first + 0.5, first + height - 0.5)
+    at = torch.stack([x * (2 / width) - 1, y * (2 / tall) - 1], -1)
+    at = at.unflatten(0, (clips, -1)).flatten(1, 2)
+    moved = F.grid_sample(offer.picture.float(), at, padding_mode="border", align_corners=False)
+    out: Tensor = moved.unflatten(2, (-1, height)).transpose(1, 2).flatten(0, 1).to(offer.picture.dtype)
+    return out
+
+
 def _rows(
     blocks: Sequence[tuple[Tensor | None, Tensor, Tensor, Tensor]],
 ) -> tuple[Tensor | None, Tensor, Tensor, Tensor]:
@@ -366,8 +422,8 @@ class Matcher(nn.Module):
         self.up_quarter = nn.Conv2d(c8, c4, 1)
         self.decode_quarter = nn.Sequential(conv3(2 * c4 + fine_value + 4, c4), Residual(c4, norm=True), nn.SiLU())
         self.up_half = nn.Conv2d(c4, c2, 1)
-        self.decode_half = nn.Sequential(nn.Conv2d(2 * c2, c2, 1), Residual(c2, norm=False), nn.SiLU())
-        self.head = nn.Conv2d(c2, 4 * (11 + 3 + 1), 1)
+        self.decode_half = nn.Sequential(nn.Conv2d(2 * c2 + 12, c2, 1), Residual(c2, norm=False), nn.SiLU())
+        self.head = nn.Conv2d(c2, 4 * (12 + 3 + 1), 1)
         self.detail = Detail()
 
     # -- lines ------------------------------------------------------------------------------------------------
@@ -450,6 +506,8 @@ class Matcher(nn.Module):
             prior=trust,
             window_key=together(windows(F.normalize(self.fine_key(fine), dim=1))),
             window_value=together(windows(torch.cat([self.fine_value(quarter), mean4], 1))),
+            picture=paint.unflatten(0, (clips, count)).transpose(1, 2).flatten(2, 3),
+            count=count,
         )
 
     # -- matching ---------------------------------------------------------------------------------------------
@@ -486,9 +544,15 @@ class Matcher(nn.Module):
         clip = torch.arange(clips, device=best.device)[:, None]
         scale = self.fine_log_scale.clamp(max=4.0).exp()
         fine_logits = (fine_q * scale) @ offer.window_key[clip, best].transpose(-1, -2) + self.fine_place
-        fine_carried = fine_logits.softmax(-1) @ offer.window_value[clip, best]
+        fine_weight = fine_logits.softmax(-1)
+        fine_carried = fine_weight @ offer.window_value[clip, best]
         h, w = fused.shape[2:]
-        fine_map = fine_carried.reshape(-1, h, w, 2, 2, fine_carried.shape[-1])
+
+        def spread(t: Tensor) -> Tensor:
+            """``B T*N 4 C`` -> ``B*T C H/4 W/4``."""
+            cells = t.reshape(-1, h, w, 2, 2, t.shape[-1])
+            return cells.permute(0, 5, 1, 3, 2, 4).reshape(-1, t.shape[-1], 2 * h, 2 * w)
+
         return Matching(
             tokens=x,
             fused=fused,
@@ -497,7 +561,8 @@ class Matcher(nn.Module):
             found=found,
             best=best,
             fine_logits=fine_logits,
-            fine=fine_map.permute(0, 5, 1, 3, 2, 4).reshape(-1, fine_carried.shape[-1], 2 * h, 2 * w),
+            fine=spread(fine_carried),
+            moved=move(offer, spread(positions(best, fine_weight, (h, w), offer.count))),
         )
 
     def carry(
@@ -535,14 +600,14 @@ class Matcher(nn.Module):
         sure = F.interpolate(carried[:, -1:], scale_factor=2, mode="nearest")
         x = self.decode_quarter(torch.cat([x, lines.quarter, matching.fine, sure], 1))
         x = F.interpolate(self.up_half(x), scale_factor=2, mode="nearest")
-        x = self.decode_half(torch.cat([x, lines.half], 1))
+        x = self.decode_half(torch.cat([x, lines.half, F.pixel_unshuffle(matching.moved - 0.5, 2)], 1))
         out = F.pixel_shuffle(self.head(x), 2)
 
-        choice, own, confidence = out.split([11, 3, 1], 1)
+        choice, own, confidence = out.split([12, 3, 1], 1)
         weight = choice.softmax(1).split(1, 1)
         ring = F.pad(matching.fine[:, -3:], (1, 1, 1, 1), mode="replicate")
         rgb = weight[9] * F.interpolate(carried[:, -4:-1], scale_factor=8, mode="bilinear", align_corners=False)
-        rgb = rgb + weight[10] * (own + 0.5)
+        rgb = rgb + weight[10] * (own + 0.5) + weight[11] * matching.moved
         for k in range(9):
             near = ring[:, :, k // 3 : k // 3 + 2 * h, k % 3 : k % 3 + 2 * w]
             rgb = rgb + weight[k] * F.interpolate(near, scale_factor=4, mode="nearest")
