@@ -322,7 +322,10 @@ class _Shard:
         if encode is not None:
             from safetensors.numpy import save
 
-            yield "latents.safetensors", save({name: np.stack(values) for name, values in moments.items()})
+            yield (
+                "latents.safetensors",
+                save({name: np.ascontiguousarray(np.stack(values)) for name, values in moments.items()}),
+            )
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:

@@ -26,7 +26,6 @@ def run(
     """See :func:`celpaint.train.run`."""
     recipe = load_recipe(Path(recipe_path), overrides)
     folder = Path("runs") / recipe.name if run_dir is None else Path(run_dir)
-    torch.manual_seed(recipe.run.seed)
     accelerator = make_accelerator(recipe)
     task = build_task(recipe, accelerator.device)
     summary = train(task, recipe, folder, accelerator=accelerator, max_minutes=max_minutes)
@@ -44,7 +43,6 @@ def export(source: Path, out: Path, *, best: bool = True, half: bool = True) -> 
     recipe = _recipe_of(folder)
     task = None
     if not state.complete:
-        torch.manual_seed(recipe.run.seed)
         task = build_task(recipe, torch.device("cpu"))
         tensors = task.plain({**task.network.state_dict(), **tensors})
     dtype = torch.float16 if half else None

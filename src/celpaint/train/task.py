@@ -119,7 +119,7 @@ class Part:
 
 
 def build_task(recipe: Recipe, device: torch.device) -> Task[Any]:
-    """The task of ``recipe.kind``.
+    """The task of ``recipe.kind``, its first weights drawn from the recipe's seed.
 
     Raises:
         OptionError: no such kind.
@@ -127,4 +127,7 @@ def build_task(recipe: Recipe, device: torch.device) -> Task[Any]:
     if recipe.kind not in TASKS:
         raise OptionError(f"task.kind is '{recipe.kind}'", wanted=" or ".join(TASKS))
     module, name = TASKS[recipe.kind].split(":")
+    import torch
+
+    torch.manual_seed(recipe.run.seed)
     return cast("type[Task[Any]]", getattr(import_module(module), name)).build(recipe, device)

@@ -1,0 +1,254 @@
+"""LVCD's training at toy size: what is trained, what stays, what is exported, and that it learns."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from diffusers import AutoencoderKLTemporalDecoder
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+from celpaint.data.prepared import LatentClipBatch
+from celpaint.errors import OptionError, WeightsError
+from celpaint.models.image_encoder import ClipEmbedding
+from celpaint.models.line_vae import LineVAE, LineVAEConfig
+from celpaint.models.lvcd.controlnet import ControlNet
+from celpaint.models.lvcd.unet import UNet, UNetConfig
+from celpaint.models.vae import VideoVAE
+from celpaint.train.command import export, run
+from celpaint.train.diffusion import DiffusionFineTune, DiffusionSmall
+from celpaint.train.loop import train
+from celpaint.train.recipe import Recipe, load_recipe
+from celpaint.train.task import build_task
+from celpaint.weights.lvcd import Networks
+from celpaint.weights.store import write_network
+
+CPU = torch.device("cpu")
+SMALL = Path("lvcd_small_smoke")
+SIZE = ("data.size=[32,48]", "data.frames=4", "data.clips=1", "run.device=cpu", "data.prefetch=0")
+FINE = (
+    *SIZE,
+    "data.source=toy",
+    "data.path=",
+    "optimizer.accumulate=1",
+    "optimizer.lr=1e-2",
+    "schedule.steps=3",
+    "run.validate_every=99",
+    "task.steps=2",
+    "task.distances=[1]",
+    "task.validation=1",
+    "task.matching_layer=0",
+)
+
+
+@pytest.fixture(scope="module")
+def vae(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A line-aware autoencoder's folder."""
+    torch.manual_seed(3)
+    net = LineVAE(LineVAEConfig(latent_channels=3, widths=(4, 6, 8, 8), blocks=1))
+    folder = tmp_path_factory.mktemp("vae")
+    write_network(folder, net.config.to_dict(), net.state_dict())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def svd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stable Video Diffusion's parts, tiny, without a ControlNet."""
+    torch.manual_seed(4)
+    sizes = UNetConfig(
+        down_block_types=("CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal"),
+        block_out_channels=(32, 32),
+        layers_per_block=1,
+        num_attention_heads=(2, 2),
+        cross_attention_dim=16,
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=24,
+    )
+    unet = UNet(sizes)
+    autoencoder = AutoencoderKLTemporalDecoder(
+        block_out_channels=(32, 32, 32, 32), layers_per_block=1, down_block_types=("DownEncoderBlock2D",) * 4
+    )
+    clip = CLIPVisionModelWithProjection(
+        CLIPVisionConfig(
+            hidden_size=16,
+            intermediate_size=16,
+            projection_dim=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            image_size=16,
+            patch_size=8,
+        )
+    )
+    folder = tmp_path_factory.mktemp("svd")
+    control = ControlNet.from_unet(unet, conditioning_channels=3)
+    networks = Networks(unet, control, VideoVAE(autoencoder), ClipEmbedding(clip))
+    networks.save(folder, only=["unet", "vae", "image_encoder"])
+    return folder
+
+
+def small(vae: Path, *overrides: str) -> Recipe:
+    return load_recipe(SMALL, [f"task.autoencoder={vae}", *SIZE, *overrides])
+
+
+def fine(svd: Path, *overrides: str) -> Recipe:
+    return load_recipe(Path("lvcd_finetune"), [f"init.weights={svd}", *FINE, *overrides])
+
+
+def test_learning_lowers_the_loss_and_teaches_matching(vae: Path, tmp_path: Path) -> None:
+    recipe = small(vae, "schedule.steps=30", "run.validate_every=15", "data.clips=2", "optimizer.ema=0.8")
+    task = DiffusionSmall.build(recipe, CPU)
+    with torch.no_grad():
+        before = task.validate(task.network.eval())
+    summary = train(task, recipe, tmp_path)
+    assert summary.figures["loss"] < 0.75 * before["loss"]
+    assert {"psnr", "psnr_soft_1", "psnr_soft_15", "copy"} <= summary.figures.keys()
+    assert all(torch.tensor(summary.losses).isfinite())
+
+
+def test_resumes_exactly_and_exports_what_the_method_reads(vae: Path, tmp_path: Path) -> None:
+    recipe = small(vae, "schedule.steps=4", "schedule.shape=constant", "run.validate_every=99", "task.previous=0.5")
+    whole = train(build_task(recipe, CPU), recipe, tmp_path / "whole")
+    half = replace(recipe, schedule=replace(recipe.schedule, steps=2))
+    first = train(build_task(half, CPU), half, tmp_path / "parts")
+    task = build_task(recipe, CPU)
+    second = train(task, recipe, tmp_path / "parts")
+    assert first.losses + second.losses == whole.losses
+
+    out = export(tmp_path / "parts", tmp_path / "out", best=False, half=False)
+    networks = Networks.load(out)
+    assert networks.card.steps == recipe.task["steps"]
+    again = DiffusionSmall.build(
+        replace(recipe, init=replace(recipe.init, weights=str(out)), task={**recipe.task, "autoencoder": ""}), CPU
+    )
+    average = {k: v for k, v in again.network.state_dict().items() if "embed." in k}
+    assert average
+    torch.manual_seed(0)
+    batch = next(again.batches(0, 0))
+    torch.manual_seed(0)
+    loss, figures = again.loss(batch)
+    assert torch.isfinite(loss)
+    assert {"v", "matching", "accuracy"} <= figures.keys()
+
+
+def test_what_has_no_effect_is_not_trained_and_the_rest_is(vae: Path) -> None:
+    task = DiffusionSmall.build(small(vae, "task.drop=0", "task.previous=0"), CPU)
+    for p in task.network.parameters():  # away from the zeros it starts with
+        torch.nn.init.normal_(p, std=0.1)
+    task.loss(next(task.batches(0, 0)))[0].backward()
+    silent = {n for n, p in task.network.named_parameters() if p.grad is None or not p.grad.any()}
+    frozen = {n for n, p in task.network.named_parameters() if not p.requires_grad}
+    assert all(re.search(r"(attn2\.to_[qk]|\.norm2)\.", n) and "transformer_blocks" in n for n in frozen)
+    assert silent - frozen == set()
+
+
+def test_a_dropped_reference_is_not_told_of(vae: Path) -> None:
+    task = DiffusionSmall.build(small(vae), CPU)
+    clip = next(task.batches(0, 0))
+    window = task.window(clip)
+    other = window._replace(concat=window.concat + 1, token=window.token + 1)
+    x, level = torch.randn_like(window.latents), torch.zeros(1)
+    answers = [
+        task.network(x, level, w._replace(told=torch.full((1,), told)), task.micro(level), None)[0]
+        for told in (0.0, 1.0)
+        for w in (window, other)
+    ]
+    assert torch.equal(answers[0], answers[1])
+    assert not torch.equal(answers[2], answers[3])
+
+
+def test_unpainted_reference_positions_are_those_of_long_sampling(vae: Path) -> None:
+    task = DiffusionSmall.build(small(vae, "data.frames=7"), CPU)
+    clip = next(task.batches(0, 0))
+    window = task.window(clip, previous=4)
+    assert window.latents.shape[1] == window.lines.shape[1] == len(window.routing) == 1 + 4 + 6
+    assert window.routing.references == 5
+    assert torch.equal(window.lines[:, 1:5], window.lines[:, 5:9])
+    assert torch.equal(window.latents[:, 1:5], window.concat[:, 1:5])
+    assert torch.equal(window.concat[:, 5], window.concat[:, 0])
+
+
+def test_stored_latents_spare_the_encoder(vae: Path) -> None:
+    task = DiffusionSmall.build(small(vae), CPU)
+    clip = next(task.batches(0, 0))
+    mean = torch.randn(1, 4, 3, 4, 6)
+    stored = LatentClipBatch(clip.colour, clip.lines, clip.times, mean=mean, logvar=torch.full_like(mean, -60.0))
+    task.codec = SimpleNamespace(scale=1.0)  # nothing that could encode
+    window = task.window(stored)
+    torch.testing.assert_close(window.latents, mean)
+    torch.testing.assert_close(window.token, mean[:, 0])
+
+
+def test_fine_tuning_trains_what_the_paper_trains(svd: Path, tmp_path: Path) -> None:
+    recipe = fine(svd)
+    task = DiffusionFineTune.build(recipe, CPU)
+    trained = {n for n, p in task.network.named_parameters() if p.requires_grad}
+    assert {n for n in trained if n.startswith("unet.")} == {
+        n for n, _ in task.network.named_parameters() if re.match(r"unet\..*transformer_blocks\.0\.attn1\.", n)
+    }
+    control = {n for n, _ in task.network.named_parameters() if n.startswith("controlnet.")}
+    assert all(re.search(r"attn2\.to_[qk]|norm2", n) for n in control - trained)
+    assert not any(n.startswith("embed.") for n in trained)
+    before = {n: p.clone() for n, p in task.network.state_dict().items()}
+    train(task, recipe, tmp_path / "run")
+    after = task.network.state_dict()
+    changed = {n for n in before if not torch.equal(before[n], after[n])}
+    assert changed <= trained
+    assert any(n.startswith("unet.") for n in changed)
+    assert "controlnet.controlnet_mid_block.weight" in changed
+    networks = Networks.load(export(tmp_path / "run", tmp_path / "out", best=False))
+    assert isinstance(networks.codec, VideoVAE)
+    torch.testing.assert_close(
+        networks.unet.conv_in.weight.float(), before["unet.conv_in.weight"], rtol=1e-3, atol=1e-4
+    )
+
+
+def test_before_the_first_step_the_lines_change_nothing(svd: Path) -> None:
+    task = DiffusionFineTune.build(fine(svd), CPU)
+    clip = next(task.batches(0, 0))
+    window = task.window(clip)
+    x, level = torch.randn_like(window.latents), torch.zeros(1)
+    answers = [
+        task.network(x, level, window._replace(lines=lines), task.micro(level), None)[0]
+        for lines in (window.lines, 1 - window.lines)
+    ]
+    assert torch.equal(*answers)
+
+
+def test_low_rank_additions_train_little_and_merge_exactly(svd: Path, tmp_path: Path) -> None:
+    recipe = fine(svd, "task.adapt=lora", "task.rank=4")
+    task = DiffusionFineTune.build(recipe, CPU)
+    trained = {n for n, p in task.network.named_parameters() if p.requires_grad}
+    assert all(".lora_" in n or re.match(r"controlnet\.controlnet_", n) for n in trained)
+    assert any(n.startswith("unet.") for n in trained)
+    assert any(n.startswith("controlnet.mid_block") for n in trained)
+    train(task, recipe, tmp_path / "run")
+    networks = Networks.load(export(tmp_path / "run", tmp_path / "out", best=False, half=False))
+    clip = next(task.batches(5, 0))
+    window = task.window(clip)
+    x, level, micro = torch.randn_like(window.latents), torch.zeros(1), task.micro(torch.zeros(1))
+    with torch.no_grad():
+        adapted = task.network.eval()(x, level, window, micro, None)[0]
+        task.network.unet, task.network.controlnet = networks.unet, networks.controlnet
+        merged = task.network(x, level, window, micro, None)[0]
+    torch.testing.assert_close(merged, adapted, rtol=1e-4, atol=1e-5)
+
+
+def test_settings_that_do_not_fit_are_named(vae: Path, svd: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"task\.autoencoder"):
+        run(SMALL, SIZE, run_dir=tmp_path)
+    with pytest.raises(OptionError, match=r"no 'task\.matchin'; wanted 'task\.matching'"):
+        DiffusionSmall.build(small(vae, "task.matchin=1"), CPU)
+    with pytest.raises(OptionError, match=r"task\.matching_layer is 99"):
+        DiffusionSmall.build(small(vae, "task.matching_layer=99"), CPU)
+    with pytest.raises(OptionError, match=r"\[network\] does not fit together"):
+        DiffusionSmall.build(small(vae, "network.block_out_channels=[33,32]"), CPU)
+    with pytest.raises(OptionError, match=r"init\.weights"):
+        DiffusionFineTune.build(load_recipe(Path("lvcd_finetune"), FINE), CPU)
+    with pytest.raises(WeightsError, match=r"can't|no config"):
+        DiffusionSmall.build(small(tmp_path), CPU)
+    with pytest.raises(OptionError, match=r"line-aware autoencoder"):
+        DiffusionSmall.build(small(svd / "vae"), CPU)
