@@ -241,6 +241,17 @@ def test_two_references_for_one_frame(shot: tuple[Path, Path], tmp_path: Path) -
     assert len(list(frames)) == 10
 
 
+def test_a_reference_named_like_a_later_frame_is_asked_about(
+    shot: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    paint_key(3).save(tmp_path / "A_0004.png")
+    celpaint.colorize(shot[0], reference=tmp_path / "A_0004.png", method="copycat")
+    assert "is taken for the first frame, 'A_0001.png'; if it is a painting of 'A_0004.png', write" in caplog.text
+    caplog.clear()
+    celpaint.colorize(shot[0], reference=f"{tmp_path / 'A_0004.png'}@4", method="copycat")
+    assert caplog.text == ""
+
+
 def test_no_reference(shot: tuple[Path, Path]) -> None:
     with pytest.raises(ReferenceFrameError, match="no painted reference is given"):
         celpaint.colorize(shot[0], reference=[], method="copycat")

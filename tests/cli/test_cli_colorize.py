@@ -49,7 +49,7 @@ def test_a_person_is_told_the_figures(shot: Shot, tmp_path: Path, capsys: pytest
     assert "10 frames in" in said.out
     assert "paint next, where the colours are least sure: A_0010.png, A_0009.png, A_0008.png" in said.out
     assert said.out.strip().endswith(f"result: {tmp_path / 'out'}")
-    assert "frame 10/10" in said.err
+    assert "colouring, segment 3/3: 10/10" in said.err
     assert "\x1b" not in said.err + said.out
 
 

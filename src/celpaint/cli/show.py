@@ -82,16 +82,21 @@ class Lines(Report):
 
     def __init__(self) -> None:
         super().__init__()
-        self._clock = Clock()
-        self._said = 0.0
+        self._course = Course()
+        self._said = time.monotonic()
 
     def __call__(self, event: Event, /) -> None:
-        self._clock(event)
+        self._course(event)
         now = time.monotonic()
         last = event.stage in ("frame", "write") and event.index == event.total
         if last or now - self._said >= self.every:
             self._said = now
-            print(f"{event.stage} {event.index}/{event.total}{self._clock}", file=sys.stderr, flush=True)
+            course = self._course
+            print(
+                f"{course.doing}: {course.done}/{course.total or '?'} {course.pace}".rstrip(),
+                file=sys.stderr,
+                flush=True,
+            )
 
     def note(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
@@ -109,7 +114,7 @@ class Bar(Report):
 
         super().__init__()
         self._console = Console(stderr=True, highlight=False)
-        self._clock = Clock()
+        self._course = Course()
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -118,8 +123,7 @@ class Bar(Report):
             console=self._console,
             transient=True,
         )
-        self._task = self._progress.add_task("starting", total=None, pace="")
-        self._inner: dict[str, str] = {}
+        self._task = self._progress.add_task("loading", total=None, pace="")
 
     def __enter__(self) -> Report:
         self._progress.start()
@@ -130,19 +134,10 @@ class Bar(Report):
         super().__exit__(kind, error, _)
 
     def __call__(self, event: Event, /) -> None:
-        self._clock(event)
-        if event.stage in ("segment", "step"):
-            if event.stage == "segment":
-                self._inner.pop("step", None)
-            self._inner[event.stage] = f"{event.stage} {event.index}/{event.total}"
-            self._progress.update(self._task, description=", ".join(["colouring", *self._inner.values()]))
-            return
-        if event.stage == "frame":
-            description = ", ".join(["colouring", *self._inner.values()])
-        else:
-            description = {"read": "reading", "write": "writing"}[event.stage]
+        self._course(event)
+        course = self._course
         self._progress.update(
-            self._task, description=description, completed=event.index, total=event.total, pace=str(self._clock)
+            self._task, description=course.doing, completed=course.done, total=course.total or None, pace=course.pace
         )
 
     def note(self, text: str) -> None:
@@ -153,30 +148,61 @@ class Bar(Report):
         print("\n".join(sentences(summary)), flush=True)
 
 
-class Clock:
-    """Seconds a frame and time left, from the frames coloured since the run began; printed as a tail of a line."""
+class Course:
+    """What is being done, how far it is, how fast it goes.
+
+    Attributes:
+        doing: for people, such as ``colouring, segment 2/9, step 3/25``.
+        done, total: frames of the stage; the total is 0 while it is not known.
+        pace: seconds a frame and time left, empty while they are not known.
+    """
 
     def __init__(self) -> None:
-        self._first: tuple[float, int] | None = None
-        self._tail = ""
+        self.doing, self.pace = "loading", ""
+        self.done = self.total = 0
+        self._stage = ""
+        self._within: dict[str, Event] = {}
+        self._first_share: tuple[float, float] | None = None
+        self._first_frame: tuple[float, int] | None = None
 
     def __call__(self, event: Event) -> None:
-        """Take the time of a coloured frame."""
-        if event.stage != "frame":
-            self._tail = "" if event.stage in ("read", "write") else self._tail
-            return
-        now = time.monotonic()
-        if self._first is None:
-            self._first = now, event.index
-            return
-        began, index = self._first
-        if event.index > index:
-            pace = (now - began) / (event.index - index)
-            left = round(pace * (event.total - event.index))
-            self._tail = f"  {pace:.2f} s/frame, {left // 60}:{left % 60:02d} left"
+        """Take note of an event."""
+        stage = event.stage if event.stage in ("read", "write") else "colour"
+        if stage != self._stage:
+            self._stage, self.done, self.total, self.pace = stage, 0, 0, ""
+        if event.stage in ("segment", "step"):
+            self._within.pop("step", None)
+            self._within[event.stage] = event
+        else:
+            self.done, self.total = event.index, event.total
+        inner = [f"{name} {e.index}/{e.total}" for name, e in self._within.items()] if stage == "colour" else []
+        self.doing = ", ".join([{"read": "reading", "colour": "colouring", "write": "writing"}[stage], *inner])
+        if stage == "colour":
+            self._time(event)
 
-    def __str__(self) -> str:
-        return self._tail
+    def _time(self, event: Event) -> None:
+        """Time left by steps where the method tells of steps, else by frames."""
+        now = time.monotonic()
+        pace = []
+        if event.stage == "frame" and self._first_frame is None:
+            self._first_frame = now, event.index
+        if self._first_frame is not None and self.done > self._first_frame[1]:
+            pace.append(f"{(now - self._first_frame[0]) / (self.done - self._first_frame[1]):.2f} s/frame")
+        share = self._share()
+        if self._first_share is None:
+            self._first_share = now, share
+        began, at = self._first_share
+        if share > at:
+            left = round((now - began) * (1 - share) / (share - at))
+            pace.append(f"{left // 60}:{left % 60:02d} left")
+        self.pace = ", ".join(pace)
+
+    def _share(self) -> float:
+        """How much of all the colouring is done."""
+        if "step" in self._within:
+            step, segment = self._within["step"], self._within.get("segment", Event("segment", 1, 1))
+            return (segment.index - 1 + step.index / step.total) / segment.total
+        return self.done / self.total if self.total else 0.0
 
 
 def sentences(summary: Summary) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,10 @@ from celpaint.errors import ReferenceFrameError
 from celpaint.frames.names import Pattern, find_sequences
 from celpaint.types import Clip
 
-__all__ = ["Place", "frame_label", "frame_number", "place_references"]
+__all__ = ["Place", "frame_label", "place_references"]
+
+
+log = logging.getLogger("celpaint")
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,6 @@ def place_references(references: Sequence[str | Path], clip: Clip) -> tuple[Plac
     return places
 
 
-def frame_number(clip: Clip, index: int) -> int:
-    """What a frame is called by: the number in its name, or else its place counted from 1."""
-    return _numbers(clip)[index]
-
-
 def frame_label(clip: Clip, index: int) -> str:
     """A frame's name for people: its file, or ``frame 12`` of a video."""
     return f"'{clip.names[index]}'" if clip.names else f"frame {index + 1}"
@@ -63,6 +62,7 @@ def frame_label(clip: Clip, index: int) -> str:
 def _place(reference: str, clip: Clip) -> Place:
     path, at, frame = reference.rpartition("@")
     if not at or Path(reference).exists():
+        _warn_of_namesake(Path(reference), clip)
         return Place(Path(reference), 0)
     if frame == "none":
         return Place(Path(path), None)
@@ -83,6 +83,16 @@ def _place(reference: str, clip: Clip) -> Place:
         names = " and ".join(frame_label(clip, i) for i in found[:2])
         raise ReferenceFrameError(f"reference '{reference}' fits {names}", todo="Give the frame's name after the @.")
     return Place(Path(path), found[0])
+
+
+def _warn_of_namesake(path: Path, clip: Clip) -> None:
+    """A painting named like a later frame was probably made from it."""
+    for index, name in enumerate(clip.names or ()):
+        if index and Path(name).stem == path.stem:
+            log.warning(
+                "'%s' is taken for the first frame, %s; if it is a painting of %s, write '%s@%d'",
+                *(path, frame_label(clip, 0), frame_label(clip, index), path, _numbers(clip)[index]),
+            )
 
 
 def _numbers(clip: Clip) -> list[int]:

@@ -1,0 +1,75 @@
+"""How a run is told: what is being done, how fast, how long still."""
+
+from __future__ import annotations
+
+import pytest
+
+from celpaint.cli import show
+from celpaint.cli.show import Course
+from celpaint.types import Event
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(show, "time", clock)
+    return clock
+
+
+def test_frames_give_pace_and_time_left(clock: Clock) -> None:
+    course = Course()
+    for index in (5, 6, 7):  # going on after a stopped run
+        course(Event("frame", index, 10))
+        clock.now += 2
+    assert (course.doing, course.done, course.total) == ("colouring", 7, 10)
+    assert course.pace == "2.00 s/frame, 0:06 left"
+
+
+def test_steps_give_the_time_left_before_a_frame_is_there(clock: Clock) -> None:
+    course = Course()
+    course(Event("segment", 1, 3))
+    for step in range(1, 6):
+        clock.now += 10
+        course(Event("step", step, 10))
+    assert (course.doing, course.done) == ("colouring, segment 1/3, step 5/10", 0)
+    assert course.pace == "4:10 left"
+
+
+def test_a_new_segment_begins_at_its_first_step(clock: Clock) -> None:
+    course = Course()
+    course(Event("segment", 1, 2))
+    course(Event("step", 10, 10))
+    course(Event("segment", 2, 2))
+    assert course.doing == "colouring, segment 2/2"
+
+
+def test_reading_and_writing_have_counts_of_their_own(clock: Clock) -> None:
+    course = Course()
+    course(Event("read", 10, 10))
+    assert (course.doing, course.done, course.total) == ("reading", 10, 10)
+    course(Event("segment", 1, 2))
+    assert (course.done, course.total) == (0, 0)
+    course(Event("write", 1, 10))
+    assert (course.doing, course.done, course.pace) == ("writing", 1, "")
+
+
+def test_lines_come_a_few_a_minute(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = show.Lines()
+    for index in range(1, 31):
+        clock.now += 1
+        lines(Event("frame", index, 30))
+    assert capsys.readouterr().err.splitlines() == [
+        "colouring: 10/30 1.00 s/frame, 0:20 left",
+        "colouring: 20/30 1.00 s/frame, 0:10 left",
+        "colouring: 30/30 1.00 s/frame, 0:00 left",
+    ]
