@@ -33,7 +33,6 @@ def test_official_plan() -> None:
     assert second.routing.gain == second.late.gain == (1.0,) * 5 + (10.0,) * 4 + (1.0,) * 10
     assert second.late.own == tuple(range(19))
     assert second.late.others == ((),) * 5 + ((0,),) * 14
-    assert second.routing.times == (0, 0, 0, 0, 0, *range(14))
 
     assert third.noise == (0, 11, 12, 13, 14, 11, 12, 13, 14, 15, 16, 17, 18, 5, 6, 7, 8, 9, 10)
     assert fourth.frames == (*range(30, 36), *(35,) * 8)

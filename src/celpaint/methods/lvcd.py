@@ -144,7 +144,7 @@ class Denoiser:
         scaling = v_scaling(sigma)
         routing = self.routing if sigma >= self.until else self.late
         both = torch.cat([x * scaling.inner, self.concat], dim=1)[None].to(self.unet.dtype)
-        noise = torch.tensor([scaling.noise], device=x.device)
+        noise = torch.full((1,), scaling.noise, device=x.device)
         control = self.controlnet(both, noise, self.context, self.micro, routing, self.hint)
         out = self.unet(both, noise, self.context, self.micro, routing, control).sample[0]
         return x * scaling.skip + cast("Tensor", out).float() * scaling.out

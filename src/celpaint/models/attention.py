@@ -66,10 +66,9 @@ class Routing:
     def __len__(self) -> int:
         return len(self.own)
 
-    @cached_property
-    def times(self) -> tuple[int, ...]:
-        """The temporal place of every position: 0 for references, 0, 1, 2 ... for frames."""
-        return (0,) * self.references + tuple(range(len(self) - self.references))
+    def times(self, device: torch.device) -> Tensor:
+        """The temporal place of every position, ``T``: 0 for references, 0, 1, 2 ... for frames."""
+        return F.pad(torch.arange(len(self) - self.references, device=device), (self.references, 0))
 
     @cached_property
     def even(self) -> Routing:
@@ -114,15 +113,14 @@ def _pick(x: Tensor, positions: Sequence[int]) -> Tensor:
 def _with_gain(q: Tensor, k: Tensor, v: Tensor, gain: float, own: int, scale: float) -> tuple[Tensor, Tensor, Tensor]:
     """Add ln(gain) to the logits of all keys after the first ``own`` by further dimensions of queries and keys.
 
-    No bias matrix is needed, so fused attention stays possible. The constant is spread over three dimensions, each
-    the rounding rest of the one before, so that it is exact to float32 in half precision as well; zeros fill up to
-    a multiple of 8.
+    No bias matrix is needed, so fused attention stays possible. The constant is spread over three dimensions of 8
+    bits each, so that bfloat16 has it to 24 bits as well; zeros fill up to a multiple of 8.
     """
     parts, rest = [], math.log(gain) / scale
     for _ in range(3):
-        part = torch.tensor(rest, dtype=k.dtype).item()
-        parts.append(part)
-        rest -= part
+        mantissa, exponent = math.frexp(rest)
+        parts.append(math.ldexp(round(mantissa * 256), exponent - 8))
+        rest -= parts[-1]
     more = 8 - q.shape[-1] % 8
     more += 8 if more < len(parts) else 0
     q, k, v = (F.pad(x, (0, more)) for x in (q, k, v))

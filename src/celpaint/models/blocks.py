@@ -170,8 +170,7 @@ class SpatioTemporalTransformer(nn.Module):
         """``(B T) C H W``, token ``B 1 D`` -> ``(B T) C H W``."""
         height, width = x.shape[-2:]
         spatial = self.transformer_blocks[0](self.tokens(x, routing), context, routing)
-        times = torch.tensor(routing.times, device=x.device)
-        place = self.time_pos_embed(sinusoids(times, self.channels).to(x.dtype))  # T C
+        place = self.time_pos_embed(sinusoids(routing.times(x.device), self.channels).to(x.dtype))  # T C
         temporal = self.temporal_transformer_blocks[0](spatial + place[:, None], context, routing.references)
         y = self.proj_out(self.time_mixer(spatial, temporal))
         return x + cast("Tensor", y).flatten(0, 1).transpose(1, 2).reshape(*x.shape[:2], height, width)
