@@ -208,3 +208,14 @@ def test_frames_keep_no_link_to_the_decoder(tmp_path):
     kept = first.rgb.copy()
     list(clip)
     np.testing.assert_array_equal(first.rgb, kept)
+
+
+def test_pixels_that_are_not_square_are_said(tmp_path, caplog):
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("libx264", rate=24)
+        stream.height, stream.width, stream.pix_fmt = 72, 96, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(16, 15)
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((72, 96, 3), np.uint8), format="rgb24")))
+        container.mux(stream.encode(None))
+    assert open_clip(tmp_path / "a.mkv").size == (72, 96)
+    assert "16 : 15" in caplog.text

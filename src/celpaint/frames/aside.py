@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import av.error
+
 from celpaint.errors import CelpaintError, DiskFull, OutputError
 
 __all__ = ["aside", "claim", "disk_errors", "remove", "rename", "write_file"]
@@ -40,6 +42,12 @@ def disk_errors(path: Path) -> Iterator[None]:
                 f"'{path}' can't be written ({reason})",
                 wanted="a place that may be written to",
                 todo="Choose another --out, or change its permissions.",
+            ) from error
+        if isinstance(error, av.error.FFmpegError):
+            raise OutputError(
+                f"the codec of '{path}' refuses these frames ({error.strerror})",
+                wanted="a size that it can hold",
+                todo="Choose another kind of file, or a folder.",
             ) from error
         raise
 

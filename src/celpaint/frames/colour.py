@@ -114,7 +114,7 @@ def _is_srgb(profile: bytes) -> bool:
     try:
         seen = _transform(probe, profile, kind)
     except Exception as error:  # a foreign library reading a foreign file
-        logging.getLogger(__name__).warning("an embedded colour profile can't be read and is ignored: %s", error)
+        logging.getLogger("celpaint").warning("an embedded colour profile can't be read and is ignored: %s", error)
         return True
     return bool(np.abs(to_float(seen) - to_float(probe)).max() <= _SRGB_TOLERANCE)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from bisect import bisect_right
 from collections.abc import Iterator
 from fractions import Fraction
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.codeccontext import VideoCodecContext
     from av.video.stream import VideoStream
+
+log = logging.getLogger("celpaint")
 
 __all__ = ["VIDEO_SUFFIXES", "VideoClip", "explain_times"]
 
@@ -71,6 +74,9 @@ class VideoClip(Clip):
         self.size = (first.width, first.height) if first.rotation % 180 else (first.height, first.width)
         check_size(path, *self.size)
         self.lossy = bool(self._decoder.codec.lossy)
+        shape = self._stream.sample_aspect_ratio
+        if shape not in (None, 0, 1):
+            log.warning("'%s' has pixels of %s; they are taken for square ones", path, f"{shape}".replace("/", " : "))
         self.rate, self.times = self._timing()
         self._cached = (0, self._shown(first))
         self._position = 1
@@ -221,9 +227,9 @@ def explain_times(
 
 def _open(path: Path) -> tuple[InputContainer, VideoStream]:
     container = av.open(str(path))
-    if not container.streams.video:
+    stream = cast("VideoStream | None", container.streams.best("video"))  # not the cover picture that some files carry
+    if stream is None:
         raise InputError(f"'{path}' has no video in it", wanted="a video", todo="Check the file.")
-    stream = container.streams.video[0]
     stream.thread_type = "AUTO"
     check_size(path, stream.codec_context.height, stream.codec_context.width)
     return container, stream

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -97,6 +97,7 @@ def open_sink(
     """
     path = Path(out)
     form = format or PixelFormat()
+    count = len(names) if names is not None else count
     suffix = path.suffix.lower()
     is_folder = path.is_dir() or not suffix or str(out).endswith(("/", "\\"))
     if not is_folder and suffix not in (*_PICTURES, *_VIDEOS, ".gif"):
@@ -108,14 +109,13 @@ def open_sink(
         )
     _check_apart(path, is_folder, inputs)
     if is_folder:
-        renamed = None if names is None else _folder_names(names, picture)
+        name = _numbered(picture or "png") if names is None else _folder_names(names, picture).__getitem__
         _check_free_folder(path, overwrite)
-        return FolderSink(path, renamed, size, form, suffix=f".{picture or 'png'}")
+        return FolderSink(path, name, count, size, form)
     if path.exists() and not overwrite:
         raise OutputError(f"'{path}' exists", wanted="a new name", todo="Add --overwrite to replace it.")
     if path.exists() and not os.access(path, os.W_OK):
         raise OutputError(f"'{path}' is read-only", wanted="a file that may be replaced", todo="Choose another --out.")
-    count = len(names) if names is not None else count
     clock = _Clock(Fraction(rate or DEFAULT_RATE), tuple(times) if times is not None else None)
     if suffix in _PICTURES:
         if (count or 1) > 1:
@@ -176,6 +176,11 @@ def _folder_names(names: Sequence[str], picture: str | None) -> tuple[str, ...]:
     return tuple(renamed)
 
 
+def _numbered(picture: str) -> Callable[[int], str]:
+    """Names for frames that have none: 0001.png, 0002.png, ..."""
+    return lambda index: f"{index + 1:04d}.{picture}"
+
+
 def _too_many(out: Path, seen: str) -> OutputError:
     return OutputError(
         f"'{out}' holds one picture and there are {seen}",
@@ -193,70 +198,51 @@ def _check_size(frame: Frame, size: tuple[int, int]) -> None:
 
 
 class FolderSink(Sink):
-    """Pictures in a folder, prepared in a hidden neighbour that outlives a stopped run.
+    """Pictures in a folder, prepared in a hidden neighbour.
 
     Args:
         out: the folder.
-        names: a file name each frame; None: ``0001`` and up with ``suffix``.
+        name: index -> file name.
+        count: how many frames there will be, if known.
         size: (height, width).
         format: bits and alpha.
     """
 
     def __init__(
-        self,
-        out: Path,
-        names: tuple[str, ...] | None,
-        size: tuple[int, int],
-        format: PixelFormat,
-        *,
-        suffix: str = ".png",
+        self, out: Path, name: Callable[[int], str], count: int | None, size: tuple[int, int], format: PixelFormat
     ) -> None:
-        self.out, self._names, self._size, self._format, self._suffix = out, names, size, format, suffix
-        self.folder = aside.aside(out)
+        self.out, self._name, self._count, self._size, self._format = out, name, count, size, format
+        self._folder = aside.aside(out)
+        self._written: set[int] = set()
         with aside.disk_errors(out):
-            self.folder.mkdir(parents=True, exist_ok=True)
-
-    def name(self, index: int) -> str:
-        """The file name of frame ``index``."""
-        return f"{index + 1:04d}{self._suffix}" if self._names is None else self._names[index]
-
-    def staged(self) -> set[int]:
-        """The frames that are there already, of this run or of a stopped one, each whole."""
-        there = {file.name for file in self.folder.iterdir() if not file.name.startswith(".")}
-        if self._names is not None:
-            return {index for index, name in enumerate(self._names) if name in there}
-        stems = (Path(name).stem for name in there if name.endswith(self._suffix))
-        return {int(stem) - 1 for stem in stems if stem.isdigit()}
+            aside.remove(self._folder)
+            self._folder.mkdir(parents=True)
 
     def write(self, frame: Frame, index: int) -> None:
         _check_size(frame, self._size)
-        file = self.folder / self.name(index)
+        file = self._folder / self._name(index)
         data = pictures.encode(frame, file.suffix.lower(), self._format)
         with aside.disk_errors(file):
             aside.write_file(file, data)
+        self._written.add(index)
 
     def commit(self) -> None:
-        staged = self.staged()
-        count = max(staged, default=-1) + 1 if self._names is None else len(self._names)
-        missing = sorted(set(range(count)) - staged)
-        if missing or not count:
+        count = max(self._written, default=0) + 1 if self._count is None else self._count
+        missing = sorted(set(range(count)) - self._written)
+        if missing:
             raise ValueError(f"frames {missing} were never written")
         with aside.disk_errors(self.out):
             if self.out.is_dir() and any(self.out.iterdir()):
-                for index in range(count):
-                    (self.folder / self.name(index)).replace(self.out / self.name(index))
-                aside.remove(self.folder)
+                for file in self._folder.iterdir():
+                    file.replace(self.out / file.name)
+                aside.remove(self._folder)
                 return
-            wanted = {self.name(index) for index in range(count)}
-            for file in self.folder.iterdir():
-                if file.name not in wanted:
-                    aside.remove(file)
             if self.out.is_dir():
                 self.out.rmdir()
-            aside.rename(self.folder, self.out)
+            aside.rename(self._folder, self.out)
 
     def abort(self) -> None:
-        aside.remove(self.folder)
+        aside.remove(self._folder)
 
 
 class PictureSink(Sink):
@@ -334,7 +320,7 @@ _H264 = _Kind(
     "mp4",
     "libx264",
     ("yuv420p", "yuv420p"),
-    options={"crf": "14", "preset": "medium", "tune": "animation"},
+    options={"crf": "10", "preset": "medium", "tune": "animation"},
     container_options={"movflags": "+faststart"},
     even=True,
 )
@@ -361,7 +347,7 @@ _VIDEOS = {
         "libvpx-vp9",
         ("yuv420p", "yuv420p"),
         ("yuva420p", "yuva420p"),
-        options={"crf": "16", "b": "0", "deadline": "good", "cpu-used": "3", "row-mt": "1", "auto-alt-ref": "0"},
+        options={"crf": "10", "b": "0", "deadline": "good", "cpu-used": "3", "row-mt": "1", "auto-alt-ref": "0"},
     ),
     ".webp": _Kind(
         "webp",
@@ -395,6 +381,7 @@ class _Encoder:
             context = stream.codec_context
             context.colorspace = context.color_primaries = context.color_trc = _BT709
             context.color_range = _LIMITED
+        stream.codec_context.open()  # now, so that a size the codec refuses is known before work starts
         self._stream, self._base = stream, base
 
     def add(self, frame: av.VideoFrame, ticks: int) -> None:
@@ -427,8 +414,12 @@ class VideoSink(Sink):
         coded = (size[0] + self._pad[0], size[1] + self._pad[1])
         self._base = clock.base()
         aside.claim(out)
-        with aside.disk_errors(out):
-            self._encoder = _Encoder(self._part, kind, self._pixels, coded, clock.rate, self._base)
+        try:
+            with aside.disk_errors(out):
+                self._encoder = _Encoder(self._part, kind, self._pixels, coded, clock.rate, self._base)
+        except OutputError:
+            aside.remove(self._part)
+            raise
 
     def write(self, frame: Frame, index: int) -> None:
         _check_size(frame, self._size)
