@@ -349,6 +349,15 @@ def test_stable_video_diffusions_parts_load(copy: Path, own_encoder: bool) -> No
         assert len(colour(painter, shot(3))) == 3
 
 
+def test_half_precision_copies_beside_the_weights_are_left_alone(copy: Path) -> None:
+    half = copy / "unet" / "diffusion_pytorch_model.fp16.safetensors"
+    half.write_bytes(b"of no concern")
+    Networks.load(copy)
+    full = copy / "unet" / "diffusion_pytorch_model.safetensors"
+    full.replace(half)
+    Networks.load(copy)
+
+
 def test_offloading_changes_nothing(folder: Path) -> None:
     what = shot(3)
     assert same(colour(method(folder), what), colour(method(folder, offload=True), what))

@@ -116,6 +116,7 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     index = next(iter(folder.glob("*.safetensors.index.json")), None)
     if index is None:
         files = sorted(folder.glob("*.safetensors"))
+        files = [file for file in files if ".fp16." not in file.name] or files  # published beside the full ones
     else:
         files = sorted({folder / file for file in json.loads(index.read_text())["weight_map"].values()})
     if not files:
