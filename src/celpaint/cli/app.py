@@ -65,6 +65,13 @@ app.command(
     help="Measure results against the originals.",
     help_epilogue=_MEASURING,
 )
+app.command(
+    "celpaint.cli.measure:benchmark_command",
+    name="benchmark",
+    sort_key=3,
+    help="Run methods and baselines over clips and settings, and report.",
+    help_epilogue="",
+)
 app.command("celpaint.cli.data:app", name="data", sort_key=4, help="Make training films, or cut up your own.")
 app.command("celpaint.cli.train:app", name="train", sort_key=5, help="Train a network, or export what was trained.")
 app.command(
@@ -72,6 +79,7 @@ app.command(
     name="doctor",
     sort_key=6,
     help="Show what a bug report needs: versions, machine, devices, weights.",
+    help_epilogue="",
 )
 
 

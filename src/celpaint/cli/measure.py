@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from celpaint.cli.show import report
 
-__all__ = ["evaluate_command"]
+__all__ = ["benchmark_command", "evaluate_command"]
 
 
 def evaluate_command(
@@ -61,3 +61,26 @@ def evaluate_command(
         aside.write_text(measured.to_json() if out.suffix == ".json" else measured.markdown(), encoding="utf-8")
         aside.replace(out)
     print(measured.to_json() if json else measured.markdown(), end="")
+
+
+def benchmark_command(
+    suite: str,
+    /,
+    *,
+    out: Annotated[Path, Parameter(alias="-o", help="a folder for the report, the coloured frames and the clips")],
+    root: Annotated[Path | None, Parameter(help="what the suite's paths are relative to; default here")] = None,
+    only: Annotated[list[str] | None, Parameter(help="these runs of the suite")] = None,
+    workers: Annotated[int | None, Parameter(help="processes; default one a core, or one where there is a GPU")] = None,
+    device: Annotated[str, Parameter(help="where networks run")] = "auto",
+    quiet: Annotated[bool, Parameter(alias="-q", help="no progress", show_default=False)] = False,
+) -> None:
+    """Run methods and baselines over clips and settings, and report; what was made before is not made again.
+
+    Args:
+        suite: a TOML file, or the name of a packaged suite.
+    """
+    from celpaint.metrics.running import benchmark
+
+    with report(quiet=quiet, json_lines=False) as told:
+        benchmark(suite, out, root=root, workers=workers, device=device, only=tuple(only or ()), progress=told)
+    print(f"report: {out / 'index.html'}")
