@@ -22,6 +22,7 @@ class CopycatOptions(ComputeOptions):
 
     chunk: int = option(4, "drawings a chunk")
     pause: float = option(0.0, "seconds a drawing takes")
+    unsure: bool = option(False, "can't tell how sure it is")
     fail_at: int = option(-1, "the drawing at which it runs out of memory")
 
     def __post_init__(self) -> None:
@@ -56,7 +57,7 @@ class Copycat(base.Method):
                 nearest = min(shot.references, key=lambda r: abs((r.frame or 0) - drawing))
                 rgb = nearest.rgb * np.float32(0.5 + 0.5 * tint)
                 sure = np.full(shot.size, 1 / (1 + abs((nearest.frame or 0) - drawing)), np.float32)
-                painted.append(Painted(rgb, sure))
+                painted.append(Painted(rgb, None if self.options.unsure else sure))
                 progress(Event("frame", drawing + 1, len(shot)))
             yield Chunk(begin, tuple(painted), {"tint": np.asarray(tint)})
 

@@ -127,6 +127,26 @@ def test_maps_of_confidence(shot: tuple[Path, Path], tmp_path: Path) -> None:
     assert [int(np.asarray(Image.open(file)).mean()) for file in maps[:3]] == [255, 128, 85]
 
 
+def test_a_method_that_cannot_tell_has_black_maps_and_no_advice(shot: tuple[Path, Path], tmp_path: Path) -> None:
+    summary = celpaint.render(
+        shot[0], tmp_path / "out", reference=shot[1], method="copycat", unsure=True, confidence_out=tmp_path / "maps"
+    )
+    assert (summary.confidence, summary.paint_next) == (None, ())
+    assert not np.asarray(Image.open(tmp_path / "maps" / "A_0001.png")).any()
+
+
+def test_coloured_frames_are_recognised_and_their_lines_extracted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "film").mkdir()
+    for i in range(3):
+        paint_key(i, (192, 128)).save(tmp_path / "film" / f"{i}.png")
+    with caplog.at_level(logging.INFO):
+        frames = list(celpaint.colorize(tmp_path / "film", reference=tmp_path / "film" / "0.png", method="copycat"))
+    assert "coloured pictures, so their lines are extracted" in caplog.text
+    assert len(frames) == 3
+
+
 class Stop(Exception):
     """Ends a run from within its progress."""
 

@@ -60,13 +60,14 @@ def test_quiet_says_nothing(shot: Shot, tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_json_says_everything_line_by_line(shot: Shot, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paint_key(size=(192, 128)).save(shot[1])
-    assert colorize(*shot, tmp_path / "out.mp4", "--json") == 0
+    assert colorize(*shot, tmp_path / "out.mp4", "--json", "--confidence-out", str(tmp_path / "maps")) == 0
     said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [s["index"] for s in said if s["event"] == "frame"] == list(range(1, 11))
     assert [s["index"] for s in said if s["event"] == "segment"] == [1, 2, 3]
     assert any(s["event"] == "note" and "192x128" in s["message"] for s in said)
     assert said[-1]["event"] == "done"
     assert (said[-1]["frames"], said[-1]["out"]) == (10, str(tmp_path / "out.mp4"))
+    assert said[-1]["confidence_out"] == str(tmp_path / "maps")
 
 
 def test_an_error_is_json_too_and_goes_to_standard_error(
@@ -224,6 +225,12 @@ def test_a_reference_of_any_size(
 def test_pictures_of_another_kind(shot: Shot, tmp_path: Path) -> None:
     assert colorize(*shot, tmp_path / "out", "--picture", "tga", "--quiet") == 0
     assert sorted(file.name for file in (tmp_path / "out").iterdir())[0] == "A_0001.tga"
+
+
+def test_one_frame_may_become_one_picture(tmp_path: Path) -> None:
+    lines, key = make_shot(tmp_path / "shot", 1)
+    assert colorize(lines / "A_0001.png", key, tmp_path / "painted.png", "--quiet") == 0
+    assert open_clip(tmp_path / "painted.png").size == SIZE[::-1]
 
 
 def test_overwrite_replaces(shot: Shot, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,10 +69,10 @@ class JsonLines(Report):
         self._say(event="note", message=text)
 
     def end(self, summary: Summary) -> None:
-        self._say(event="done", **{**asdict(summary), "out": str(summary.out)})
+        self._say(event="done", **asdict(summary))
 
     def _say(self, **what: Any) -> None:
-        print(json.dumps(what), flush=True)
+        print(json.dumps(what, default=str), flush=True)
 
 
 class Lines(Report):
