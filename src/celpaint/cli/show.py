@@ -171,7 +171,6 @@ class Course:
         if stage != self._stage:
             self._stage, self.done, self.total, self.pace = stage, 0, 0, ""
         if event.stage in ("segment", "step"):
-            self._within.pop("step", None)
             self._within[event.stage] = event
         else:
             self.done, self.total = event.index, event.total
@@ -198,10 +197,9 @@ class Course:
         self.pace = ", ".join(pace)
 
     def _share(self) -> float:
-        """How much of all the colouring is done."""
+        """How much of all the colouring is done; steps count over the whole shot."""
         if "step" in self._within:
-            step, segment = self._within["step"], self._within.get("segment", Event("segment", 1, 1))
-            return (segment.index - 1 + step.index / step.total) / segment.total
+            return self._within["step"].index / self._within["step"].total
         return self.done / self.total if self.total else 0.0
 
 
