@@ -298,6 +298,15 @@ def test_uneven_times_are_kept(tmp_path, suffix):
     assert [round(t * 100) for t in clip.times] == [round(t * 100) for t in times]
 
 
+@pytest.mark.parametrize("suffix", VIDEOS)
+def test_held_frames_last_as_long(tmp_path, suffix):
+    clip = put(tmp_path / f"o{suffix}", [cel(i // 3) for i in range(9)], rate=Fraction(25))
+    if suffix == ".webp":  # equal neighbours become one longer picture
+        assert (len(clip), clip.rate) == (3, Fraction(25, 3))
+    else:
+        assert (len(clip), clip.rate) == (9, 25)
+
+
 def test_a_gif_of_many_colours_stays_near_and_still(tmp_path):
     """A sky of 300 colours behind a moving disc: near to its colours, and the sky does not crawl."""
     rows = np.linspace(0, 1, 300, dtype=np.float32)[:, None]

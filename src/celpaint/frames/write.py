@@ -458,8 +458,7 @@ def _padded(frame: Frame, pad: tuple[int, ...]) -> Frame:
 class GifSink(Sink):
     """A GIF with one palette for the whole clip, so that flat colours stay still.
 
-    A clip of at most 256 colours (255 and transparency) keeps every one exactly. The palette needs all frames first, so
-    they wait on the disk until :meth:`commit`.
+    The palette needs all frames first, so they wait on the disk until :meth:`commit`.
     """
 
     def __init__(self, out: Path, size: tuple[int, int], format: PixelFormat, clock: _Clock) -> None:
