@@ -1,11 +1,12 @@
 # make demo   set up, colour the example shot with the packaged weights
 # make test   set up, run all tests
+# make smoke-train   train every network for a minute on the CPU; fails unless validation improves
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: check test demo clean
+.PHONY: check test demo smoke-train clean
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
@@ -22,6 +23,9 @@ test: $(READY)
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
+
+smoke-train: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/smoke_training.py --minutes 1 --out build/smoke
 
 clean:
 	rm -rf build dist out

@@ -251,8 +251,8 @@ class LineVAE(nn.Module):
 def over_time(conv: nn.Module, x: Tensor, frames: int) -> Tensor:
     """Apply a 3 x 1 convolution along time: ``(B T) C H W`` -> ``(B T) C' H W``."""
     clip = x.flatten(2).unflatten(0, (-1, frames)).transpose(1, 2)  # B C T N
-    y = cast("Tensor", conv(clip)).transpose(1, 2).flatten(0, 1)
-    return y.unflatten(-1, x.shape[-2:])
+    y: Tensor = conv(clip).transpose(1, 2).flatten(0, 1).unflatten(-1, x.shape[-2:])
+    return y
 
 
 def _still(conv: nn.Conv2d) -> nn.Conv2d:

@@ -88,10 +88,10 @@ class Autoencoding(Task[ClipBatch]):
 
     def _measure(self, latents: Tensor) -> None:
         """Keep the running mean and deviation of every latent channel in the network's units."""
-        dims = (0, 2, 3)
-        share = self.options.momentum
-        self.network.shift.lerp_(latents.float().mean(dims), share)
-        self.network.scale.lerp_(latents.float().std(dims).clamp(min=1e-3), share)
+        dims, net = (0, 2, 3), self.network
+        share = torch.where(net.shift.any(), self.options.momentum, 1.0)  # the first batch is taken as it is
+        net.shift.lerp_(latents.float().mean(dims), share)
+        net.scale.lerp_(latents.float().std(dims).clamp(min=1e-3), share)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """PSNR in dB by hand of line art, with latents as encoded, and their mean."""

@@ -32,7 +32,8 @@ class Clips:
         data: the recipe's table.
         device: where batches are.
         spec: fields of :class:`~celpaint.data.synthetic.ClipSpec` besides size and frames, for synthetic films.
-        distance: of prepared films, frames from the reference to the next frame, least and most.
+        distance: of prepared films, frames from the reference to the next frame, least and most; None: as LVCD was
+            trained (see :class:`~celpaint.data.prepared.PreparedClips`).
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class Clips:
         device: torch.device,
         *,
         spec: Mapping[str, Any] | None = None,
-        distance: tuple[int, int] = (1, 60),
+        distance: tuple[int, int] | None = (1, 60),
     ) -> None:
         self.data, self.device, self.distance = data, device, distance
         self.spec = dict(spec or {})

@@ -77,7 +77,9 @@ class Clock:
         """Whether steps or time are used up."""
         return self.step >= self.schedule.steps or (self.budget is not None and self.period_seconds >= self.budget)
 
-    def time_left(self, seconds_a_step: float) -> float:
-        """Seconds to the end of the steps or of the time, whichever comes first."""
-        by_steps = (self.schedule.steps - self.step) * seconds_a_step
-        return by_steps if self.budget is None else max(0.0, min(by_steps, self.budget - self.period_seconds))
+    def time_left(self, seconds_a_step: float | None) -> float | None:
+        """Seconds to the end of the steps or of the time, whichever comes first; None where nothing is known."""
+        ends = [] if seconds_a_step is None else [(self.schedule.steps - self.step) * seconds_a_step]
+        if self.budget is not None:
+            ends.append(max(0.0, self.budget - self.period_seconds))
+        return min(ends, default=None)

@@ -398,6 +398,8 @@ def _fresh(table: Mapping[str, Any], codec: LineCodec | VideoVAE, card: Card) ->
     except ValueError as error:
         raise OptionError(f"[network] does not fit together: {error}") from None
     unet = UNet(sizes.unet)
+    for parameter in unet.conv_out.parameters():  # the first answer is no answer
+        nn.init.zeros_(parameter)
     hints = sizes.conditioning_embedding_out_channels
     controlnet = ControlNet.from_unet(
         unet, conditioning_channels=sizes.conditioning_channels, conditioning_embedding_out_channels=hints

@@ -58,19 +58,21 @@ class Watch:
         return frames / max(1e-9, self._recent[-1][0] - self._recent[0][0])
 
     @property
-    def seconds_a_step(self) -> float:
-        """Time a step took lately, validation and the like left in."""
+    def seconds_a_step(self) -> float | None:
+        """Time a step took lately, validation and the like left in; None before the second."""
         if len(self._recent) < 2:
-            return 0.0
+            return None
         return (self._recent[-1][0] - self._recent[0][0]) / (len(self._recent) - 1)
 
-    def step(self, step: int, loss: float, frames: int, progress: float, left: float) -> None:
-        """One more step is done; ``left``: seconds to the end."""
+    def step(self, step: int, loss: float, frames: int, progress: float, left: float | None) -> None:
+        """One more step is done; ``left``: seconds to the end, None where unknown."""
         now = time.monotonic()
         self._recent.append((now, frames))
         if self.silent:
             return
-        told = f"step {step}  loss {loss:.4f}  {self.speed:.1f} frames/s  {int(left) // 60}:{int(left) % 60:02d} left"
+        told = f"step {step}  loss {loss:.4f}  {self.speed:.1f} frames/s"
+        if left is not None:
+            told += f"  {int(left) // 60}:{int(left) % 60:02d} left"
         if self._bar is not None:
             self._bar.update(self._row, completed=progress, told=told)
         elif now - self._last_line >= _EVERY:
