@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, overload
 
-from celpaint.conditions.lines import classify_clip, extract_lines, read_lines
+from celpaint.conditions.lines import LineKind, classify_clip, extract_lines, read_lines
 from celpaint.conditions.placing import Place, frame_label
 from celpaint.conditions.reference import fit_reference
 from celpaint.finish.ink import cut_out, lay_ink
@@ -102,10 +102,12 @@ class Scene:
 class _Drawings(Sequence[Array]):
     """The line maps of a shot's drawings, read when asked for; the latest stay at hand to be finished."""
 
+    kind: LineKind
+
     def __init__(self, clip: Clip, frames: Sequence[int], mode: Literal["auto", "keep", "extract"]) -> None:
         self._clip, self._frames, self._mode = clip, frames, mode
         looked_at = sorted({round(i * (len(frames) - 1) / (_JUDGED - 1)) for i in range(_JUDGED)})
-        self.kind = classify_clip(clip[frames[i]] for i in looked_at)
+        self.kind = "painting" if mode == "extract" else classify_clip(clip[frames[i]] for i in looked_at)
         if self.kind == "painting" and mode == "auto":
             log.info("these are coloured pictures, so their lines are extracted; --lines keep takes them as they are")
         self._at_hand: OrderedDict[int, tuple[LineArt, Array | None]] = OrderedDict()
