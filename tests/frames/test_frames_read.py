@@ -138,6 +138,19 @@ def test_tiff_of_odd_layouts(tmp_path, dtype):
     np.testing.assert_array_equal(integers(read_picture(tmp_path / "turned.tif")[0].rgb, bits), np.rot90(pixels, -1))
 
 
+def test_a_fourth_channel_that_tiff_does_not_explain(tmp_path):
+    """What the header says of alpha is what the pixels have."""
+    for name, extra in {"tagged.tif": ["unspecified"], "untagged.tif": None}.items():
+        pixels = noise(6, 5, 4, np.uint8)
+        tifffile.imwrite(tmp_path / name, pixels, photometric="rgb", extrasamples=extra)
+        if extra is None:
+            with tifffile.TiffFile(tmp_path / name, mode="r+") as tiff:
+                tiff.pages[0].tags["ExtraSamples"].overwrite(0)
+        frame, form = read_picture(tmp_path / name)
+        assert form.alpha == (frame.alpha is not None)
+        np.testing.assert_array_equal(integers(frame.rgb), pixels[..., :3])
+
+
 def test_tiff_scanned_in_black_and_white(tmp_path):
     ink = noise(16, 24, 1, np.uint8)[..., 0] > 127
     Image.fromarray(ink).save(tmp_path / "scan.tif", compression="group4")
@@ -418,6 +431,12 @@ def test_bombs(tmp_path):
 def test_float_and_32_bit_pictures(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((4, 4, 3), np.float32), photometric="rgb")
     refused(tmp_path / "a.tif", "32 bits", "8 or 16 bits")
+
+
+def test_a_deep_tiff_under_another_name(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", noise(4, 4, 1, np.uint16)[..., 0])
+    (tmp_path / "a.tif").rename(tmp_path / "a.png")
+    refused(tmp_path / "a.png", "I;16", "8 or 16 bits")
 
 
 def test_unknown_suffix(tmp_path):

@@ -109,16 +109,21 @@ def header(path: Path) -> Header:
 def _pillow_header(path: Path) -> Header:
     with _open_pillow(path) as image:
         check_size(path, image.height, image.width)
-        if image.mode in ("I", "F"):
-            raise _odd_pixels(path, "32 bits a channel")
-        raw = tile[0].args if (tile := getattr(image, "tile", None)) else None
-        raw = raw[0] if isinstance(raw, tuple) else raw
-        deep = image.format == "PNG" and isinstance(raw, str) and raw.endswith(";16B")
-        alpha = _has_alpha(image)
+        deep = image.format == "PNG" and _raw_mode(image).endswith(";16B")
+        if image.mode in ("I", "F") or (image.mode.startswith("I;16") and not deep):
+            raise _odd_pixels(path, f"pixels of the kind '{image.mode}'")
         turned = _orientation(image) in _SIDEWAYS
         size = (image.width, image.height) if turned else (image.height, image.width)
         frames = int(getattr(image, "n_frames", 1)) if image.format in _ANIMATED else 1
-        return Header(size, PixelFormat(16 if deep else 8, alpha), frames, "png" if deep else "pillow")
+        form = PixelFormat(16 if deep else 8, image.has_transparency_data)
+        return Header(size, form, frames, "png" if deep else "pillow")
+
+
+def _raw_mode(image: Image.Image) -> str:
+    """How Pillow will unpack the pixels: tells 16 bits, which its modes do not."""
+    tile = getattr(image, "tile", None)
+    arguments = tile[0].args if tile else ""
+    return str(arguments[0] if isinstance(arguments, tuple) else arguments)
 
 
 def _tiff_header(path: Path) -> Header:
@@ -129,13 +134,15 @@ def _tiff_header(path: Path) -> Header:
         check_size(path, page.imagelength, page.imagewidth)
         if page.sampleformat not in (1, None) or page.bitspersample not in (1, 2, 4, 8, 16):
             raise _odd_pixels(path, f"{page.bitspersample} bits a channel, sample format {page.sampleformat}")
-        deep = page.bitspersample == 16
         turn = page.tags.get(_ORIENTATION)
-        turned = turn is not None and turn.value in _SIDEWAYS
-        height, width = page.imagelength, page.imagewidth
-        alpha = any(extra in (1, 2) for extra in page.extrasamples)
-        size = (width, height) if turned else (height, width)
-        return Header(size, PixelFormat(16 if deep else 8, alpha), 1, "tiff" if deep else "pillow")
+        size = page.imagelength, page.imagewidth
+        if turn is not None and turn.value in _SIDEWAYS:
+            size = size[::-1]
+        if page.bitspersample == 16:
+            alpha = any(extra in (_TIFF_PREMULTIPLIED, _TIFF_STRAIGHT) for extra in page.extrasamples)
+            return Header(size, PixelFormat(16, alpha), 1, "tiff")
+    with _open_pillow(path) as image:
+        return Header(size, PixelFormat(8, image.has_transparency_data), 1, "pillow")
 
 
 def _odd_pixels(path: Path, seen: str) -> InputError:
@@ -174,16 +181,12 @@ def from_pillow(image: Image.Image) -> tuple[Pixels, Array | None]:
         ink = np.asarray(image)
         rgb = colour.to_srgb(ink, profile) if profile else ink
         return (rgb if rgb.shape[-1] == 3 else np.asarray(image.convert("RGB"))), None
-    if _has_alpha(image):
+    if image.has_transparency_data:
         image = image.convert("LA" if image.mode == "LA" else "RGBA")
     else:
         image = image.convert("L" if image.mode in ("1", "L") else "RGB")
     pixels, alpha = _split(np.atleast_3d(np.asarray(image)))
     return _to_srgb(pixels, profile), alpha
-
-
-def _has_alpha(image: Image.Image) -> bool:
-    return image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
 
 
 def _orientation(image: Image.Image) -> int:

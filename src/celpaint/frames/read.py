@@ -45,11 +45,11 @@ def open_clip(source: str | Path) -> Clip:
     """
     path = Path(source)
     if path.is_dir():
-        return _open_sequence(_one_sequence(path), path)
+        return _open_sequence(_one_sequence(path))
     if path.exists():
         return _open_file(path)
     if is_pattern(path.name):
-        return _open_sequence(_matching(path), path)
+        return _open_sequence(_matching(path))
     raise InputError(f"'{path}' does not exist", wanted=_KNOWN, todo=_nearby(path))
 
 
@@ -185,8 +185,6 @@ _DEFAULT_MILLISECONDS = 100
 
 # ------------------------------------------------------------------------------------------------- finding the files
 
-_NO_SUFFIX = "without suffix"
-
 
 def _open_file(path: Path) -> Clip:
     suffix = path.suffix.lower()
@@ -197,7 +195,7 @@ def _open_file(path: Path) -> Clip:
     return AnimationClip(path) if pictures.header(path).frames > 1 else PictureClip([path])
 
 
-def _open_sequence(files: list[Path], source: Path) -> Clip:
+def _open_sequence(files: list[Path]) -> Clip:
     return _open_file(files[0]) if len(files) == 1 else PictureClip(files)
 
 
@@ -263,7 +261,7 @@ def _no_pictures(folder: Path) -> InputError:
     else:
         seen = f"the folder '{folder}' holds no pictures"
         if kinds:
-            seen += f", only {', '.join(f'{n} {kind or _NO_SUFFIX}' for kind, n in kinds.most_common(3))}"
+            seen += ", only " + ", ".join(f"{n} {kind or 'without suffix'}" for kind, n in kinds.most_common(3))
         todo = "Check the path."
     if videos:
         todo = f"Give the video itself: '{videos[0]}'."
