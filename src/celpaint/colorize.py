@@ -20,7 +20,7 @@ import numpy as np
 from celpaint.errors import OutOfMemory, WeightsError
 from celpaint.methods.base import Method, load_method, silent
 from celpaint.methods.choose import choose_method, method_name
-from celpaint.methods.options import ComputeOptions, PathOptions
+from celpaint.methods.options import ComputeOptions, PathOptions, require
 from celpaint.types import Array, Chunk, Clip, Frame, Progress, Shot, State
 from celpaint.weights.registry import find_weights
 
@@ -140,6 +140,7 @@ def render(
     from celpaint.result import Result
     from celpaint.scene import Scene
 
+    require(rate is None or rate > 0, "rate", str(rate), "more than 0")
     began = time.monotonic()
     path, chosen = _sort(options, method)
     clip = open_clip(source)

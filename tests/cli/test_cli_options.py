@@ -48,6 +48,8 @@ def test_an_unknown_option_names_the_nearest(capsys: pytest.CaptureFixture[str])
     ("extra", "said"),
     [
         (("--ink", "none"), 'Invalid value "none" for --ink. Choose from: "keep", "model"'),
+        (("--rate", "0"), "--rate is '0'; wanted more than 0"),
+        (("--rate", "fast"), 'Invalid value for --rate: unable to convert "fast" into Fraction'),
         (("--method", "magic"), "--method is 'magic'; wanted auto, lvcd or matcher"),
         (("--method", "lvcd", "--steps", "0"), "--steps is 0; wanted 1 to 1000"),
         (("--method", "lvcd", "--steps", "few"), 'Invalid value for --steps: unable to convert "few" into int'),
@@ -75,7 +77,13 @@ def test_an_option_of_another_method_says_what_to_do(capsys: pytest.CaptureFixtu
 def test_what_is_required(capsys: pytest.CaptureFixture[str], missing: str) -> None:
     tokens = list(colorize())
     at = tokens.index(missing)
-    assert missing in complaint(capsys, *tokens[:at], *tokens[at + 2 :])
+    said = complaint(capsys, *tokens[:at], *tokens[at + 2 :])
+    assert f"{missing} is missing; wanted a " in said
+    assert "celpaint colorize --help shows examples." in said
+
+
+def test_a_source_is_required(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "LINES is missing; wanted a folder, a pattern" in complaint(capsys, "colorize")
 
 
 def test_nothing_was_written(

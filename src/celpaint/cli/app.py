@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, MissingArgumentError, Parameter
 
 from celpaint import __version__
 from celpaint.errors import CelpaintError
@@ -106,8 +106,7 @@ def run(tokens: Sequence[str]) -> int:
     try:
         code = app.meta(list(tokens), exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
-        error.verbose = False
-        return _complain(" ".join(str(error).split()), 2, tokens)
+        return _complain(_sentence(error), 2, tokens)
     except CelpaintError as error:
         return _complain(str(error), error.exit_code, tokens)
     except KeyboardInterrupt as stop:
@@ -122,6 +121,17 @@ def run(tokens: Sequence[str]) -> int:
         sentence = "this is a fault of celpaint; please report it with the output of `celpaint doctor`"
         return _complain(sentence, 1, tokens)
     return code if isinstance(code, int) else 0
+
+
+def _sentence(error: CycloptsError) -> str:
+    """What is wrong with a command line, in one line."""
+    error.verbose = False
+    argument = error.argument
+    if isinstance(error, MissingArgumentError) and argument is not None and not argument.tokens and not error.keyword:
+        command = " ".join(["celpaint", *(error.command_chain or ())])
+        wanted = f"; wanted {argument.parameter.help.rstrip('.')}" if argument.parameter.help else ""
+        return f"{argument.name} is missing{wanted}. {command} --help shows examples."
+    return " ".join(str(error).split())
 
 
 def _complain(sentence: str, code: int, tokens: Sequence[str]) -> int:
