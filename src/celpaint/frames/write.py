@@ -332,7 +332,7 @@ _VIDEOS = {
         "prores_ks",
         ("yuv444p10le", "yuv444p10le"),
         ("yuva444p10le", "yuva444p10le"),
-        options={"profile": "4444", "alpha_bits": "16", "vendor": "apl0"},
+        options={"profile": "4444", "alpha_bits": "16", "bits_per_mb": "8000", "vendor": "apl0"},
         container_options={"movflags": "+faststart"},
     ),
     ".mkv": _Kind(
