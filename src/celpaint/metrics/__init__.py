@@ -5,5 +5,6 @@
 """
 
 from celpaint.metrics.evaluation import Report, evaluate
+from celpaint.metrics.running import benchmark
 
-__all__ = ["Report", "evaluate"]
+__all__ = ["Report", "benchmark", "evaluate"]

@@ -1,0 +1,214 @@
+"""Benchmarks: every cell once, resumed, kept by content, in processes; the report opens in a browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from celpaint.errors import InputError, OptionError
+from celpaint.metrics import benchmark
+from celpaint.metrics.running import code_digest
+from conftest import draw_film, write_film
+
+SUITE = """
+title = "Small & <plain>"
+about = "Two films, three baselines."
+metrics = ["psnr", "ssim", "segments", "edmd", "tc", "fid"]
+flow = "dis"
+
+[[clips]]
+name = "a"
+lines = "a/lines"
+original = "a/original"
+group = "one"
+
+[[clips]]
+name = "b"
+lines = "b/lines"
+original = "b/original"
+references = [4]
+group = "two"
+
+[[runs]]
+name = "segments"
+method = "segments"
+
+[[runs]]
+name = "flow"
+method = "flow"
+sweep = { references = [1, 2] }
+
+[[runs]]
+name = "renewed"
+method = "segments"
+renew = 3
+path = { ink = "model" }
+
+[[runs]]
+name = "lvcd"
+method = "lvcd"
+options = { weights = "nowhere" }
+"""
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bench")
+    colours, drawings = draw_film(10, 64, 96)
+    for name in "ab":
+        write_film(folder / name / "lines", drawings)
+        write_film(folder / name / "original", colours if name == "a" else colours[:, :, ::-1])
+    write_film(folder / "b" / "lines", drawings[:, :, ::-1])
+    (folder / "suite.toml").write_text(SUITE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def done(root):
+    events = []
+    result = benchmark(root / "suite.toml", root / "out", root=root, workers=1, device="cpu", progress=events.append)
+    assert events[-1].index == events[-1].total == 100
+    return result
+
+
+def test_every_run_is_laid_on_every_clip(done):
+    assert list(done.reports) == ["segments", "flow, references 1", "flow, references 2", "renewed"]
+    assert [outcome.film.name for outcome in done.outcomes] == ["a", "b"] * 5
+    segments = done.reports["segments"]
+    assert segments.overall["segments"].value == 1
+    assert segments.clips[1].distance[:6] == [4, 3, 2, 1, 0, 1]
+    assert done.reports["flow, references 2"].clips[0].scored == 8
+    assert done.reports["flow, references 1"].overall["psnr"].value < segments.overall["psnr"].value
+
+
+def test_what_can_not_run_is_told_and_stops_nothing(done, root):
+    failed = [outcome for outcome in done.outcomes if outcome.error]
+    assert {outcome.run.name for outcome in failed} == {"lvcd"}
+    assert "nowhere" in failed[0].error
+    assert "nowhere" in (root / "out/report.md").read_text()
+
+
+def test_painted_frames_come_back_painted(done):
+    """The reference's own frame, but for its ink, which is laid over anew."""
+    outcome = next(o for o in done.outcomes if o.run.name == "segments" and o.film.name == "b")
+    assert outcome.references == (4,)
+    frame = cv2.imread(str(outcome.frames / "0004.png"))[..., ::-1]
+    original = cv2.imread(str(outcome.film.original / "A_0004.png"))[..., ::-1]
+    line = cv2.imread(str(outcome.film.lines / "A_0004.png"), cv2.IMREAD_GRAYSCALE)
+    np.testing.assert_array_equal(frame[line > 250], original[line > 250])
+
+
+def test_cells_are_kept_by_content(done, root):
+    before = {file: file.stat().st_mtime_ns for file in (root / "out/cells").rglob("*") if file.is_file()}
+    again = benchmark(root / "suite.toml", root / "out", root=root, workers=1, device="cpu")
+    assert {file: file.stat().st_mtime_ns for file in (root / "out/cells").rglob("*") if file.is_file()} == before
+    for name, report in done.reports.items():
+        assert again.reports[name].overall == pytest.approx(report.overall, nan_ok=True) or str(
+            again.reports[name].overall
+        ) == str(report.overall)
+
+
+def test_a_stopped_benchmark_goes_on(done, root, tmp_path):
+    shutil.copytree(root / "out", tmp_path / "out")
+    cells = sorted((tmp_path / "out/cells").iterdir())
+    (cells[0] / "colouring.json").unlink()
+    next(cells[1].glob("scores-*.json")).unlink()
+    kept = {cell: (cell / "colouring.json").stat().st_mtime_ns for cell in cells[1:]}
+    benchmark(root / "suite.toml", tmp_path / "out", root=root, workers=1, device="cpu", only=["segments", "flow"])
+    assert (cells[0] / "colouring.json").exists()
+    assert any(cells[1].glob("scores-*.json"))
+    assert {cell: (cell / "colouring.json").stat().st_mtime_ns for cell in cells[1:]} == kept
+
+
+def test_other_bytes_are_another_cell(root, tmp_path):
+    shutil.copytree(root / "a", tmp_path / "a")
+    shutil.copytree(root / "b", tmp_path / "b")
+    suite = root / "suite.toml"
+    one = benchmark(suite, tmp_path / "out", root=tmp_path, workers=1, device="cpu", only=["segments"])
+    colours, _ = draw_film(10, 64, 96)
+    write_film(tmp_path / "a/original", 1 - colours)
+    two = benchmark(suite, tmp_path / "out", root=tmp_path, workers=1, device="cpu", only=["segments"])
+    assert one.outcomes[0].frames != two.outcomes[0].frames
+    assert one.outcomes[1].frames == two.outcomes[1].frames
+
+
+def test_processes_give_what_one_gives(done, root, tmp_path):
+    parallel = benchmark(root / "suite.toml", tmp_path / "out", root=root, workers=2, device="cpu", only=["segments"])
+    assert str(parallel.reports["segments"].overall) == str(done.reports["segments"].overall)
+
+
+def test_results_are_whole(done, root):
+    stored = json.loads((root / "out/results.json").read_text())
+    assert len(stored["cells"]) == 10
+    assert stored["overall"]["segments"]["segments"]["value"] == 1
+    assert stored["machine"]["torch"]
+    table = (root / "out/report.md").read_text()
+    assert "| segments |" in table
+    assert "By group of clips, psnr" in table
+    assert "`fid` was not measured" in table
+
+
+def test_page_is_self_contained_and_escaped(done, root):
+    page = (root / "out/index.html").read_text()
+    assert "Small &amp; &lt;plain&gt;" in page
+    assert not re.findall(r'(?:src|href)="(?!data:image/png;base64,|#)', page)
+    assert page.count("<svg") >= 4
+    assert "Quality against references" in page
+
+
+def browser():
+    return next(
+        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+    )
+
+
+@pytest.mark.skipif(browser() is None, reason="no Chromium to open the report in (Debian: apt install chromium)")
+def test_page_opens_in_a_browser(done, root, tmp_path):
+    picture = tmp_path / "page.png"
+    quiet = "--no-first-run --disable-background-networking --disable-component-update --disable-sync --disable-quic"
+    subprocess.run(
+        [str(browser()), "--headless", "--no-sandbox", "--disable-gpu", *quiet.split(), "--hide-scrollbars",
+         f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1280,2400", f"--screenshot={picture}",
+         (root / "out/index.html").resolve().as_uri()],
+        check=True, capture_output=True, timeout=120,
+    )  # fmt: skip
+    seen = cv2.imread(str(picture))
+    assert seen.shape == (2400, 1280, 3)
+    assert np.mean(seen < 128) > 0.01, "text is drawn"
+    colours = {tuple(c) for c in seen[::3, ::3].reshape(-1, 3)}
+    assert any(max(c) - min(c) > 90 for c in colours), "plots and paintings are drawn"
+
+
+def test_what_can_not_be_benchmarked(root, tmp_path):
+    with pytest.raises(OptionError, match="no run is named"):
+        benchmark(root / "suite.toml", tmp_path, root=root, only=["nothing"])
+    with pytest.raises(InputError, match="does not exist"):
+        benchmark(root / "suite.toml", tmp_path, root=tmp_path)
+
+
+def test_code_is_part_of_the_identity():
+    assert code_digest() != code_digest(("metrics",))
+    assert len(code_digest()) == 64
+
+
+def test_films_of_the_synthesizer(tmp_path):
+    art = Path(__file__).parents[2] / "build" / "art.safetensors"
+    if not art.exists():
+        pytest.skip("no collection of drawings at build/art.safetensors (celpaint data art)")
+    (tmp_path / "suite.toml").write_text(
+        'title = "s"\nmetrics = ["psnr"]\n[[synthetic]]\n'
+        f'art = "{art}"\nclips = 1\nfirst = 1\nframes = 3\nheight = 48\nwidth = 64\n'
+        '[[runs]]\nname = "copy"\nmethod = "copy"\n'
+    )
+    one = benchmark(tmp_path / "suite.toml", tmp_path / "out", workers=1, device="cpu")
+    assert [film.name for film in one.films] == ["clean-01"]
+    assert 5 < one.reports["copy"].overall["psnr"].value <= 100
+    again = benchmark(tmp_path / "suite.toml", tmp_path / "out", workers=1, device="cpu")
+    assert again.films == one.films
