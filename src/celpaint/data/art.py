@@ -15,7 +15,7 @@ import re
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -25,13 +25,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from celpaint.data.synthetic.art import COLOURS, LINE, Art, deflate, flat_lines, with_lines
+from celpaint.data.synthetic.art import COLOURS, LINE, Art, Drawing, deflate, flat_lines, with_lines
 from celpaint.errors import InputError, MissingExtra
 
 if TYPE_CHECKING:
     from numpy import uint8
 
-__all__ = ["Source", "build", "fetch", "notice", "sources"]
+__all__ = ["Source", "build", "fetch", "flatten", "main_colours", "notice", "read_dances", "sources"]
 
 SIZE = 384
 """Width and height of a cel."""
@@ -68,29 +68,17 @@ class Source:
     author: str
     reader: str
     style: str
-    held: tuple[str, ...] = ()
+    held: Sequence[str] = ()
     inked: bool = False
     skip: str = "(?!)"
-    styles: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    styles: Mapping[str, Sequence[str]] = field(default_factory=dict)
     many: int = 0
 
 
 def sources() -> tuple[Source, ...]:
     """The pinned packages."""
     table = json.loads(resources.files("celpaint.data").joinpath("art_sources.json").read_text(encoding="utf-8"))
-    return tuple(
-        Source(
-            **{
-                key: tuple(value)
-                if key == "held"
-                else {k: tuple(v) for k, v in value.items()}
-                if key == "styles"
-                else value
-                for key, value in entry.items()
-            }
-        )
-        for entry in table
-    )
+    return tuple(Source(**entry) for entry in table)
 
 
 def build(out: Path, *, cache_dir: Path | None = None, limit: int | None = None, report: Report = print) -> Art:
@@ -115,10 +103,11 @@ def build(out: Path, *, cache_dir: Path | None = None, limit: int | None = None,
         raise MissingExtra("skia-python", "data") from None
     kept = cache_dir or out.with_name(f".{out.stem}.celpaint")
     kept.mkdir(parents=True, exist_ok=True)
-    parts: list[tuple[str, npt.NDArray[uint8], tuple[bytes, ...], bool]] = []
+    parts: list[Drawing] = []
     held: dict[str, bool] = {}
     for source in sources():
-        part = kept / f"{source.style}-{source.version}-{SIZE}{f'-{limit}' if limit else ''}.safetensors"
+        recipe = hashlib.sha256(f"{source} {SIZE} {_EXPRESSIONS} {limit}".encode()).hexdigest()[:16]
+        part = kept / f"{source.style}-{recipe}.safetensors"
         if part.exists():
             art = Art.load(part)
         else:
@@ -183,12 +172,10 @@ def fetch(source: Source, folder: Path) -> Path:
 
 # Reading packages. Each reader yields (style, palette, deflated cels, whether the cels move).
 
-_Drawing = tuple[str, npt.NDArray["uint8"], tuple[bytes, ...], bool]
-
-_TONES = re.compile(r"(light|medium|dark|skin)[- ](light-|dark-)?(skin-)?tone|-1[fF]3[fF][bBcCdDeEfF]|skin-tone-\d")
+_TONES = re.compile(r"tone\d|skin-tone|-(medium-)?(light|dark)$|-medium$|-1f3f[b-f]", re.I)
 
 
-def _iconify(folder: Path, source: Source, limit: int | None) -> Iterator[_Drawing]:
+def _iconify(folder: Path, source: Source, limit: int | None) -> Iterator[Drawing]:
     icons = json.loads((folder / "icons.json").read_text(encoding="utf-8"))
     skip = re.compile(source.skip)
     names = [name for name in sorted(icons["icons"]) if not _TONES.search(name) and not skip.search(name)]
@@ -200,7 +187,7 @@ def _iconify(folder: Path, source: Source, limit: int | None) -> Iterator[_Drawi
             yield source.style, *made, False
 
 
-def _openmoji(folder: Path, source: Source, limit: int | None) -> Iterator[_Drawing]:
+def _openmoji(folder: Path, source: Source, limit: int | None) -> Iterator[Drawing]:
     table = json.loads((folder / "data" / "openmoji.json").read_text(encoding="utf-8"))
     groups = re.compile(source.skip)
     codes = sorted(row["hexcode"] for row in table if not row["skintone"] and not groups.search(row["group"]))
@@ -210,7 +197,7 @@ def _openmoji(folder: Path, source: Source, limit: int | None) -> Iterator[_Draw
             yield source.style, *made, False
 
 
-def _dicebear(folder: Path, source: Source, limit: int | None) -> Iterator[_Drawing]:
+def _dicebear(folder: Path, source: Source, limit: int | None) -> Iterator[Drawing]:
     for number, (style, (licence, _)) in enumerate(source.styles.items()):
         definition = json.loads((folder / "src" / f"{style}.json").read_text(encoding="utf-8"))
         stated = definition["meta"]["license"]["name"]
@@ -281,37 +268,46 @@ class _Character:
         return text
 
 
-def _dancers(folder: Path, source: Source, limit: int | None) -> Iterator[_Drawing]:
+def _dancers(folder: Path, source: Source, limit: int | None) -> Iterator[Drawing]:
+    for character, dances in read_dances(folder).items():
+        clips = list(dances.values())[slice(limit)]
+        palette = main_colours(np.concatenate([clip[::3] for clip in clips]))
+        for clip in clips:
+            cels = tuple(deflate(flat_lines(cel)) for cel in flatten(clip, palette))
+            yield f"{source.style}/{character}", palette, cels, True
+
+
+def read_dances(folder: Path) -> dict[str, dict[str, npt.NDArray[uint8]]]:
+    """The unpacked dance-party package => character => dance => frames ``T H W 4`` RGBA."""
     import cv2
 
     sheets = folder / "test" / "assets" / "sprite_sheets"
     table = json.loads((sheets / "characters.json").read_text(encoding="utf-8"))
+    characters: dict[str, dict[str, npt.NDArray[uint8]]] = {}
     for character, dances in table.items():
-        style = f"{source.style}/{character}"
-        clips = []
-        for dance in list(dances.values())[slice(limit)]:
+        characters[character] = {}
+        for name, dance in dances.items():
             sheet = cv2.imread(str(sheets / dance["spritesheet"]), cv2.IMREAD_UNCHANGED)[..., [2, 1, 0, 3]]
-            frames = []
-            for frame in dance["frames"]:
-                box, at, size = frame["frame"], frame["spriteSourceSize"], frame["sourceSize"]
-                whole = np.zeros((size["h"], size["w"], 4), np.uint8)
+            size = dance["frames"][0]["sourceSize"]
+            frames = np.zeros((len(dance["frames"]), size["h"], size["w"], 4), np.uint8)
+            for whole, frame in zip(frames, dance["frames"], strict=True):
+                box, at = frame["frame"], frame["spriteSourceSize"]
                 cut = sheet[box["y"] : box["y"] + box["h"], box["x"] : box["x"] + box["w"]]
                 whole[at["y"] : at["y"] + box["h"], at["x"] : at["x"] + box["w"]] = cut
-                frames.append(whole)
-            clips.append(np.stack(frames))
-        palette = _main_colours(np.concatenate([clip[::4].reshape(-1, 4) for clip in clips]))
-        for clip in clips:
-            cels = tuple(deflate(flat_lines(cel)) for cel in _flatten(clip, palette))
-            yield style, palette, cels, True
+            characters[character][name] = frames
+    return characters
 
 
-def _main_colours(pixels: npt.NDArray[uint8]) -> npt.NDArray[uint8]:
-    """The colours a flat raster picture ``N 4`` is painted in, as a palette ``64 3``."""
-    solid = pixels[pixels[:, 3] == 255]
-    values, counts = np.unique(np.ascontiguousarray(solid).view(np.uint32)[:, 0], return_counts=True)
+def main_colours(frames: npt.NDArray[uint8]) -> npt.NDArray[uint8]:
+    """The colours flat raster frames ``T H W 4`` are painted in, as a palette ``64 3``; blends at edges are none."""
+    packed = np.ascontiguousarray(frames).view(np.uint32)[..., 0]
+    inner = packed[:, 1:-1, 1:-1]
+    flat = (frames[:, 1:-1, 1:-1, 3] > _SOLID) & (inner == packed[:, :-2, 1:-1]) & (inner == packed[:, 2:, 1:-1])
+    flat &= (inner == packed[:, 1:-1, :-2]) & (inner == packed[:, 1:-1, 2:])
+    values, counts = np.unique(inner[flat], return_counts=True)
     found: list[npt.NDArray[uint8]] = []
     for index in np.argsort(-counts, kind="stable"):
-        if counts[index] < 4e-4 * len(solid) or len(found) == COLOURS - 1:
+        if counts[index] < 3e-4 * counts.sum() or len(found) == COLOURS - 1:
             break
         colour = values[index : index + 1].view(np.uint8)[:3]
         if all(np.abs(colour.astype(int) - known).max() > _NEAR for known in found):
@@ -324,9 +320,18 @@ def _main_colours(pixels: npt.NDArray[uint8]) -> npt.NDArray[uint8]:
 _NEAR = 14
 """Channels of a flat colour differ by no more than this."""
 
+_SOLID = 230
+"""Alpha above which a pixel is not at an edge."""
 
-def _flatten(clip: npt.NDArray[uint8], palette: npt.NDArray[uint8]) -> Iterator[npt.NDArray[uint8]]:
-    """Raster frames ``T H W 4`` => region numbers, enlarged to the size of cels, all by the same window."""
+
+def flatten(
+    clip: npt.NDArray[uint8], palette: npt.NDArray[uint8], size: int = SIZE, *, smooth: float = 0.7
+) -> Iterator[npt.NDArray[uint8]]:
+    """Raster frames ``T H W 4`` => region numbers, ``size size`` each, all by the same window.
+
+    Args:
+        smooth: radius in pixels by which borders are smoothed.
+    """
     import cv2
 
     used = int(np.flatnonzero(palette.any(1)).max()) + 1
@@ -337,21 +342,21 @@ def _flatten(clip: npt.NDArray[uint8], palette: npt.NDArray[uint8]) -> Iterator[
         colours, which = np.unique(np.ascontiguousarray(frame).view(np.uint32)[..., 0], return_inverse=True)
         rgba = colours.view(np.uint8).reshape(-1, 4)
         apart = np.abs(rgba[:, None, :3].astype(np.int16) - palette[1:used].astype(np.int16)).max(-1)
-        clear, solid = rgba[:, 3] == 0, rgba[:, 3] == 255
+        clear, solid = rgba[:, 3] == 0, rgba[:, 3] > _SOLID
         number = np.where(clear, 0, apart.argmin(-1) + 1).astype(np.uint8)
         label = _grow(number[which], (clear | (solid & (apart.min(-1) <= _NEAR)))[which])
         label = np.pad(label, side)[top + side : top + 2 * side, left + side : left + 2 * side]
-        best = np.full((SIZE, SIZE), -1.0, np.float32)
-        cel = np.zeros((SIZE, SIZE), np.uint8)
+        best = np.full((size, size), -1.0, np.float32)
+        cel = np.zeros((size, size), np.uint8)
         for value in np.unique(label):
-            soft = cv2.GaussianBlur((label == value).astype(np.float32), (0, 0), 0.7)
-            large = cv2.resize(soft, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
+            soft = cv2.GaussianBlur((label == value).astype(np.float32), (0, 0), smooth)
+            large = cv2.resize(soft, (size, size), interpolation=cv2.INTER_CUBIC)
             cel[large > best] = value
             best = np.maximum(best, large)
         yield cel
 
 
-_READERS: dict[str, Callable[[Path, Source, int | None], Iterator[_Drawing]]] = {
+_READERS: dict[str, Callable[[Path, Source, int | None], Iterator[Drawing]]] = {
     "iconify": _iconify,
     "openmoji": _openmoji,
     "dicebear": _dicebear,

@@ -24,6 +24,8 @@ class ClipBatch:
         point: ``B T 2 H W`` float32, the point (x, y) of that drawing that shows, in units of the frame's height
             as the drawing stands in the clip's first frame, so that distances between points compare with picture
             distances.
+            NaN where the drawing is known but not the point in it, as in drawings animated by hand; each of their
+            flat-coloured parts then has a number of its own in ``drawing``.
             Two pixels of two frames correspond where ``drawing`` is equal and ``point`` is (nearly) equal.
         region: ``B T H W`` int64, the flat-coloured region a pixel belongs to, the same number in every frame;
             0 = ink or none.

@@ -21,7 +21,7 @@ from celpaint.errors import InputError
 if TYPE_CHECKING:
     from numpy import float32, int64, uint8
 
-__all__ = ["COLOURS", "LINE", "Art", "Split", "deflate", "flat_lines", "toy_art", "with_lines"]
+__all__ = ["COLOURS", "LINE", "Art", "Drawing", "Split", "deflate", "flat_lines", "toy_art", "with_lines"]
 
 COLOURS = 64
 """Region numbers a drawing may use; 0 is transparent."""
@@ -31,7 +31,7 @@ LINE = 0x80
 
 Split = Literal["train", "validation"]
 
-Drawing = tuple[str, npt.NDArray["uint8"], Sequence[bytes], bool]
+Drawing = tuple[str, npt.NDArray[np.uint8], Sequence[bytes], bool]
 """Style, palette ``64 3``, deflated cels, and whether they move."""
 
 _SPLITS: tuple[Split, ...] = ("train", "validation")
@@ -163,7 +163,8 @@ class Art:
 
     def colours(self, drawing: int) -> npt.NDArray[float32]:
         """The drawing's own palette, ``64 3`` in [0, 1]."""
-        return self.palette[self.chosen[drawing]].astype(np.float32) / 255
+        colours: npt.NDArray[float32] = self.palette[self.chosen[drawing]].astype(np.float32) / 255
+        return colours
 
     def moving(self, drawing: int) -> bool:
         """Whether the drawing's cels are drawn motion."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Colours", "grade", "random_colour", "repaint", "turn_hue"]
 
-Colours = npt.NDArray["float32"]
+Colours = npt.NDArray[np.float32]
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]], np.float32)
@@ -41,7 +41,8 @@ def random_colour(rng: np.random.Generator, count: int, *, near: float | None = 
         hue = np.where(rng.random((count, 1)) < 0.8, near + 0.06 * rng.standard_normal((count, 1)), hue)
         saturation *= 0.85
     wheel = np.abs((hue * 6 + np.array([[0, 4, 2]])) % 6 - 3).clip(1, 2) - 1
-    return (value * (1 - saturation * (1 - wheel))).astype(np.float32)
+    colours: Colours = (value * (1 - saturation * (1 - wheel))).astype(np.float32)
+    return colours
 
 
 def repaint(colours: Colours, rng: np.random.Generator) -> Colours:

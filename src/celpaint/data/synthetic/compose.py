@@ -42,7 +42,7 @@ class Synthesizer:
         moving = np.array([art.moving(drawing) for drawing in range(len(art))], bool)
         # Large styles are shown more often, though less than their size would have it.
         style = art.style[art.chosen]
-        weight = np.bincount(style)[style] ** -0.5
+        weight = 1 / np.sqrt(np.bincount(style)[style].astype(np.float64))
         self._stills, self._dances = _Draw(np.flatnonzero(~moving), weight), _Draw(np.flatnonzero(moving), weight)
 
     @torch.no_grad()
@@ -172,7 +172,9 @@ class Synthesizer:
             [self.art.cel(drawing, int(cel)) for cel in used], palette, _largest(view) * canvas.unit, self.device
         )
         lively = 0.0 if scenery else (0.3 if moving else 1.0) * self.spec.speed * rng.choice([0.0, 0.6, 1.2])
-        canvas.lay(sheet, index, view, Warp.random(rng, lively), times, _Look.random(rng, palette), number, moving)
+        canvas.lay(
+            sheet, index, view, Warp.random(rng, lively), times, _Look.random(rng, self.spec.speed), number, moving
+        )
 
 
 class _Draw:
@@ -209,7 +211,7 @@ class _Look:
     glow: float
 
     @classmethod
-    def random(cls, rng: np.random.Generator, palette: colours.Colours) -> _Look:
+    def random(cls, rng: np.random.Generator, speed: float) -> _Look:
         inked = rng.random() < 0.72
         dark = (rng.uniform(0, 0.25, 3) * rng.uniform(0, 1)).astype(np.float32)
         shaded = rng.random() < 0.55
@@ -218,7 +220,7 @@ class _Look:
         return cls(
             ink=float(np.exp(rng.uniform(np.log(0.8), np.log(2.4)))) / 192 if inked else 0.0,
             dark=dark if rng.random() < 0.6 else None,
-            light=(rng.uniform(0, 2 * np.pi), float(rng.normal(0, 0.02))),
+            light=(rng.uniform(0, 2 * np.pi), speed * float(rng.normal(0, 0.02))),
             shadow=tint.clip(0.3, 1).astype(np.float32) if shaded else np.ones(3, np.float32),
             edge=(rng.uniform(-0.25, 0.35), 0.8 if soft else 0.04),
             glow=float(rng.uniform(0.1, 0.5)) if rng.random() < 0.2 else 0.0,
@@ -281,7 +283,8 @@ def _distance(cel: npt.NDArray[uint8], skip: int) -> npt.NDArray[np.float32]:
         clear = clear[::2] & clear[1::2]
         clear = clear[:, ::2] & clear[:, 1::2]
     away: npt.NDArray[np.float32] = cv2.distanceTransform(clear, cv2.DIST_L2, 3)
-    return np.minimum(away * (2 / clear.shape[0]), _REACH)
+    near: npt.NDArray[np.float32] = np.minimum(away * (2 / clear.shape[0]), np.float32(_REACH))
+    return near
 
 
 @dataclass

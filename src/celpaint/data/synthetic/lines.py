@@ -49,7 +49,7 @@ def _soft(drawn: Drawn, rng: np.random.Generator) -> Tensor:
     edge = wide - narrow
     edge = edge.abs() if rng.random() < 0.3 else edge.relu()
     edge = edge.amax(1, keepdim=True) if rng.random() < 0.7 else edge.mean(1, keepdim=True) * 2
-    lines = (edge - rng.uniform(0.0, 0.02)).relu() * np.exp(rng.uniform(np.log(5), np.log(25)))
+    lines: Tensor = (edge - rng.uniform(0.0, 0.02)).relu() * np.exp(rng.uniform(np.log(5), np.log(25)))
     if rng.random() < 0.4:
         lines = torch.tanh(lines)
     return lines

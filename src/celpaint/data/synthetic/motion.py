@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Bend", "Camera", "Path", "Swing", "Turn", "Warp", "Wave", "invert"]
 
-Floats = npt.NDArray["float64"]
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Swing:
         period: tuple[float, float] = (16, 96),
     ) -> Swing:
         """About ``size`` to each side, at ``middle`` about time ``at``; slow swings are the larger."""
-        periods = np.exp(rng.uniform(*np.log(period), 2))
+        periods = np.exp(rng.uniform(np.log(period[0]), np.log(period[1]), 2))
         sizes = size * rng.normal(0, 0.7, 2) * (periods / period[1]) ** 0.5
         return cls(middle - drift * at, drift, sizes, periods, rng.uniform(0, 2 * np.pi, 2))
 
@@ -218,7 +218,7 @@ class Warp:
 
 def invert(matrices: Floats) -> Floats:
     """Inverse of affine matrices ``T 3 3``."""
-    inverse: Floats = np.linalg.inv(matrices)
+    inverse: Floats = np.linalg.inv(matrices).astype(np.float64)
     return inverse
 
 
