@@ -1,5 +1,4 @@
 import os
-import resource
 import shutil
 from fractions import Fraction
 from pathlib import Path
@@ -299,6 +298,14 @@ def test_uneven_times_are_kept(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", VIDEOS)
+def test_names_that_people_give(tmp_path, monkeypatch, suffix):
+    monkeypatch.chdir(tmp_path)
+    name = f"cut:05 – 線 50%d #1 [final]{suffix}"
+    assert len(put(name, [cel(0), cel(1)])) == 2
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("suffix", VIDEOS)
 def test_held_frames_last_as_long(tmp_path, suffix):
     clip = put(tmp_path / f"o{suffix}", [cel(i // 3) for i in range(9)], rate=Fraction(25))
     if suffix == ".webp":  # equal neighbours become one longer picture
@@ -449,6 +456,7 @@ def test_read_only(tmp_path):
 @pytest.fixture
 def little_room():
     """Files may grow to 4,000 bytes, as on a disk that is nearly full."""
+    resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4000, before[1]))
     yield

@@ -226,7 +226,7 @@ def explain_times(
 
 
 def _open(path: Path) -> tuple[InputContainer, VideoStream]:
-    container = av.open(str(path))
+    container = av.open(str(path.absolute()))  # absolute, or FFmpeg takes "cut:05.mp4" for a protocol
     stream = cast("VideoStream | None", container.streams.best("video"))  # not the cover picture that some files carry
     if stream is None:
         raise InputError(f"'{path}' has no video in it", wanted="a video", todo="Check the file.")

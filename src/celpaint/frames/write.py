@@ -372,7 +372,7 @@ class _Encoder:
     """A video file in the making."""
 
     def __init__(self, file: Path, kind: _Kind, pixels: str, size: tuple[int, int], rate: Fraction, base: Fraction):
-        self._container = av.open(str(file), "w", format=kind.container, options=kind.container_options)
+        self._container = av.open(str(file.absolute()), "w", format=kind.container, options=kind.container_options)
         stream = cast("VideoStream", self._container.add_stream(kind.codec, rate=rate, options=kind.options))
         stream.height, stream.width = size
         stream.pix_fmt = pixels
