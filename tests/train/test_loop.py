@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.multiprocessing as mp
+from accelerate import Accelerator
 from curve_task import Curve, recipe
 from safetensors.torch import load_file
 
@@ -169,7 +170,27 @@ def test_export_is_half_precision_with_config_and_card(tmp_path: Path) -> None:
         export(tmp_path, tmp_path / "none")
 
 
-def _work(rank: int, folder: Path, port: int) -> None:
+class Sharding(Accelerator):
+    """Shards parameters among the processes as FSDP does, on the CPU, where Accelerate itself offers DDP alone."""
+
+    def prepare(self, model, optimizer):
+        from torch.distributed.fsdp import fully_shard
+
+        fully_shard(model)
+        settings = {k: v for k, v in optimizer.param_groups[0].items() if k in ("lr", "betas", "eps", "weight_decay")}
+        return model, torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], **settings)
+
+
+def _unnormed(folder: Path, *overrides: str):
+    """A recipe and its task without batch norm, whose statistics are a process's own."""
+    folder.mkdir(exist_ok=True)
+    r = recipe(folder, "optimizer.accumulate=4", "run.validate_every=5", "schedule.shape=constant", *overrides)
+    task = Curve.build(r, torch.device("cpu"))
+    task.network[1] = torch.nn.Identity()
+    return task, r
+
+
+def _work(rank: int, folder: Path, port: int, sharded: bool) -> None:
     os.environ |= {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
@@ -180,30 +201,35 @@ def _work(rank: int, folder: Path, port: int) -> None:
         "ACCELERATE_USE_CPU": "true",
     }
     torch.set_num_threads(1)
-    r = recipe(folder / f"at{rank}", "optimizer.accumulate=4", "run.validate_every=10")
-    task = Curve.build(r, torch.device("cpu"))
-    task.network[1] = torch.nn.Identity()  # batch statistics are a process's own
-    summary = train(task, r, folder / "two")
+    losses: tuple[float, ...] = ()
+    for steps in (5, 10):  # stopped and resumed on the way
+        task, r = _unnormed(folder / f"at{rank}", f"schedule.steps={steps}")
+        accelerator = Sharding(cpu=True) if sharded else None
+        summary = train(task, r, folder / "two", accelerator=accelerator)
+        losses += summary.losses
+        kinds = {type(p).__name__ for p in task.network.parameters()}
+        assert kinds == ({"DTensor"} if sharded else {"Parameter"})
     if rank == 0:
-        (folder / "two.json").write_text(json.dumps([summary.losses, summary.figures, summary.frames]))
+        (folder / "two.json").write_text(json.dumps([losses, summary.figures, summary.frames]))
     torch.distributed.destroy_process_group()
 
 
-def test_two_processes_equal_one(tmp_path: Path) -> None:
-    r = recipe(tmp_path, "optimizer.accumulate=4", "run.validate_every=10")
-    task = Curve.build(r, torch.device("cpu"))
-    task.network[1] = torch.nn.Identity()
+@pytest.mark.parametrize("sharded", [False, True])
+def test_two_processes_equal_one(tmp_path: Path, sharded: bool) -> None:
+    task, r = _unnormed(tmp_path, "schedule.steps=10")
     one = train(task, r, tmp_path / "one")
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    for rank in (0, 1):
-        (tmp_path / f"at{rank}").mkdir()
-    mp.spawn(_work, (tmp_path, port), nprocs=2)
+    mp.spawn(_work, (tmp_path, port, sharded), nprocs=2)
     losses, figures, frames = json.loads((tmp_path / "two.json").read_text())
     assert losses == pytest.approx(one.losses, rel=1e-4)
     assert figures == pytest.approx(one.figures, rel=1e-3)
     assert frames == one.frames
+    ours, theirs = (checkpoint.load_average(checkpoint.newest(tmp_path / run)) for run in ("one", "two"))
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        torch.testing.assert_close(ours[name], theirs[name], rtol=1e-4, atol=1e-6)
 
 
 def test_accumulation_must_fit_the_processes(tmp_path: Path) -> None:
