@@ -514,7 +514,10 @@ def _decode(image: npt.NDArray[uint8]) -> npt.NDArray[uint8]:
     number = (digits[..., 0] + 4 * digits[..., 1] + 16 * digits[..., 2]).astype(np.uint8)
     number[image[..., 3] < 128] = 0
     sure = (exact & (image[..., 3] == 255) & (number > 0)) | (image[..., 3] == 0)
-    return _grow(number, sure)
+    # A blend of two codes may happen to be a third one, though only along an edge: never two pixels wide.
+    square = (number[1:, 1:] == number[:-1, 1:]) & (number[1:, 1:] == number[1:, :-1])
+    square = np.pad(square & (number[1:, 1:] == number[:-1, :-1]), 1)
+    return _grow(number, sure & (square[1:, 1:] | square[1:, :-1] | square[:-1, 1:] | square[:-1, :-1]))
 
 
 def _grow(label: npt.NDArray[uint8], sure: npt.NDArray[np.bool_]) -> npt.NDArray[uint8]:
