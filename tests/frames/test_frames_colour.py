@@ -4,7 +4,7 @@ import imagecodecs
 import numpy as np
 import pytest
 from frame_files import frame_of, noise
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
@@ -25,6 +25,7 @@ def test_every_integer_survives(dtype, bits):
 
 
 @given(st.floats(width=32, allow_nan=True), st.sampled_from([8, 16]))
+@settings(deadline=None)
 def test_quantise_takes_any_float(value, bits):
     (out,) = colour.quantise(np.array([value], np.float32), bits)
     top = 2**bits - 1

@@ -1,7 +1,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from celpaint.frames.names import Pattern, find_sequences, is_pattern, natural_key
@@ -11,12 +11,14 @@ numbers = st.lists(st.integers(0, 20_000), min_size=1, max_size=12, unique=True)
 
 
 @given(prefix=text, suffix=text, width=st.integers(1, 6), number=st.integers(0, 10**7))
+@settings(deadline=None)
 def test_a_number_written_by_a_pattern_is_read_back(prefix, suffix, width, number):
     pattern = Pattern(prefix, width, suffix)
     assert pattern.number(pattern.format(number)) == number
 
 
 @given(prefix=text, suffix=text, width=st.integers(1, 6))
+@settings(deadline=None)
 def test_patterns_are_read_as_they_are_written(prefix, suffix, width):
     pattern = Pattern(prefix, width, suffix)
     assert Pattern.parse(str(pattern)) == pattern
@@ -24,6 +26,7 @@ def test_patterns_are_read_as_they_are_written(prefix, suffix, width):
 
 
 @given(prefix=text, width=st.integers(1, 6), counts=numbers, seed=st.integers(0, 99))
+@settings(deadline=None)
 def test_a_shuffled_sequence_is_found_whole_in_order_with_gaps(prefix, width, counts, seed):
     pattern = Pattern(prefix + "x", width, ".png")
     names = [pattern.format(n) for n in sorted(counts)]
@@ -35,6 +38,7 @@ def test_a_shuffled_sequence_is_found_whole_in_order_with_gaps(prefix, width, co
 
 
 @given(counts=st.lists(st.integers(0, 10**6), min_size=2, max_size=20, unique=True))
+@settings(deadline=None)
 def test_natural_order_is_the_order_of_numbers(counts):
     assert sorted((f"A_{n}.png" for n in counts), key=natural_key) == [f"A_{n}.png" for n in sorted(counts)]
 

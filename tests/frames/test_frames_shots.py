@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 from frame_files import cel
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from celpaint.frames.shots import find_cuts, split_shots
@@ -63,6 +63,7 @@ def test_split(cuts, length, bounds, spans):
 
 
 @given(st.integers(0, 2000), st.sets(st.integers(1, 1999)), st.integers(1, 60), st.integers(60, 300))
+@settings(deadline=None)
 def test_split_keeps_within_its_bounds(length, cuts, shortest, longest):
     cuts = sorted(cut for cut in cuts if cut < length)
     shots = split_shots(cuts, length, shortest, longest)
