@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ from accelerate import Accelerator
 from curve_task import Curve, recipe
 from safetensors.torch import load_file
 
-from celpaint.errors import InputError, OptionError, TrainingError
+from celpaint.errors import DiskFull, InputError, OptionError, OutOfMemory, TrainingError
 from celpaint.train import checkpoint
 from celpaint.train.command import export, run
 from celpaint.train.loop import train
@@ -135,6 +136,23 @@ def test_validation_names_the_best(tmp_path: Path) -> None:
     state = checkpoint.load_state(tmp_path / "low/best")
     lines = [json.loads(line) for line in (tmp_path / "low/figures.jsonl").read_text().splitlines()]
     assert state.best == min(line["loss"] for line in lines if line["group"] == "validation")
+
+
+def test_a_full_disk_and_a_full_device_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(DiskFull, match="no room"):
+        fit(tmp_path, "run")
+
+    class Large(Curve):
+        def loss(self, batch):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    r = recipe(tmp_path)
+    with pytest.raises(OutOfMemory, match=r"Lower data\.clips"):
+        train(Large.build(r, torch.device("cpu")), r, tmp_path / "large")
 
 
 def test_frozen_tensors_stay_and_are_not_stored(tmp_path: Path) -> None:

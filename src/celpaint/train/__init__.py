@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from celpaint.errors import MissingExtra
+
 if TYPE_CHECKING:
     from celpaint.train.loop import Summary
 
@@ -35,7 +37,10 @@ def run(
         InputError, WeightsError: data or weights the recipe names are missing or broken.
         TrainingError: the loss stays NaN.
     """
-    from celpaint.train.command import run
+    try:
+        from celpaint.train.command import run
+    except ModuleNotFoundError as error:
+        raise MissingExtra(error.name or "accelerate", "train") from None
 
     return run(recipe_path, overrides, max_minutes, run_dir)
 
@@ -55,6 +60,9 @@ def export(source: Path, out: Path, *, best: bool = True, half: bool = True) -> 
     Raises:
         InputError: no checkpoint there.
     """
-    from celpaint.train.command import export
+    try:
+        from celpaint.train.command import export
+    except ModuleNotFoundError as error:
+        raise MissingExtra(error.name or "accelerate", "train") from None
 
     return export(source, out, best=best, half=half)

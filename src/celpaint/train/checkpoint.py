@@ -22,9 +22,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from celpaint.errors import InputError
+from celpaint.errors import DiskFull, InputError
+from celpaint.frames.aside import disk_errors
 
 __all__ = ["State", "find", "load_average", "load_state", "load_training", "newest", "prune", "save"]
+
+
+_SPARE = 1 << 24
+"""Bytes; a disk with less is full."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,26 @@ def save(
 
     Args:
         tensors, optimizer: None where the checkpoint is for export alone.
+
+    Raises:
+        OutputError, DiskFull: it can't be written.
     """
+    with disk_errors(folder):
+        try:
+            _save(folder, state, tensors, average, optimizer)
+        except (RuntimeError, SafetensorError) as error:  # what torch and safetensors make of a full disk
+            if shutil.disk_usage(folder.parent).free < _SPARE:
+                raise DiskFull(f"the disk has no room for '{folder}'", todo="Make room; the run goes on.") from error
+            raise
+
+
+def _save(
+    folder: Path,
+    state: State,
+    tensors: Mapping[str, Tensor] | None,
+    average: Mapping[str, Tensor],
+    optimizer: Mapping[str, Any] | None,
+) -> None:
     aside = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)

@@ -29,7 +29,7 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 
-from celpaint.errors import OptionError, TrainingError
+from celpaint.errors import OptionError, OutOfMemory, TrainingError
 from celpaint.train import checkpoint
 from celpaint.train.clock import Clock
 from celpaint.train.ema import EMA
@@ -94,8 +94,16 @@ def train(
     Raises:
         OptionError: settings that don't fit each other or the run in ``run_dir``.
         TrainingError: gradients stay NaN.
+        OutOfMemory: a step does not fit on the device.
+        OutputError, DiskFull: a checkpoint can't be written.
     """
-    return _Trainer(task, recipe, run_dir, accelerator or make_accelerator(recipe), max_minutes).run()
+    try:
+        return _Trainer(task, recipe, run_dir, accelerator or make_accelerator(recipe), max_minutes).run()
+    except torch.OutOfMemoryError as error:
+        raise OutOfMemory(
+            f"the device has too little memory for {recipe.data.clips} clips at once",
+            todo="Lower data.clips (and raise optimizer.accumulate), or set run.checkpoint_gradients=true.",
+        ) from error
 
 
 class _Loss(nn.Module):
@@ -299,13 +307,15 @@ class _Trainer:
         self.accelerator.wait_for_everyone()
 
     def resume(self) -> None:
-        """Go on from the newest checkpoint, or note the recipe of a new run."""
+        """Go on from the newest checkpoint where there is one, and note the recipe."""
         folder = checkpoint.newest(self.run_dir)
-        if folder is None:
-            if self.accelerator.is_main_process:
-                self.run_dir.mkdir(parents=True, exist_ok=True)
-                (self.run_dir / "recipe.json").write_text(self.recipe.as_json(), encoding="utf-8")
-            return
+        if folder is not None:
+            self.load(folder)
+        if self.accelerator.is_main_process:
+            self.run_dir.mkdir(parents=True, exist_ok=True)
+            (self.run_dir / "recipe.json").write_text(self.recipe.as_json(), encoding="utf-8")
+
+    def load(self, folder: Path) -> None:
         state = checkpoint.load_state(folder)
         tensors, optimizer = checkpoint.load_training(folder)
         average = checkpoint.load_average(folder)
