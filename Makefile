@@ -1,12 +1,13 @@
 # make demo   set up, colour the example shot with the packaged weights
 # make test   set up, run all tests
+# make report the packaged weights and every baseline on the validation clips: build/report/index.html
 # make smoke-train   train every network for a minute on the CPU; fails unless validation improves
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: check test demo smoke-train clean
+.PHONY: check test demo report smoke-train clean
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
@@ -23,6 +24,12 @@ test: $(READY)
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
+
+report: $(READY) build/art.safetensors
+	$(BIN)/celpaint benchmark report --out build/report
+
+build/art.safetensors: | $(READY)
+	$(BIN)/celpaint data art --out $@
 
 smoke-train: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/smoke_training.py --minutes 1 --out build/smoke

@@ -30,12 +30,14 @@ class Figure:
         better: which value is better.
         about: what it is, with unit, settings and source.
         digits: decimals printed.
+        main: True for figures that belong into every table; the others are details.
     """
 
     name: str
     better: Better
     about: str
     digits: int = 3
+    main: bool = False
 
 
 @dataclass(frozen=True)

@@ -42,8 +42,8 @@ class EDMD(Metric[_EDMDSums]):
     """See :func:`edmd`; what the original itself gets is given beside it: extraction alone costs that much."""
 
     figures = (
-        Figure("edmd", "lower", "px, lines by difference of Gaussians, ink from 0.5 on (LVCD, section 5.1)"),
-        Figure("edmd_original", "lower", "the same of the original"),
+        Figure("edmd", "lower", "px, lines by difference of Gaussians, ink from 0.5 on (LVCD, section 5.1)", 3, True),
+        Figure("edmd_original", "original", "the same of the original"),
     )
     needs = frozenset({"lines"})
 
@@ -73,7 +73,9 @@ class LineFidelity(Metric[_FidelitySums]):
     """
 
     figures = (
-        Figure("line_fidelity", "higher", "harmonic mean of lines kept and lines not invented, 1 px tolerance", 4),
+        Figure(
+            "line_fidelity", "higher", "harmonic mean of lines kept and lines not invented, 1 px tolerance", 4, True
+        ),
         Figure("lines_kept", "higher", "share of drawn ink that the result shows", 4),
         Figure("lines_own", "higher", "share of the result's lines that were drawn", 4),
     )

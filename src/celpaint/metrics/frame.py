@@ -136,7 +136,7 @@ class PSNR(Metric[_PSNRSums]):
     """Mean over frames of PSNR, and the PSNR of the error pooled over all frames, which dark frames dominate."""
 
     figures = (
-        Figure("psnr", "higher", "dB, peak 1, mean over frames", 2),
+        Figure("psnr", "higher", "dB, peak 1, mean over frames", 2, True),
         Figure("psnr_pooled", "higher", "dB, peak 1, of the squared error of all frames together", 2),
     )
 
@@ -154,7 +154,7 @@ class PSNR(Metric[_PSNRSums]):
 class SSIM(FrameMetric):
     """See :func:`ssim`."""
 
-    figures = (Figure("ssim", "higher", "RGB, 11x11 Gaussian window of 1.5 px (Wang et al. 2004)", 4),)
+    figures = (Figure("ssim", "higher", "RGB, 11x11 Gaussian window of 1.5 px (Wang et al. 2004)", 4, True),)
 
     def of(self, pair: Pair) -> float:
         return ssim(pair.result, pair.original)
@@ -163,7 +163,7 @@ class SSIM(FrameMetric):
 class MSSSIM(FrameMetric):
     """See :func:`ms_ssim`."""
 
-    figures = (Figure("ms_ssim", "higher", "RGB, five scales (Wang et al. 2003)", 4),)
+    figures = (Figure("ms_ssim", "higher", "RGB, five scales (Wang et al. 2003)", 4, True),)
 
     def of(self, pair: Pair) -> float:
         return ms_ssim(pair.result, pair.original)

@@ -69,7 +69,9 @@ class FVGG(_Frechet):
         WeightsError: the network was not fetched.
     """
 
-    figures = (Figure("fvgg", "lower", "Frechet distance of VGG16 relu5_3 means; not FID, compares with no FID", 3),)
+    figures = (
+        Figure("fvgg", "lower", "Frechet distance of VGG16 relu5_3 means; not FID, compares with no FID", 3, True),
+    )
 
     def __init__(self, device: str = "cpu") -> None:
         self.network = load_lpips("vgg").to(device)
@@ -97,7 +99,7 @@ class FID(_Frechet):
         WeightsError: not there, or not that network.
     """
 
-    figures = (Figure("fid", "lower", "Inception pool3, 2048 features, all frames pooled", 3),)
+    figures = (Figure("fid", "lower", "Inception pool3, 2048 features, all frames pooled", 3, True),)
 
     def __init__(self, path: Path | None = None, device: str = "cpu") -> None:
         self.network = _load_script(path or own("inception"), device)
@@ -127,7 +129,7 @@ class FVD(_Frechet):
         WeightsError: not there, or not that network.
     """
 
-    figures = (Figure("fvd", "lower", "I3D, 16-frame windows, stride 16, 224x224", 2),)
+    figures = (Figure("fvd", "lower", "I3D, 16-frame windows, stride 16, 224x224", 2, True),)
     history = 16
 
     def __init__(self, path: Path | None = None, device: str = "cpu") -> None:

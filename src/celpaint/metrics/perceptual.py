@@ -40,7 +40,7 @@ class LPIPSDistance(FrameMetric):
         self.network = load_lpips(net).to(device)
         self.device = device
         backbone = {"alex": "AlexNet", "vgg": "VGG16"}[net]
-        self.figures = (Figure(f"lpips_{net}", "lower", f"LPIPS 0.1 on {backbone} (Zhang et al. 2018)", 4),)
+        self.figures = (Figure(f"lpips_{net}", "lower", f"LPIPS 0.1 on {backbone} (Zhang et al. 2018)", 4, True),)
 
     def of(self, pair: Pair) -> float:
         import torch
@@ -78,7 +78,7 @@ class CLIPSimilarity(FrameMetric):
         self.side = int(self.network.config.image_size)
         self.device = device
         name = Path(str(source)).name
-        self.figures = (Figure("clip", "higher", f"cosine of CLIP image embeddings ({name})", 4),)
+        self.figures = (Figure("clip", "higher", f"cosine of CLIP image embeddings ({name})", 4, True),)
 
     def of(self, pair: Pair) -> float:
         import torch

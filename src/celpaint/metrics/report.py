@@ -34,7 +34,7 @@ _COLUMNS, _THUMB = 5, 208
 _SHEETS, _ROWS, _WORST = 8, 9, 6
 _PLOTTED = ("psnr", "ssim", "lpips_alex", "lpips_vgg", "segments_nearest", "segments", "edmd")
 _COLOURS = ("#d1495b", "#2e6f95", "#e09f3e", "#4c956c", "#7b4b94", "#00a6a6", "#8d6346", "#5c6b73")
-_GREYS = ("#555555", "#888888", "#aaaaaa", "#c4c4c4")
+_PALE = ("#9a9a9a", "#8db3cc", "#c2a6d1", "#a9c29a", "#d6b48a")
 
 
 def write_report(done: Benchmark, out: Path) -> None:
@@ -94,8 +94,8 @@ def _figures(done: Benchmark) -> list[Figure]:
 
 
 def _compared(figures: Iterable[Figure]) -> list[Figure]:
-    """Figures of which one value is better."""
-    return [figure for figure in figures if figure.better != "original"]
+    """Figures that belong into every table, and of which one value is better."""
+    return [figure for figure in figures if figure.main and figure.better != "original"]
 
 
 def _is_best(done: Benchmark, run: str, figure: Figure) -> bool:
@@ -319,11 +319,11 @@ def _group_tables(done: Benchmark, figures: Sequence[Figure]) -> list[tuple[Figu
 
 
 def _colours(done: Benchmark) -> dict[str, str]:
-    """A colour for every run; baselines are grey."""
+    """A colour for every run; baselines are pale."""
     strong = [run.name for run in done.suite.runs if not run.is_baseline]
-    grey = [run.name for run in done.suite.runs if run.is_baseline]
+    pale = [run.name for run in done.suite.runs if run.is_baseline]
     return {name: _COLOURS[i % len(_COLOURS)] for i, name in enumerate(strong)} | {
-        name: _GREYS[i % len(_GREYS)] for i, name in enumerate(grey)
+        name: _PALE[i % len(_PALE)] for i, name in enumerate(pale)
     }
 
 
@@ -392,8 +392,7 @@ def _against_distance(done: Benchmark, figure: Figure) -> str:
                         at[distance].append(value)
             distances = sorted(at)
             style: dict[str, Any] = {"color": _colours(done)[run.name], "ls": "--" if run.is_baseline else "-"}
-            axes.plot(distances, [np.mean(at[d]) for d in distances], label=run.name, lw=1.6, **style)
-        axes.legend(frameon=False, fontsize=8)
+            axes.plot(distances, [np.mean(at[d]) for d in distances], lw=1.6, **style)
 
     return _draw(_named(figure), "frames from the nearest painted frame", draw) if _has_series(done, figure) else ""
 
@@ -408,9 +407,11 @@ def _against_time(done: Benchmark, figure: Figure) -> str:
             if run.name in done.reports:
                 estimate = done.reports[run.name].overall[figure.name]
                 colour, mark = _colours(done)[run.name], "s" if run.is_baseline else "o"
-                _bar(axes, _seconds(done.of(run)), estimate, color=colour, marker=mark, label=run.name)
+                _bar(axes, _seconds(done.of(run)), estimate, color=colour, marker=mark)
         axes.set_xscale("log")
-        axes.legend(frameon=False, fontsize=8)
+        for ticks in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+            ticks(lambda seconds, _: f"{seconds:g}")
+        axes.tick_params(axis="x", which="minor", labelsize=8)
 
     return _draw(_named(figure), "CPU seconds a frame", draw)
 
@@ -432,7 +433,8 @@ def _against_setting(done: Benchmark, figure: Figure, key: str) -> str:
             colour = _COLOURS[i % len(_COLOURS)]
             axes.plot([x for x, _ in points], [e.value for _, e in points], color=colour, lw=1.6, label=label)
             for x, estimate in points:
-                _bar(axes, x, estimate, color=colour, marker="o", label=None)
+                _bar(axes, x, estimate, color=colour, marker="o")
+        axes.set_xticks(sorted({x for points in lines.values() for x, _ in points}))
         axes.legend(frameon=False, fontsize=8)
 
     return _draw(_named(figure), key, draw)

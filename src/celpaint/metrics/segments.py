@@ -15,7 +15,7 @@ from celpaint.metrics.base import Figure, Metric, Pair
 from celpaint.metrics.sums import Ratio
 from celpaint.types import Array
 
-__all__ = ["SegmentAccuracy", "colour_codes", "majority_colours", "mean_colours"]
+__all__ = ["SegmentAccuracy", "colour_codes", "majority_colours"]
 
 LARGE = 10
 """Pixels; segments up to this size are specks between lines, not drawing."""
@@ -39,15 +39,6 @@ def majority_colours(labels: npt.NDArray[np.int32], codes: npt.NDArray[np.int64]
     return colours
 
 
-def mean_colours(labels: npt.NDArray[np.int32], picture: Array) -> npt.NDArray[np.float64]:
-    """``N 3``, the mean colour of segments 1 .. N."""
-    flat = labels.ravel()
-    counts = np.bincount(flat)
-    sums = [np.bincount(flat, picture[..., c].ravel()) for c in range(3)]
-    means: npt.NDArray[np.float64] = (np.stack(sums, 1) / np.maximum(counts, 1)[:, None])[1:]
-    return means
-
-
 @dataclass(frozen=True)
 class _SegmentSums:
     large: Ratio
@@ -68,15 +59,15 @@ class SegmentAccuracy(Metric[_SegmentSums]):
     """Share of the drawing's line-enclosed segments that have the right colour, in 8-bit RGB at the frames' own size.
 
     A segment is right if the commonest colour of the result in it is exactly the original's. Networks that paint pixels
-    hardly ever hit a colour exactly; for them the nearest-colour figure takes the result's mean colour in the segment
-    to the nearest of the original's own colours in that frame first: right paint, not exact value.
+    hardly ever hit a colour exactly; for them the nearest-colour figure first takes every pixel to the nearest of the
+    original's own segment colours in that frame: right paint, not exact value.
     """
 
     figures = (
-        Figure("segments", "higher", f"share of segments over {LARGE} px of exactly the right colour", 4),
+        Figure("segments", "higher", f"share of segments over {LARGE} px of exactly the right colour", 4, True),
+        Figure("segments_nearest", "higher", "the same, pixels taken to the nearest of the frame's colours", 4, True),
         Figure("segments_all", "higher", "share of all segments of exactly the right colour", 4),
         Figure("segments_pixels", "higher", "share of pixels in segments of exactly the right colour", 4),
-        Figure("segments_nearest", "higher", f"as the first, colours taken to the frame's nearest ({LARGE} px)", 4),
     )
     needs = frozenset({"lines"})
     native = True
@@ -92,9 +83,8 @@ class SegmentAccuracy(Metric[_SegmentSums]):
         result, original = colour_codes(pair.result), colour_codes(pair.original)
         truth = majority_colours(labels, original)
         right = majority_colours(labels, result) == truth
-        palette, wanted = np.unique(truth, return_inverse=True)
-        colours = np.stack([palette >> 16, palette >> 8 & 255, palette & 255], 1) / 255
-        nearest = cKDTree(colours).query(mean_colours(labels, pair.result))[1] == wanted
+        palette = np.unique(truth)
+        nearest = majority_colours(labels, _to_palette(result, palette)) == truth
         large = sizes > LARGE
         inside = labels > 0
         return _SegmentSums(
@@ -105,7 +95,7 @@ class SegmentAccuracy(Metric[_SegmentSums]):
         )
 
     def figures_of(self, sums: _SegmentSums) -> tuple[float, ...]:
-        return sums.large.value, sums.every.value, sums.pixels.value, sums.nearest.value
+        return sums.large.value, sums.nearest.value, sums.every.value, sums.pixels.value
 
 
 def colour_codes(picture: Array) -> npt.NDArray[np.int64]:
@@ -113,3 +103,16 @@ def colour_codes(picture: Array) -> npt.NDArray[np.int64]:
     red, green, blue = quantise(picture, 8).astype(np.int64).transpose(2, 0, 1)
     codes: npt.NDArray[np.int64] = red << 16 | green << 8 | blue
     return codes
+
+
+def _to_palette(codes: npt.NDArray[np.int64], palette: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Every colour code taken to the nearest of the palette's, as distances in RGB go."""
+    found, places = np.unique(codes, return_inverse=True)
+    nearest = cKDTree(_channels(palette)).query(_channels(found))[1]
+    taken: npt.NDArray[np.int64] = palette[nearest][places].reshape(codes.shape)
+    return taken
+
+
+def _channels(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """``N`` codes -> ``N 3``."""
+    return np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)

@@ -185,7 +185,7 @@ class TemporalConsistency(Metric[_ConsistencySums]):
 
     def __init__(self, flow: Flow) -> None:
         self.figures = (
-            Figure(f"tc_{flow.name}", "one", f"LVCD eq. 9, flow of the originals by {flow.about}"),
+            Figure(f"tc_{flow.name}", "one", f"LVCD eq. 9, flow of the originals by {flow.about}", 3, True),
             Figure(f"tc_{flow.name}_ratios", "one", "mean of the pairs' ratios, errors of originals over 0.01 only"),
             Figure("pairs", "original", "pairs of neighbours measured", 0),
             Figure("held", "original", f"pairs left out: the drawing is held (RMSE under {HELD})", 0),
@@ -235,8 +235,8 @@ class WarpError(Metric[_WarpSums]):
     def __init__(self, flow: Flow) -> None:
         about = f"in units of 1e-4, Lai et al. 2018, flow of the originals by {flow.about}"
         self.figures = (
-            Figure(f"warp_{flow.name}", "lower", about, 2),
-            Figure(f"warp_{flow.name}_original", "lower", "the same of the original", 2),
+            Figure(f"warp_{flow.name}", "lower", about, 2, True),
+            Figure(f"warp_{flow.name}_original", "original", "the same of the original", 2),
         )
 
     def measure(self, window: Sequence[Pair]) -> _WarpSums | None:
