@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from celpaint.methods.lvcd import LVCD, Denoiser
+from celpaint.methods.lvcd import CHUNKING, LVCD, Denoiser
 from celpaint.methods.options import LVCDOptions
+from celpaint.models.vae import VideoVAE
 from celpaint.sampling.decode import ChunkedDecoder
 from celpaint.sampling.segments import Segment, plan_segments
 from celpaint.sampling.sequence import Carry, Window, sample_segments
@@ -112,7 +113,7 @@ def test_three_segments_agree(networks: Networks, sampling: Numbers) -> None:
 def test_decoding_agrees(networks: Networks, sampling: Numbers, decoding: Numbers) -> None:
     latents = sampling["latents"][:25]
     codec = networks.codec
-    decoder = ChunkedDecoder(lambda z, places: codec.decode(z / SCALE, z, len(z)), 25, latents[0])
+    decoder = ChunkedDecoder(lambda z, places: codec.decode(z / SCALE, z, len(z)), 25, CHUNKING[VideoVAE], latents[0])
     frames: Numbers = {}
     with torch.inference_mode():
         for start in range(1, 25, 7):
@@ -135,7 +136,7 @@ def test_faithful_option_gives_the_official_frames(networks: Networks, sampling:
 
     latents = sampling["quick.latents"]
     codec = networks.codec
-    decoder = ChunkedDecoder(lambda z, places: codec.decode(z / SCALE, z, len(z)), 25, latents[0])
+    decoder = ChunkedDecoder(lambda z, places: codec.decode(z / SCALE, z, len(z)), 25, CHUNKING[VideoVAE], latents[0])
     with torch.inference_mode():
         wanted = [((frame + 1) / 2).clamp(0, 1).permute(1, 2, 0).numpy() for _, frame in decoder.push(latents[1:])]
     assert len(painted) == 25

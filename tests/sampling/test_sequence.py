@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from celpaint.sampling.blend import Blend
-from celpaint.sampling.decode import ChunkedDecoder, plan_chunks
+from celpaint.sampling.decode import ChunkedDecoder, Chunking, plan_chunks
 from celpaint.sampling.segments import Segment, noise_rows, plan_segments
 from celpaint.sampling.sequence import Carry, Window, sample_segments
 from celpaint.sampling.sigmas import edm_sigmas
@@ -133,8 +133,11 @@ def test_blend_leaves_the_answer_of_others_alone() -> None:
     assert blend.recorded().shape == (2, 1, 1, 2, 2)
 
 
+OFFICIAL = Chunking(10, 3, lead=True)
+
+
 def test_official_chunks() -> None:
-    plan = plan_chunks(25)
+    plan = plan_chunks(25, OFFICIAL)
     assert [chunk.inputs for chunk in plan] == [
         tuple(range(10)),
         (0, *range(7, 16)),
@@ -144,46 +147,67 @@ def test_official_chunks() -> None:
     assert [chunk.skip for chunk in plan] == [0, 4, 4, 4]
 
 
-@given(st.integers(1, 300), st.integers(3, 16), st.data())
-def test_every_place_is_decoded_once(length: int, chunk: int, data: st.DataObject) -> None:
-    overlap = data.draw(st.integers(0, chunk - 2))
-    plan = plan_chunks(length, chunk=chunk, overlap=overlap)
+def test_chunks_without_a_lead() -> None:
+    plan = plan_chunks(12, Chunking(5, 2, lead=False))
+    assert [chunk.inputs for chunk in plan] == [(0, 1, 2, 3, 4), (3, 4, 5, 6, 7), (6, 7, 8, 9, 10), (9, 10, 11)]
+    assert [chunk.skip for chunk in plan] == [0, 2, 2, 2]
+
+
+@st.composite
+def chunkings(draw: st.DrawFn) -> Chunking:
+    size = draw(st.integers(2, 16))
+    return Chunking(size, draw(st.integers(0, size - 2)), lead=draw(st.booleans()))
+
+
+@given(st.integers(1, 300), chunkings())
+def test_every_place_is_decoded_once(length: int, chunking: Chunking) -> None:
+    plan = plan_chunks(length, chunking)
     assert [i for c in plan for i in c.inputs[c.skip :]] == list(range(length))
-    assert all(len(c.inputs) <= chunk and c.inputs[0] == 0 for c in plan)
+    assert all(len(c.inputs) <= chunking.size for c in plan)
     for before, after in pairwise(plan):
-        assert after.inputs[1 : 1 + overlap] == before.inputs[len(before.inputs) - overlap :][:overlap]
+        again = after.inputs[chunking.lead : after.skip]
+        assert again == before.inputs[len(before.inputs) - chunking.overlap :]
+        assert not chunking.lead or after.inputs[0] == 0
 
 
-@pytest.mark.parametrize(("length", "overlap", "message"), [(0, 3, "0 places"), (5, 9, "overlap 9")])
-def test_impossible_chunks_are_refused(length: int, overlap: int, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        plan_chunks(length, overlap=overlap)
+def test_impossible_chunks_are_refused() -> None:
+    with pytest.raises(ValueError, match="0 places"):
+        plan_chunks(0, OFFICIAL)
+    with pytest.raises(ValueError, match="overlap 9"):
+        Chunking(10, 9, lead=True)
+    with pytest.raises(ValueError, match="not given"):
+        ChunkedDecoder(lambda z, places: z, 3, OFFICIAL)
 
 
-@given(st.integers(1, 60), st.lists(st.integers(1, 14), min_size=60, max_size=60))
-def test_pictures_come_in_order_however_latents_arrive(length: int, portions: list[int]) -> None:
+@given(st.integers(1, 60), st.lists(st.integers(1, 14), min_size=60, max_size=60), chunkings(), st.booleans())
+def test_pictures_come_in_order_however_latents_arrive(
+    length: int, portions: list[int], chunking: Chunking, known: bool
+) -> None:
     latents = torch.arange(length, dtype=torch.float32)[:, None, None, None]
-    decoder = ChunkedDecoder(lambda z, places: z, length, latents[0])
-    seen, at, longest = [], 1, 0
+    known = known or chunking.lead
+    decoder = ChunkedDecoder(lambda z, places: z, length, chunking, latents[0] if known else None)
+    seen, at, longest = [], int(known), 0
     for portion in portions:
         seen += [(place, float(picture)) for place, picture in decoder.push(latents[at : at + portion])]
         longest = max(longest, len(decoder.tail))
         at = min(at + portion, length)
     assert seen == [(i, float(i)) for i in range(length)]
-    assert longest < 10 + 14
+    assert longest < chunking.size + 14
 
 
-def test_decoding_goes_on_from_what_was_kept() -> None:
+@pytest.mark.parametrize("chunking", [OFFICIAL, Chunking(5, 2, lead=False)])
+def test_decoding_goes_on_from_what_was_kept(chunking: Chunking) -> None:
     latents = torch.arange(30, dtype=torch.float32)[:, None, None, None]
-    decoder = ChunkedDecoder(lambda z, places: z, 30, latents[0])
+    decoder = ChunkedDecoder(lambda z, places: z, 30, chunking, latents[0])
     before = [place for place, _ in decoder.push(latents[1:20])]
     again = ChunkedDecoder(
         lambda z, places: z,
         30,
+        chunking,
         latents[0],
         tail=decoder.tail,
-        chunks_done=decoder.chunks_done,
         taken=decoder.taken,
+        chunks_done=decoder.chunks_done,
     )
     after = [(place, float(picture)) for place, picture in again.push(latents[20:])]
     assert [*before, *(place for place, _ in after)] == list(range(30))

@@ -29,8 +29,8 @@ from celpaint.models.attention import Routing
 from celpaint.models.image_encoder import ClipEmbedding
 from celpaint.models.lvcd.controlnet import ControlNet
 from celpaint.models.lvcd.unet import UNet
-from celpaint.models.vae import VideoVAE
-from celpaint.sampling.decode import CHUNK, ChunkedDecoder
+from celpaint.models.vae import LineCodec, VideoVAE
+from celpaint.sampling.decode import ChunkedDecoder, Chunking
 from celpaint.sampling.guidance import guided
 from celpaint.sampling.segments import WINDOW, Segment, noise_rows, plan_segments
 from celpaint.sampling.sequence import Carry, Window, sample_segments
@@ -45,13 +45,19 @@ __all__ = ["LVCD", "Denoiser", "Fit"]
 OFFICIAL_BLENDED = 25
 """Steps with Overlapped Blending in the official implementation, whatever the number of steps."""
 
-KEPT_LINES = 2 * WINDOW + CHUNK
+CHUNKING: dict[type[nn.Module], Chunking] = {
+    VideoVAE: Chunking(size=10, overlap=3, lead=True),  # as the official implementation
+    LineCodec: Chunking(size=8, overlap=2, lead=False),  # cheap in time and memory: it depends little on neighbours
+}
+"""How latents are decoded."""
+
+KEPT_LINES = 3 * WINDOW
 """Line maps kept in memory."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """How a shot is brought to the networks' size and back: resized, then filled up to whole latents.
+    """How a shot is brought to the networks' size: resized, then filled up to whole latents.
 
     Attributes:
         size: (height, width) of the shot.
@@ -93,10 +99,9 @@ class Fit:
         return F.pad(x, (0, width - self.work[1], 0, height - self.work[0]), mode=fill)
 
     def leave(self, rgb: Tensor) -> Array:
-        """``3 h w`` in [-1, 1] -> ``H W 3`` in [0, 1] at the shot's size."""
-        x = rgb.float().cpu()[None, :, : self.work[0], : self.work[1]]
-        x = _resize((x + 1) / 2, self.size).clamp(0, 1)
-        return np.ascontiguousarray(x[0].permute(1, 2, 0).numpy())
+        """``3 h w`` in [-1, 1] -> ``h w 3`` in [0, 1] at the working size: a segment at 4K would be gigabytes."""
+        x = rgb.float().cpu()[:, : self.work[0], : self.work[1]]
+        return np.ascontiguousarray(((x + 1) / 2).clamp(0, 1).permute(1, 2, 0).numpy())
 
 
 def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -289,7 +294,7 @@ class LVCD(Method):
             frames: list[Painted] = []
             with self._at_work(self.networks.codec):
                 for place, rgb in decoder.push(latents):
-                    drawing = place - 1 + skip
+                    drawing = place - run.front + skip
                     if drawing >= 0:
                         frames.append(Painted(painted[drawing] if drawing in painted else fit.leave(rgb)))
                         progress(Event("frame", drawing + 1, len(shot)))
@@ -350,7 +355,8 @@ def _state(carry: Carry, decoder: ChunkedDecoder) -> State:
 class _Run:
     """One shot on its way: what its windows are made of.
 
-    Places of the sequence that is decoded: 0 is the reference, place p the drawing ``p - 1 + skip``.
+    The sequence that is decoded has the reference at place 0 if it belongs to the first drawing or leads the decoder's
+    chunks (``front`` = 1), then the drawings to make.
     """
 
     def __init__(
@@ -368,6 +374,7 @@ class _Run:
         self.networks, self.options = method.networks, method.options
         self.drafts = _Drafts(self, method.drafter) if method.drafter else None
         self.read: dict[int, Tensor] = {}
+        self.front = int(skip or CHUNKING[type(method.networks.codec)].lead)
 
     def step(self, segment: int, step: int) -> None:
         """Tell of a step done."""
@@ -424,21 +431,20 @@ class _Run:
         """Latents -> pictures, from the beginning or from where the state left off."""
         codec, given, lead = self.networks.codec, self.given, self.segments[0].nearest[0]
         first = (given.latents[lead] if given.drawn is None else given.drawn[0]) * codec.scale
-        length = len(self.shot) - self.skip
 
         def decode(latents: Tensor, places: tuple[int, ...]) -> Tensor:
-            lines = torch.cat([given.lines[lead][None], self.lines([p - 1 for p in places[1:]])])
+            drawings = [place - self.front for place in places if place >= self.front]
+            lines = torch.cat([given.lines[lead][None]] * (len(places) - len(drawings)) + [self.lines(drawings)])
             return codec.decode(latents / codec.scale, lines, len(places))
 
-        if not state:
-            return ChunkedDecoder(decode, 1 + length, first)
         return ChunkedDecoder(
             decode,
-            1 + length,
-            first,
-            tail=self.method._tensor(state["tail"]),
-            chunks_done=int(state["chunks"]),
-            taken=int(state["taken"]),
+            self.front + len(self.shot) - self.skip,
+            CHUNKING[type(codec)],
+            first if self.front else None,
+            tail=self.method._tensor(state["tail"]) if state else None,
+            taken=int(state["taken"]) if state else None,
+            chunks_done=int(state["chunks"]) if state else 0,
         )
 
 
