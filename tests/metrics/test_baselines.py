@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from films import draw_film
 
 from celpaint.metrics.baselines import BASELINES, ChainedFlow, DirectFlow, Regions, SegmentMatcher, match_regions
 from celpaint.types import Event, Reference, Shot
-from conftest import draw_film
 
 
 @pytest.fixture(scope="module")

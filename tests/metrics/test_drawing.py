@@ -7,6 +7,7 @@ import math
 import cv2
 import numpy as np
 import pytest
+from films import draw_film
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_edt
@@ -14,7 +15,6 @@ from scipy.ndimage import distance_transform_edt
 from celpaint.metrics.base import Pair
 from celpaint.metrics.drawing import EDMD, LineFidelity, edmd
 from celpaint.metrics.segments import SegmentAccuracy, majority_colours
-from conftest import draw_film
 
 
 def test_edmd_is_scipys_distances():

@@ -10,11 +10,11 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from films import draw_film, write_film
 
 from celpaint.errors import InputError, OptionError
 from celpaint.metrics import evaluate, evaluation
 from celpaint.metrics.evaluation import METRICS, PROTOCOLS, Job, Ruler, read_manifest
-from conftest import draw_film, write_film
 
 CHEAP = ("psnr", "ssim", "edmd", "tc", "warp", "lines", "segments", "colourfulness")
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from films import draw_film, write_film
 
 from celpaint.errors import InputError, OptionError
 from celpaint.metrics import benchmark
 from celpaint.metrics.running import code_digest
-from conftest import draw_film, write_film
 
 SUITE = """
 title = "Small & <plain>"
