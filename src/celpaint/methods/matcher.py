@@ -109,32 +109,38 @@ class Matcher(Method):
                 line = shot.lines[index]
                 small = self._lines(line, work)
                 features = self.network.encode_lines(small)
-                rgb, confidence = self._paint(features, Offer.join([painted, *recent]))
+                rgb, confidence, moved = self._paint(features, Offer.join([painted, *recent]))
+                full = self._full(line, small, rgb, confidence)
+                if exact is not None:
+                    full = exact.fill(full, moved, line)
+                    rgb = _fit(torch.from_numpy(full.rgb).permute(2, 0, 1)[None], work)
                 if self.options.memory:
                     memory.push(index, rgb, confidence, self.options.memory)
                     recent = [*recent, self._remember(small, rgb, confidence, features)][-self.options.memory :]
-                done.append(self._full(line, small, rgb, confidence, exact))
+                done.append(full)
                 progress(Event("frame", index + 1, len(shot)))
             yield Chunk(begin, tuple(done), memory.state())
 
     # -- one drawing ------------------------------------------------------------------------------------------
 
-    def _paint(self, features: Lines, offer: Offer) -> tuple[Tensor, Tensor]:
-        """RGB ``1 3 h w`` in [0, 1] and confidence ``1 1 h w`` in [0, 1], float32 on the CPU."""
-        decoded = self.network.decode(features, self.network.match(features, offer, rows=ROWS), offer)
-        rgb, confidence = decoded.rgb.float().clamp(0, 1), decoded.confidence.float().sigmoid()
-        return rgb[0].cpu(), confidence[0].cpu()
+    def _paint(self, features: Lines, offer: Offer) -> tuple[Tensor, Tensor, Tensor]:
+        """RGB ``1 3 h w`` and confidence ``1 1 h w`` in [0, 1]; the references' pixels in place, ``1 3 h w``."""
+        matching = self.network.match(features, offer, rows=ROWS)
+        decoded = self.network.decode(features, matching, offer)
+        height, width = features.size
+        rgb, confidence = decoded.rgb[0].float().clamp(0, 1), decoded.confidence[0].float().sigmoid()
+        return rgb.cpu(), confidence.cpu(), matching.moved[..., :height, :width].float().cpu()
 
-    def _full(self, line: Array, small: Tensor, rgb: Tensor, confidence: Tensor, exact: _Exact | None) -> Painted:
+    def _full(self, line: Array, small: Tensor, rgb: Tensor, confidence: Tensor) -> Painted:
         """At the shot's own size."""
         if small.shape[-2:] != line.shape:
             both = torch.cat([rgb, confidence], 1).to(self.device, self.dtype)
-            full = self._tensor(line)[None, None]
-            both = self.network.detail(both, small[0], full).float().cpu()
+            both = self.network.detail(both, small[0], self._tensor(line)[None, None]).float().cpu()
             rgb, confidence = both[:, :3], both[:, 3:]
-        picture = np.ascontiguousarray(rgb[0].clamp(0, 1).permute(1, 2, 0).numpy())
-        sure = np.ascontiguousarray(confidence[0, 0].clamp(0, 1).numpy())
-        return Painted(picture if exact is None else exact.fill(picture, sure, line), sure)
+        return Painted(
+            np.ascontiguousarray(rgb[0].clamp(0, 1).permute(1, 2, 0).numpy()),
+            np.ascontiguousarray(confidence[0, 0].clamp(0, 1).numpy()),
+        )
 
     # -- references -------------------------------------------------------------------------------------------
 
@@ -250,10 +256,20 @@ class _Exact:
     def __init__(self, shot: Shot) -> None:
         self.palette = flat_palette([(r.rgb, r.line) for r in shot.references])
 
-    def fill(self, rgb: Array, confidence: Array, line: Array) -> Array:
+    def fill(self, painted: Painted, moved: Tensor, line: Array) -> Painted:
+        """Give every region one colour.
+
+        Args:
+            painted: its confidence weighs the votes.
+            moved: ``1 3 h w``, the references' own pixels where the matching puts them: they vote, since what the
+                network paints may lie between colours.
+            line: ``H W``.
+        """
+        assert painted.confidence is not None
+        votes = F.interpolate(moved, size=line.shape, mode="nearest")[0].permute(1, 2, 0).numpy()
         labels = label_regions(line)
-        filled: Array = self.palette[vote(rgb, confidence, labels, self.palette)][grow_regions(labels)]
-        return filled
+        chosen = vote(votes, painted.confidence, labels, self.palette)
+        return Painted(self.palette[chosen][grow_regions(labels)], painted.confidence)
 
 
 def flat_palette(painted: Sequence[tuple[Array, Array]], most: int = 256) -> Array:
