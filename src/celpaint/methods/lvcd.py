@@ -246,6 +246,13 @@ class LVCD(Method):
             drafter = Matcher.load(MatcherOptions(seed=options.seed, device=options.device, dtype=options.dtype))
         return cls(networks, options, device, dtype, drafter)
 
+    def plan(self, length: int, placed: Sequence[int | None]) -> Sequence[Segment]:
+        """The windows a shot is made in; see :func:`~celpaint.sampling.segments.plan_segments`."""
+        options = self.options
+        return plan_segments(
+            length, overlap=options.overlap, placed=placed, amplify=options.amplify, faithful=options.faithful
+        )
+
     # -- the shot -------------------------------------------------------------------------------------------------
 
     @torch.inference_mode()
@@ -266,9 +273,7 @@ class LVCD(Method):
 
         fit = Fit.choose(shot.size, options, self.networks.card.area, self.networks.codec.factor)
         placed = [None if r.frame is None else r.frame - skip for r in references]
-        segments = plan_segments(
-            length, overlap=options.overlap, placed=placed, amplify=options.amplify, faithful=options.faithful
-        )
+        segments = self.plan(length, placed)
         random = torch.Generator().manual_seed(options.seed)
         shape = (self.networks.codec.channels, *fit.latents)
         noise = torch.randn((noise_rows(options.overlap), *shape), generator=random).to(self.device)
