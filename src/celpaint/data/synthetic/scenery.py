@@ -76,7 +76,7 @@ def _foliage(
     for layer in range(layers):
         tone = tone + (colours[2] - tone) * rng.uniform(0.2, 0.6)
         for _ in range(int(rng.integers(15, 70))):
-            x, y = rng.uniform(0, width), rng.uniform(top, 1.1) * height
+            x, y = rng.uniform(0, width), rng.uniform(min(top, 1.0), 1.1) * height
             radii, angle = size * rng.uniform(0.4, 1.6, 2), rng.uniform(0, 2 * np.pi)
             angles = np.sort(rng.uniform(0, 2 * np.pi, sides)) if sides else np.linspace(0, 2 * np.pi, 14)
             cos, sin = np.cos(angle), np.sin(angle)
