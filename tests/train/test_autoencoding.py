@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
+from celpaint.data.prepare import prepare
 from celpaint.errors import InputError, OptionError
 from celpaint.models.line_vae import LineVAE, LineVAEConfig
 from celpaint.train.autoencoding import Autoencoding, gradient_l1
@@ -47,6 +50,20 @@ def test_learns_and_goes_on_from_its_export(tmp_path: Path) -> None:
     fresh = Autoencoding.build(load_recipe(SMOKE, TINY), torch.device("cpu"))
     with torch.no_grad():
         assert task.validate(task.network)["psnr"] > fresh.validate(fresh.network)["psnr"] + 1
+
+
+def test_prepared_films_train_as_synthetic_ones(tmp_path: Path) -> None:
+    for number in range(12):
+        picture = np.full((32, 48, 3), 200, np.uint8)
+        cv2.circle(picture, (8 + 2 * number, 16), 6, (40, 60, 220), -1)
+        (tmp_path / "film").mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / f"film/f_{number:02d}.png"), picture)
+    prepare([tmp_path / "film"], tmp_path / "films", size=(32, 48), shortest=4, processes=1)
+    overrides = [*TINY, "data.source=prepared", f"data.path={tmp_path / 'films'}", "schedule.steps=2"]
+    summary = run(SMOKE, overrides, run_dir=tmp_path / "run")
+    assert summary.frames == 2 * 2 * 2
+    assert summary.finished
+    assert (tmp_path / "run/export/config.json").is_file()
 
 
 def test_units_follow_the_latents() -> None:

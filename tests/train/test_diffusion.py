@@ -145,6 +145,18 @@ def test_what_has_no_effect_is_not_trained_and_the_rest_is(vae: Path) -> None:
     assert silent - frozen == set()
 
 
+def test_recomputing_activations_changes_no_gradient(vae: Path) -> None:
+    found = []
+    for on in ("false", "true"):
+        task = build_task(small(vae, f"run.checkpoint_gradients={on}", "run.seed=5", "data.frames=3"), CPU)
+        batch = next(task.batches(0, 0))
+        torch.manual_seed(0)
+        task.loss(batch)[0].backward()
+        found.append([p.grad for p in task.network.parameters() if p.grad is not None])
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b)
+
+
 def test_a_dropped_reference_is_not_told_of(vae: Path) -> None:
     task = DiffusionSmall.build(small(vae), CPU)
     clip = next(task.batches(0, 0))

@@ -56,6 +56,14 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, prefetch: int
     assert all(torch.equal(x, y) for x, y in zip(a.network.parameters(), b.network.parameters(), strict=True))
 
 
+def test_half_precision_follows_full(tmp_path: Path) -> None:
+    full, _ = fit(tmp_path, "full")
+    half, task = fit(tmp_path, "half", "run.precision=bf16")
+    assert half.losses == pytest.approx(full.losses, rel=0.05)
+    assert half.losses != full.losses
+    assert all(p.dtype == torch.float32 for p in task.network.parameters())
+
+
 def test_a_run_that_is_done_stays_as_it_is(tmp_path: Path) -> None:
     fit(tmp_path, "run")
     again, _ = fit(tmp_path, "run")

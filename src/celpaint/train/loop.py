@@ -20,6 +20,7 @@ from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
@@ -71,6 +72,7 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
     precision = recipe.run.precision
     if precision == "auto":
         precision = "bf16" if not cpu and torch.cuda.is_bf16_supported() else "fp32"
+    AcceleratorState._reset_state()  # an earlier run of this process may have had another precision
     return Accelerator(cpu=cpu, mixed_precision="bf16" if precision == "bf16" else "no")
 
 
