@@ -52,6 +52,7 @@ def test_sweep_is_every_combination(tmp_path):
         ('title = "t"\n' + CLIP + RUN.replace('"copy"\nm', '"c"\nm').replace('= "copy"', '= "kopy"'), "method 'kopy'"),
         ('title = "t"\n' + CLIP + RUN + "options = {seed = 1}\n", "no options"),
         ('title = "t"\n' + CLIP + RUN + 'source = "paint"\n', "source 'paint'"),
+        ('title = "t"\n' + CLIP + RUN + 'without = "reference attention"\n', "without = "),
         ('title = "t"\nruns = 3\n' + CLIP, "no list of tables"),
         ('title = "t"\n' + CLIP.replace('name = "a"\n', "") + RUN, "incomplete"),
         ("title = ", "can't be read"),

@@ -16,14 +16,13 @@ import numpy.typing as npt
 
 from celpaint.conditions.distance import distance_map
 from celpaint.conditions.regions import grow_regions, label_regions
-from celpaint.finish.size import to_size
 from celpaint.frames.colour import quantise, to_float
 from celpaint.methods.base import Method, silent
 from celpaint.metrics.segments import LARGE, colour_codes, majority_colours
 from celpaint.metrics.temporal import warp
 from celpaint.types import Array, Chunk, Event, Painted, Progress, Reference, Shot, State
 
-__all__ = ["BASELINES", "ChainedFlow", "CopyReference", "DirectFlow", "Renewed", "SegmentMatcher", "match_regions"]
+__all__ = ["BASELINES", "ChainedFlow", "CopyReference", "DirectFlow", "SegmentMatcher", "match_regions"]
 
 Labels = npt.NDArray[np.int32]
 
@@ -234,32 +233,3 @@ BASELINES: dict[str, Callable[[], Method]] = {
     "segments": SegmentMatcher,
 }
 """Every baseline by name."""
-
-
-class Renewed(Method):
-    """A method given a new reference every few drawings: the last it painted, and no other (LVCD, table 2, "Prev
-    Sample"). What that costs is what keeping the first painting is worth.
-
-    Args:
-        method: the method.
-        every: drawings coloured from one reference.
-    """
-
-    def __init__(self, method: Method, every: int) -> None:
-        self.method, self.every = method, every
-
-    def colour(
-        self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = silent
-    ) -> Iterator[Chunk]:
-        last = state["rgb"].astype(np.float32) if start and state else None
-        for begin in range(start, len(shot), self.every):
-            lines = shot.lines[begin : begin + self.every]
-            if last is None:
-                part, given = Shot(lines, shot.references, shot.size), 0
-            else:
-                before = shot.lines[begin - 1]
-                part, given = Shot([before, *lines], (Reference(last, before, 0),), shot.size), 1
-            painted = [picture for chunk in self.method.colour(part) for picture in chunk.painted][given:]
-            last = to_size(painted[-1].rgb, shot.size, lines[-1])
-            progress(Event("frame", begin + len(lines), len(shot)))
-            yield Chunk(begin, tuple(painted), {"rgb": last})

@@ -34,8 +34,8 @@ from celpaint.frames.colour import quantise
 from celpaint.frames.read import open_clip
 from celpaint.methods.base import Method, load_method, silent
 from celpaint.methods.choose import choose_method
-from celpaint.methods.options import ComputeOptions, PathOptions
-from celpaint.metrics.baselines import BASELINES, Renewed
+from celpaint.methods.options import ComputeOptions, LVCDOptions, PathOptions
+from celpaint.metrics.baselines import BASELINES
 from celpaint.metrics.evaluation import PROTOCOLS, ClipScores, Job, Measured, Report, Ruler
 from celpaint.metrics.frechet import PairMoments
 from celpaint.metrics.suite import Run, Suite, Synthetic, find_suite, read_suite
@@ -300,8 +300,7 @@ class Cell:
     def _colour(self, frames: Path) -> dict[str, Any]:
         from celpaint.scene import Scene
 
-        painter = _painter(self.run.method, self.options)
-        method = Renewed(painter, self.run.renew) if self.run.renew else painter
+        method = _painter(self.run, self.options)
         original = open_clip(self.film.original)
         source = open_clip(self.film.lines if self.run.source == "lines" else self.film.original)
         given = self.references(len(original))
@@ -368,9 +367,31 @@ def _load_sums(path: Path) -> dict[str, PairMoments]:
         return {name: PairMoments(moments(name, "result"), moments(name, "original")) for name in found}
 
 
-@lru_cache(maxsize=1)
-def _painter(method: str, options: ComputeOptions | None) -> Method:
-    return BASELINES[method]() if options is None else load_method(options)
+_loaded: dict[str, Method] = {}
+"""The method this process has at hand, by what it was made from; loading it for every clip would take longer than the
+clip."""
+
+
+def _painter(run: Run, options: ComputeOptions | None) -> Method:
+    key = repr((run.method, options, run.without))
+    if key not in _loaded:
+        _loaded.clear()
+        _loaded[key] = _load(run, options)
+    if not run.renew:
+        return _loaded[key]
+    from celpaint.metrics.ablations import Renewed
+
+    return Renewed(_loaded[key], run.renew)
+
+
+def _load(run: Run, options: ComputeOptions | None) -> Method:
+    if options is None:
+        return BASELINES[run.method]()
+    if run.without and isinstance(options, LVCDOptions):
+        from celpaint.metrics.ablations import UnattendedReference
+
+        return UnattendedReference.load(options)
+    return load_method(options)
 
 
 @lru_cache(maxsize=1)
@@ -441,7 +462,7 @@ def code_digest(parts: tuple[str, ...] = ()) -> str:
         if (file.relative_to(root).parts[0] in parts if parts else file.relative_to(root).parts[0] not in apart)
     ]
     if not parts:
-        files += [root / "metrics" / "baselines.py", root / "metrics" / "running.py"]
+        files += [root / "metrics" / f"{name}.py" for name in ("ablations", "baselines", "running")]
     return _digest(files)
 
 

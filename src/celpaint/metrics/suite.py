@@ -102,6 +102,7 @@ class Run:
         references: how many paintings, spread evenly over the clip; None = the clip's own.
         source: ``lines`` colours the line art, ``original`` the lines extracted from the original.
         renew: drawings after which the last result becomes the only reference (LVCD, table 2, "Prev Sample"); 0 never.
+        without: a part that is taken away: ``reference attention`` of LVCD.
         setting: the sweep's values of this run.
     """
 
@@ -112,6 +113,7 @@ class Run:
     references: int | None = None
     source: Literal["lines", "original"] = "lines"
     renew: int = 0
+    without: Literal["", "reference attention"] = ""
     setting: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -237,5 +239,7 @@ def _check(suite: Suite, path: Path) -> None:
             refuse(f"method {run.method!r}", f"of {', '.join([*METHODS, *BASELINES])}")
         if run.is_baseline and run.options:
             refuse(f"options of the baseline {run.name!r}", "none, it has no options")
+        if run.without not in (("", "reference attention") if run.method == "lvcd" else ("",)):
+            refuse(f"without = {run.without!r} of method {run.method!r}", "'reference attention' of lvcd")
         if run.source not in ("lines", "original"):
             refuse(f"source {run.source!r}", "lines or original")

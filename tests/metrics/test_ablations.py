@@ -1,0 +1,84 @@
+"""Methods with a part taken away, on a toy LVCD and on segment matching."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from films import draw_film
+
+from celpaint.methods.lvcd import LVCD
+from celpaint.methods.options import LVCDOptions
+from celpaint.metrics.ablations import Renewed, UnattendedReference
+from celpaint.metrics.baselines import CopyReference, SegmentMatcher
+from celpaint.models.image_encoder import LatentEmbedding
+from celpaint.models.line_vae import LineVAE, LineVAEConfig
+from celpaint.models.lvcd.controlnet import ControlNet
+from celpaint.models.lvcd.unet import UNet, UNetConfig
+from celpaint.models.vae import LineCodec
+from celpaint.types import Reference, Shot
+from celpaint.weights.lvcd import Card, Networks
+
+
+@pytest.fixture(scope="module")
+def shot():
+    colours, drawings = draw_film(18, 48, 64)
+    lines = [1 - drawing.min(axis=2) for drawing in drawings]
+    return Shot(lines, (Reference(colours[0], lines[0], 0),), (48, 64))
+
+
+def paint(method, shot, **resume):
+    return [picture.rgb for chunk in method.colour(shot, **resume) for picture in chunk.painted]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    torch.manual_seed(0)
+    config = UNetConfig(
+        down_block_types=("DownBlockSpatioTemporal", "CrossAttnDownBlockSpatioTemporal"),
+        block_out_channels=(32, 32),
+        layers_per_block=1,
+        num_attention_heads=(2, 2),
+        cross_attention_dim=16,
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=24,
+    )
+    unet = UNet(config)
+    control = ControlNet.from_unet(unet, conditioning_channels=1, conditioning_embedding_out_channels=(4, 4, 8, 8))
+    vae = LineVAE(LineVAEConfig(latent_channels=4, widths=(8, 8, 16, 16), blocks=1))
+    folder = tmp_path_factory.mktemp("lvcd")
+    card = Card(steps=2, area=48 * 64, sigma_max=20.0)
+    Networks(unet, control, LineCodec(vae), LatentEmbedding(4, 16), card).save(folder)
+    return folder
+
+
+def test_frames_that_attend_to_themselves_alone(weights, shot):
+    options = LVCDOptions(weights=str(weights), device="cpu")
+    whole, alone = LVCD.load(options), UnattendedReference.load(options)
+    for segment in alone.plan(17, [0]):
+        for routing in (segment.routing, segment.late):
+            assert routing.own == tuple(range(len(routing)))
+            assert set(routing.others) == {()}
+    with_it, without = paint(whole, shot), paint(alone, shot)
+    assert len(without) == 18
+    np.testing.assert_array_equal(without[0], shot.references[0].rgb)
+    assert not np.allclose(with_it[5], without[5], atol=1e-4)
+
+
+def test_a_renewed_reference_is_the_last_frame(shot):
+    """A copier that is given its own last copy goes on copying it; a matcher carries its colours on."""
+    renewed = paint(Renewed(CopyReference(), 5), shot)
+    assert len(renewed) == 18
+    for picture in renewed:
+        np.testing.assert_array_equal(picture, shot.references[0].rgb)
+    assert len(paint(Renewed(SegmentMatcher(), 1), shot)) == 18
+
+
+def test_renewed_goes_on_from_any_part(shot):
+    method = Renewed(SegmentMatcher(), 4)
+    chunks = list(method.colour(shot))
+    assert [chunk.start for chunk in chunks] == [0, 4, 8, 12, 16]
+    rest = paint(method, shot, start=8, state=chunks[1].state)
+    whole = [picture.rgb for chunk in chunks[2:] for picture in chunk.painted]
+    for a, b in zip(rest, whole, strict=True):
+        np.testing.assert_array_equal(a, b)
