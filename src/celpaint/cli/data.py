@@ -29,7 +29,7 @@ app = App(name="data", help="Make training films, or cut up your own.", help_epi
 @app.command(name="art")
 def art_command(
     *,
-    out: Annotated[Path, Parameter(alias="-o", help="the file to write, about 40 MB")],
+    out: Annotated[Path, Parameter(alias="-o", help="the file to write, about 80 MB")],
     cache: Annotated[Path | None, Parameter(help="where packages are kept; default a folder beside OUT")] = None,
     limit: Annotated[int | None, Parameter(help="drawings of each package, for a quick look")] = None,
 ) -> None:

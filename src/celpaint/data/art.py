@@ -88,7 +88,7 @@ def build(out: Path, *, cache_dir: Path | None = None, limit: int | None = None,
     on where it was.
 
     Args:
-        out: the file to write, about 40 MB.
+        out: the file to write, about 80 MB.
         cache_dir: for archives and rendered packages; None: a folder beside ``out``.
         limit: drawings of each package, for a quick look; None: all.
         report: told about each step.
@@ -131,7 +131,7 @@ def build(out: Path, *, cache_dir: Path | None = None, limit: int | None = None,
 
 
 def notice() -> str:
-    """Whose drawings they are and under which licence."""
+    """Whose drawings they are, and under which licences."""
     lines = ["The drawings in this collection come from these packages of the npm registry.", ""]
     for source in sources():
         lines += [f"{source.package} {source.version}", f"  {source.author}; {source.licence}"]

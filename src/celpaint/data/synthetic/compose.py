@@ -373,7 +373,8 @@ class _Canvas:
         paint = _sample(sheet.paint, index, q, "zeros")
         rgb, alpha = paint[:, :3], paint[:, 3:]
         scale = np.sqrt(np.abs(np.linalg.det(view[:, :2, :2]))) * unit
-        distance = _sample(sheet.distance, index, q, "border") * _column(scale, device)
+        beyond = (q.abs() - 1).relu_().sum(-1)[:, None]  # the drawing's own square
+        distance = (_sample(sheet.distance, index, q, "border") + beyond) * _column(scale, device)
         cell = (q + 1).mul_(sheet.size / 2).floor_()
         within = (cell >= 0).logical_and_(cell < sheet.size).all(-1)
         at = cell.clamp_(0, sheet.size - 1) @ torch.tensor([1.0, float(sheet.size)], device=device)

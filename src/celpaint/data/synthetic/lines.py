@@ -48,11 +48,13 @@ def _soft(drawn: Drawn, rng: np.random.Generator) -> Tensor:
     narrow, wide = gaussian_blur(drawn.colour, sigma), gaussian_blur(drawn.colour, sigma * rng.uniform(1.6, 4.0))
     edge = wide - narrow
     edge = edge.abs() if rng.random() < 0.3 else edge.relu()
+    if rng.random() < 0.4:  # contrast as a share of the brightness around, so that dark scenes have lines too
+        share = edge.amax(1, keepdim=True) / (wide.amax(1, keepdim=True) + 0.06)
+        ramp = ((share - rng.uniform(0.02, 0.08)) / rng.uniform(0.08, 0.25)).clamp(0, 1)
+        return ramp * ramp * (3 - 2 * ramp)
     edge = edge.amax(1, keepdim=True) if rng.random() < 0.7 else edge.mean(1, keepdim=True) * 2
     lines: Tensor = (edge - rng.uniform(0.0, 0.02)).relu() * np.exp(rng.uniform(np.log(5), np.log(25)))
-    if rng.random() < 0.4:
-        lines = torch.tanh(lines)
-    return lines
+    return torch.tanh(lines) if rng.random() < 0.4 else lines
 
 
 def _clean(drawn: Drawn, rng: np.random.Generator) -> Tensor:
