@@ -195,3 +195,34 @@ def test_weights_that_are_not_there_are_named(tmp_path: Path) -> None:
 def test_impossible_options_are_named(options: dict[str, int]) -> None:
     with pytest.raises(OptionError, match=f"--{next(iter(options))}"):
         MatcherOptions(**options)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def packaged() -> Matcher:
+    """The weights that come with the package."""
+    method = load_method(MatcherOptions(device="cpu", memory=0))
+    assert isinstance(method, Matcher)
+    return method
+
+
+def test_packaged_weights_follow_what_moves(packaged: Matcher) -> None:
+    rgb, line = picture(96, 160, 0)
+    moved_rgb, moved_line = picture(96, 160, 14)
+    (painted,) = all_painted(packaged, Shot([moved_line], (Reference(rgb, line),), (96, 160)))
+    error, copied = np.mean((painted.rgb - moved_rgb) ** 2), np.mean((rgb - moved_rgb) ** 2)
+    assert error < copied / 4
+
+
+def test_packaged_weights_are_less_sure_of_what_no_reference_shows(packaged: Matcher) -> None:
+    rgb, line = picture(96, 160, 0)
+    new = line.copy()
+    y, x = np.mgrid[:96, :160]
+    blob = (y - 40) ** 2 + (x - 68) ** 2
+    new[(blob < 13**2) & (blob > 11**2)] = 1
+    new[blob <= 11**2] = 0
+    of = Shot([line, new], (Reference(rgb, line),), (96, 160))
+    known, unknown = (p.confidence for p in all_painted(packaged, of))
+    assert known is not None
+    assert unknown is not None
+    assert float(unknown[blob < 9**2].mean()) < float(known[blob < 9**2].mean()) - 0.1
+    assert float(known.mean()) > 0.8
