@@ -7,7 +7,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: check test demo report smoke-train clean
+.PHONY: check test demo pictures report smoke-train clean
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
@@ -24,6 +24,9 @@ test: $(READY)
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
+
+pictures: demo
+	$(BIN)/python examples/pictures.py
 
 report: $(READY) build/art.safetensors
 	$(BIN)/celpaint benchmark report --out build/report

@@ -82,7 +82,10 @@ def write_sheet(rows: dict[str, Clip], path: Path, columns: int = 5, width: int 
 
 if __name__ == "__main__":
     here = Path(__file__).parent
-    main(
-        Path(sys.argv[1]) if len(sys.argv) > 1 else here / "dancer",
-        Path(sys.argv[2]) if len(sys.argv) > 2 else here.parent / "out" / "demo",
-    )
+    try:
+        main(
+            Path(sys.argv[1]) if len(sys.argv) > 1 else here / "dancer",
+            Path(sys.argv[2]) if len(sys.argv) > 2 else here.parent / "out" / "demo",
+        )
+    except (celpaint.CelpaintError, KeyboardInterrupt) as error:
+        sys.exit(f"celpaint: {error}")
