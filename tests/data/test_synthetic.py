@@ -73,16 +73,16 @@ def test_corresponding_pixels_have_the_same_colour(art: Art) -> None:
             here, there = drawings[0] == drawing, drawings[2] == drawing
             if min(int(here.sum()), int(there.sum())) < 30:
                 continue
-            distance = torch.cdist(points[2][:, there].T, points[0][:, here].T)
-            nearest, index = distance.min(1)
+            some = torch.arange(0, int(there.sum()), 1 + int(there.sum()) // 500)
+            nearest, index = torch.cdist(points[2][:, there].T[some], points[0][:, here].T).min(1)
             close = nearest < 1 / 128
-            a, b = regions[2][there][close], regions[0][here][index[close]]
+            a, b = regions[2][there][some][close], regions[0][here][index[close]]
             known = (a > 0) & (b > 0)
             same_region += int((a == b)[known].sum())
             total += int(known.sum())
-            columns, columns_there = here.nonzero()[:, 1], there.nonzero()[:, 1]
+            columns, columns_there = here.nonzero()[:, 1], there.nonzero()[some, 1]
             moved.append((columns[index[close]] - columns_there[close]).abs().float().mean())
-    assert total > 20_000
+    assert total > 2_000
     assert same_region / total > 0.97
     assert float(torch.stack(moved).nan_to_num().max()) > 4  # they do move
 
