@@ -92,3 +92,10 @@ def test_completion_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("SHELL", "/bin/bash")
     assert run(["--install-completion", "--shell", "bash"]) == 0
     assert [file for file in tmp_path.rglob("*celpaint*") if file.is_file()]
+
+
+def test_benchmark_names_the_suites(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["benchmark", "nothing", "--out", str(tmp_path / "out")]) == 2
+    assert "nothing" in (said := capsys.readouterr().err)
+    assert "report" in said
+    assert list(tmp_path.iterdir()) == []
