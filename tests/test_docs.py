@@ -22,7 +22,8 @@ def blocks(document: Path, language: str) -> list[str]:
 
 
 def commands() -> list[str]:
-    lines = [line for document in DOCUMENTS for block in blocks(document, "sh") for line in block.splitlines()]
+    text = "\n".join(block for document in DOCUMENTS for block in blocks(document, "sh")).replace("\\\n", " ")
+    lines = text.splitlines()
     return sorted({line.split("#")[0].strip() for line in lines if line.startswith("celpaint ")})
 
 

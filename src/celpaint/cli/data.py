@@ -40,6 +40,25 @@ def art_command(
     print(f"{len(art)} drawings: {out}")
 
 
+@app.command(name="preview")
+def preview_command(
+    *,
+    art: Annotated[Path, Parameter(help="the file of drawings that `celpaint data art` made")],
+    out: Annotated[Path, Parameter(alias="-o", help="the folder to write sheet.png and film.mp4 to")],
+    seed: Annotated[int, Parameter(help="other seeds give other clips")] = 0,
+    clips: Annotated[int, Parameter(help="on the sheet, and in the film")] = 9,
+    size: Annotated[Size, Parameter(help="of a frame in the film")] = (320, 192),
+    seconds: Annotated[float, Parameter(help="that each clip runs in the film")] = 2.0,
+) -> None:
+    """Look at what the synthesizer makes: a contact sheet and a short film."""
+    from celpaint.data.preview import write_preview
+
+    width, height = size
+    sheet, film = write_preview(art, out, seed, clips=clips, height=height, width=width, seconds=seconds)
+    print(f"sheet: {sheet}")
+    print(f"film: {film}")
+
+
 @app.command(name="prepare")
 def prepare_command(
     *videos: Path,
