@@ -7,10 +7,10 @@ from dataclasses import fields, replace
 from difflib import get_close_matches
 from typing import Any
 
-from celpaint.errors import OptionError, WeightsError
+from celpaint.errors import OptionError
 from celpaint.methods.base import METHODS
 from celpaint.methods.options import ComputeOptions
-from celpaint.weights.registry import find_weights
+from celpaint.weights.registry import find_weights, packaged
 
 __all__ = ["choose_method", "method_name"]
 
@@ -19,13 +19,15 @@ def choose_method(method: str | ComputeOptions, given: Mapping[str, Any]) -> Com
     """The options of the method wanted, with those ``given`` filled in.
 
     Args:
-        method: a name in :data:`~celpaint.methods.base.METHODS`, ``auto``, or options to start from. ``auto`` is LVCD
-            where there is a GPU and weights for it, and else the matcher.
+        method: a name in :data:`~celpaint.methods.base.METHODS`, ``auto``, or options to start from. ``auto`` is the
+            method of the weights that are given; else LVCD where there is a GPU and the package has weights for it,
+            and else the matcher.
         given: options by field name.
 
     Raises:
         OptionError: no such method, no such option, one of another method, or a value it can't have.
         DeviceError: the device asked for is not there.
+        WeightsError: ``auto`` is to go by weights that are not there.
     """
     if isinstance(method, str):
         if method not in ("auto", *METHODS):
@@ -47,15 +49,14 @@ def method_name(options: ComputeOptions) -> str:
 
 
 def _auto(given: Mapping[str, Any]) -> str:
+    """By the weights where they are given, else by the device and what the package has."""
     from celpaint.methods.compute import resolve_device
 
-    if resolve_device(given.get("device", "auto")).type == "cpu":
-        return "matcher"
-    try:
-        find_weights("lvcd", given.get("weights", "small"))
-    except WeightsError:
-        return "matcher"
-    return "lvcd"
+    weights = given.get("weights", "small")
+    if weights != "small":
+        return "lvcd" if (find_weights("matcher", weights) / "unet").is_dir() else "matcher"
+    gpu = resolve_device(given.get("device", "auto")).type != "cpu"
+    return "lvcd" if gpu and "lvcd" in packaged() else "matcher"
 
 
 def _stray(name: str, chosen: str, *, by_itself: bool) -> OptionError:
