@@ -212,3 +212,19 @@ def test_clip_embedding_sees_the_whole_picture() -> None:
     assert (token - flipped).abs().max() > 1e-4
     grey = torch.zeros(1, 3, 60, 100)
     torch.testing.assert_close(embed(grey), embed(grey[..., :40]))  # a plain picture is plain at any size
+
+
+@pytest.mark.slow
+def test_compiles_as_one_graph_for_all_segments(unet: UNet) -> None:
+    control = ControlNet.from_unet(unet, conditioning_channels=1, conditioning_embedding_out_channels=(4, 8)).eval()
+    _, second, third = plan_segments(30)[:3]
+    size = len(second.routing)
+    with torch.no_grad():
+        hint = control.hint(torch.rand(1, size, 1, 16, 16))
+    torch._dynamo.reset()
+    compiled = torch.compile(control, backend="eager", fullgraph=True)
+    with torch.no_grad(), torch._dynamo.config.patch(error_on_recompile=True):
+        for segment in (second, third):
+            given = (*inputs(size=size), segment.routing, hint)
+            torch.testing.assert_close(compiled(*given), control(*given))
+    torch._dynamo.reset()

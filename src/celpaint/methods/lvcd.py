@@ -228,14 +228,12 @@ class LVCD(Method):
         dtype = resolve_dtype(options, device)
         networks = Networks.load(find_weights("lvcd", options.weights))
         home = torch.device("cpu") if options.offload else device
-        pixels = torch.float16 if dtype == torch.bfloat16 and device.type == "cuda" else dtype  # finer steps of colour
-        for network, kind in (
-            (networks.unet, dtype),
-            (networks.controlnet, dtype),
-            (networks.embed, dtype),
-            (networks.codec, pixels),
-        ):
-            network.to(home, kind)
+        for network in (networks.unet, networks.controlnet, networks.embed):
+            network.to(home, dtype)
+        networks.codec.to(home, torch.float32)
+        if isinstance(networks.codec, VideoVAE):  # large; in float16, whose steps of colour are finer than bfloat16's
+            half = dtype == torch.bfloat16 and device.type == "cuda"
+            networks.codec.vae.decoder.to(dtype=torch.float16 if half else dtype)
         if options.compile:
             networks.unet.compile()
             networks.controlnet.compile()

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import torch
@@ -42,6 +41,8 @@ class Routing:
         own: T positions.
         others: T tuples of positions; an empty one means plain self-attention.
         gain: T factors above 0.
+        groups: the window cut into as few attention calls as possible, in order of first position.
+        even: the same without gains.
 
     Raises:
         ValueError: lengths differ or a position is outside the window.
@@ -51,6 +52,8 @@ class Routing:
     own: tuple[int, ...]
     others: tuple[tuple[int, ...], ...]
     gain: tuple[float, ...]
+    groups: tuple[Group, ...] = field(init=False, repr=False, compare=False)
+    even: Routing = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         size = len(self.own)
@@ -62,6 +65,9 @@ class Routing:
             raise ValueError(f"a position is outside the window of {size}")
         if any(g <= 0 for g in self.gain):
             raise ValueError("gains are above 0")
+        flat = (1.0,) * size
+        object.__setattr__(self, "groups", self._grouped())
+        object.__setattr__(self, "even", self if self.gain == flat else replace(self, gain=flat))
 
     def __len__(self) -> int:
         return len(self.own)
@@ -70,17 +76,8 @@ class Routing:
         """The temporal place of every position, ``T``: 0 for references, 0, 1, 2 ... for frames."""
         return F.pad(torch.arange(len(self) - self.references, device=device), (self.references, 0))
 
-    @cached_property
-    def even(self) -> Routing:
-        """The same without gains."""
-        return replace(self, gain=(1.0,) * len(self))
-
-    @cached_property
-    def groups(self) -> tuple[Group, ...]:
-        """The window cut into as few attention calls as possible, in order of first position.
-
-        Keys that all are the position's own (own tokens twice) weigh the same as own tokens once.
-        """
+    def _grouped(self) -> tuple[Group, ...]:
+        """Keys that all are the position's own (own tokens twice) weigh the same as own tokens once."""
         found: dict[tuple[int, float], list[tuple[int, tuple[int, ...]]]] = {}
         for t, (own, others, gain) in enumerate(zip(self.own, self.others, self.gain, strict=True)):
             keys = (own,) if set(others) <= {own} else (own, *others)

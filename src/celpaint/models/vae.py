@@ -65,7 +65,7 @@ def first_stage_encoder(config: Mapping[str, Any]) -> nn.Module:
 
 
 class VideoVAE(nn.Module):
-    """Stable Video Diffusion's VAE.
+    """Stable Video Diffusion's VAE. Encoder and decoder may be in different number formats.
 
     Args:
         vae: diffusers' network.
@@ -82,12 +82,12 @@ class VideoVAE(nn.Module):
 
     def encode(self, rgb: Tensor) -> Tensor:
         """``N 3 H W`` -> ``N C h w``, the mode of the posterior, not scaled."""
-        mode: Tensor = self.vae.encode(rgb.to(self.vae.dtype)).latent_dist.mode()
+        mode: Tensor = self.vae.encode(rgb.to(self.vae.quant_conv.weight.dtype)).latent_dist.mode()
         return mode
 
     def sample(self, rgb: Tensor, noise: Tensor) -> Tensor:
         """``N 3 H W`` -> ``N C h w``, drawn from the posterior of the first stage with unit ``noise``, not scaled."""
-        rgb = rgb.to(self.vae.dtype)
+        rgb = rgb.to(self.vae.quant_conv.weight.dtype)
         moments = self.vae.quant_conv(self.vae.encoder(rgb)) if self.first_stage is None else self.first_stage(rgb)
         mean, log_variance = moments.chunk(2, dim=1)
         drawn: Tensor = mean + torch.exp(0.5 * log_variance.clamp(-30, 20)) * noise.to(mean)
@@ -95,7 +95,7 @@ class VideoVAE(nn.Module):
 
     def decode(self, latents: Tensor, lines: Tensor, frames: int) -> Tensor:
         """``N C h w``, not scaled -> ``N 3 H W``, not clamped; ``lines`` are not needed."""
-        rgb: Tensor = self.vae.decode(latents.to(self.vae.dtype), num_frames=frames).sample
+        rgb: Tensor = self.vae.decode(latents.to(self.vae.decoder.conv_in.weight.dtype), num_frames=frames).sample
         return rgb
 
 
