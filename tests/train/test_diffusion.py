@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKLTemporalDecoder
@@ -161,6 +162,7 @@ def test_a_dropped_reference_is_not_told_of(vae: Path) -> None:
     task = DiffusionSmall.build(small(vae), CPU)
     clip = next(task.batches(0, 0))
     window = task.window(clip)
+    torch.nn.init.normal_(task.network.unet.conv_out.weight)  # its answers are zero at first
     other = window._replace(concat=window.concat + 1, token=window.token + 1)
     x, level = torch.randn_like(window.latents), torch.zeros(1)
     answers = [
@@ -228,6 +230,23 @@ def test_before_the_first_step_the_lines_change_nothing(svd: Path) -> None:
         for lines in (window.lines, 1 - window.lines)
     ]
     assert torch.equal(*answers)
+
+
+@pytest.mark.parametrize("adapt", ["full", "lora"])
+def test_frozen_parts_may_be_of_half_precision(svd: Path, adapt: str) -> None:
+    task = DiffusionFineTune.build(fine(svd, f"task.adapt={adapt}"), CPU)
+    for p in task.network.parameters():
+        if not p.requires_grad:
+            p.data = p.data.bfloat16()
+    batch = next(task.batches(0, 0))
+    with torch.autocast("cpu", torch.bfloat16):
+        loss, _ = task.loss(batch)
+        with torch.no_grad():
+            figures = task.validate(task.network)
+    loss.backward()
+    assert loss.isfinite()
+    assert all(np.isfinite(value) for value in figures.values())
+    assert all(p.grad is not None and p.grad.dtype == p.dtype for p in task.network.parameters() if p.requires_grad)
 
 
 def test_low_rank_additions_train_little_and_merge_exactly(svd: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -76,10 +77,16 @@ class Clips:
 
     def batches(self, seed: int, start: int) -> Iterator[ClipBatch]:
         """The stream ``seed`` of micro-batches from number ``start`` on."""
-        number = start
+        return self._exact(self.train.batch(mix(seed, number), self.data.clips) for number in count(start))
+
+    def _exact(self, clips: Iterator[ClipBatch]) -> Iterator[ClipBatch]:
+        """The clips on the device, made in full precision whatever the networks around are run in."""
         while True:
-            yield to_device(self.train.batch(mix(seed, number), self.data.clips), self.device)
-            number += 1
+            with torch.autocast(self.device.type, enabled=False):
+                clip = next(clips, None)
+            if clip is None:
+                return
+            yield to_device(clip, self.device)
 
     def validation(
         self, distance: int, hand: str, clips: int, size: tuple[int, int] | None = None
@@ -113,7 +120,7 @@ class Clips:
                 width=width,
                 device=self.device,
             )
-        return (to_device(clip, self.device) for clip in found)
+        return self._exact(found)
 
 
 def mix(seed: int, number: int) -> int:

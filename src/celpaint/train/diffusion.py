@@ -158,7 +158,7 @@ class Diffusion(Task[ClipBatch]):
 
     def __init__(self, networks: Networks, options: DiffusionOptions, clips: Clips, device: torch.device) -> None:
         self.options, self.clips, self.device, self.card = options, clips, device, networks.card
-        self.codec = networks.codec.to(device).eval().requires_grad_(False)
+        self.codec = networks.codec.to(device).float().eval().requires_grad_(False)
         self.network = Denoising(networks.unet, networks.controlnet, networks.embed).to(device)
         layers = networks.unet.attention_layers
         need(0 <= options.matching_layer < layers, "task.matching_layer", options.matching_layer, f"0 to {layers - 1}")
@@ -205,13 +205,15 @@ class Diffusion(Task[ClipBatch]):
         """The reference, ``previous`` of the frames as unpainted reference positions, the frames."""
         size = clip.colour.shape[:2]
         rgb = 2 * clip.colour - 1
+        latents: Tensor
         if isinstance(clip, LatentClipBatch) and clip.mean is not None and clip.logvar is not None:
             mean = clip.mean
             latents = mean + (0.5 * clip.logvar).exp() * torch.randn_like(mean)
             reference = mean[:, 0]
         else:
-            latents, reference = self.encode(rgb.flatten(0, 1)), self.encode(rgb[:, 0], likeliest=True)
-            latents = latents.unflatten(0, size)
+            with torch.autocast(self.device.type, enabled=False):
+                latents = self.encode(rgb.flatten(0, 1)).unflatten(0, size)
+                reference = self.encode(rgb[:, 0], likeliest=True)
         condition = reference / self.codec.scale
         frames = size[1] - 1
         routing = training_routing(frames)
@@ -282,7 +284,8 @@ class Diffusion(Task[ClipBatch]):
         sigmas = edm_sigmas(self.options.steps, sigma_max=self.options.sigma_max)
         x = torch.randn_like(window.latents[0]) * (1 + sigmas[0] ** 2) ** 0.5
         latents = euler(denoise, x, sigmas) / self.codec.scale
-        rgb = self.codec.decode(latents, window.lines[0], len(latents)).float()
+        with torch.autocast(self.device.type, enabled=False):
+            rgb = self.codec.decode(latents.float(), window.lines[0], len(latents))
         return (0.5 * rgb + 0.5).clamp(0, 1)[None]
 
     def sample_sheet(self, network: nn.Module) -> npt.NDArray[np.uint8]:

@@ -261,7 +261,7 @@ class _Trainer:
 
     def validate(self) -> None:
         options = self.recipe.run
-        with torch.no_grad():
+        with torch.no_grad(), self.accelerator.autocast():
             self.figures = {k: float(v) for k, v in self.task.validate(self.averaged()).items()}
         if options.best not in self.figures:
             raise OptionError(f"run.best is '{options.best}'", wanted=f"one of {', '.join(sorted(self.figures))}")
@@ -277,7 +277,7 @@ class _Trainer:
                 checkpoint.save(self.run_dir / "best", self.state(), None, average, None)
 
     def draw_sheet(self) -> None:
-        with torch.no_grad():
+        with torch.no_grad(), self.accelerator.autocast():
             picture = self.task.sample_sheet(self.averaged())
         if picture is not None:
             self.watch.sheet(self.clock.step, picture)
