@@ -15,6 +15,7 @@ from celpaint.data.clips import ClipBatch
 from celpaint.data.synthetic import HANDS, Art, ClipSpec, Synthesizer, toy_art, validation_clips
 from celpaint.data.synthetic.art import COLOURS, LINE, deflate, flat_lines
 from celpaint.data.synthetic.lines import gaussian_blur
+from celpaint.data.synthetic.puppets import Puppet
 from celpaint.errors import InputError, OptionError
 
 SMALL = ClipSpec(height=64, width=96, frames=3)
@@ -99,7 +100,7 @@ def test_points_of_the_first_frame_are_its_pixels(art: Art) -> None:
 def test_every_clip_has_its_own_palette(art: Art) -> None:
     """The same drawing comes in other colours, so only the reference can tell them."""
     alone = dataclasses.replace(art, chosen=art.chosen[:1])
-    spec = dataclasses.replace(SMALL, drawings=(1, 1), frames=1)
+    spec = dataclasses.replace(SMALL, drawings=(1, 1), frames=1, puppets=0)
     batch = Synthesizer(alone, spec).batch(0, 12)
     assert batch.region is not None
     means = torch.stack(
@@ -122,6 +123,38 @@ def test_drawings_animated_by_hand_are_known_by_part_only(art: Art) -> None:
     assert unknown.any()
     assert torch.equal(unknown, batch.drawing > 0)
     assert (batch.drawing[unknown] % COLOURS > 0).all()
+
+
+def test_limbs_of_a_puppet_turn_about_their_joints() -> None:
+    puppet = Puppet.random(np.random.default_rng(3), 1.0)
+    times = np.arange(0, 48, 3.0)
+    parts = puppet.parts(times)
+    assert sum(part.cel is None for part in parts) == 1  # the head's place
+    assert len(parts) == 10
+    for lower, upper in (parts[0:2], parts[2:4], parts[4:6], parts[8:10]):
+        # The lower limb's upper end is at the upper limb's lower end, whatever the angle.
+        ends = []
+        for part, side in ((lower, -1), (upper, 1)):
+            assert part.cel is not None
+            rows = np.flatnonzero((part.cel & (LINE - 1)).any(1))
+            widths = ((part.cel & (LINE - 1)) > 0).sum(1)
+            radius = widths[rows[len(rows) // 2]] / 2
+            end = rows[-1] + 1 - radius if side > 0 else rows[0] + radius
+            y = 2 * end / part.cel.shape[0] - 1
+            ends.append(part.matrix @ np.array([0, y, 1]))
+        assert np.abs(ends[0] - ends[1]).max() < 0.03
+    moved = np.stack([part.matrix[:, :2, 2] for part in parts])
+    assert np.ptp(moved, axis=1).max() > 0.1
+
+
+def test_every_part_of_a_puppet_is_a_drawing_of_its_own(art: Art) -> None:
+    spec = dataclasses.replace(SMALL, height=128, width=160, drawings=(2, 2), puppets=1.0, dancers=0.0)
+    batch = Synthesizer(art, spec).batch(0, 4)
+    assert batch.drawing is not None
+    assert batch.point is not None
+    assert not batch.point.isnan().any()
+    assert (batch.drawing % COLOURS == 0).all()
+    assert max(len(clip.unique()) for clip in batch.drawing) > 10
 
 
 @pytest.mark.parametrize("hand", HANDS)
@@ -240,6 +273,7 @@ def test_unknown_splits_and_styles_are_refused(art: Art) -> None:
         ({"stride": (-1, 3)}, "stride is"),
         ({"drawings": (3, 1)}, "drawings is"),
         ({"dancers": 1.5}, "dancers is 1.5"),
+        ({"dancers": 0.6, "puppets": 0.6}, r"dancers \+ puppets are 1.2"),
         ({"speed": -1.0}, "speed is -1"),
         ({"hands": {"crayon": 1.0}}, "no hand 'crayon'"),
         ({"hands": {}}, "weights of hands"),

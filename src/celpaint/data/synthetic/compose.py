@@ -17,6 +17,7 @@ from celpaint.data.clips import ClipBatch
 from celpaint.data.synthetic import colours, lines, scenery
 from celpaint.data.synthetic.art import COLOURS, LINE, Art
 from celpaint.data.synthetic.motion import Camera, Path, Warp, invert
+from celpaint.data.synthetic.puppets import Puppet
 from celpaint.data.synthetic.spec import ClipSpec
 
 if TYPE_CHECKING:
@@ -24,8 +25,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Synthesizer", "validation_clips"]
 
-_REACH = 0.15
-"""Distance beyond which nobody needs to know how far the next line is; a drawing is 2 wide."""
+_FAR = 0.15
+"""Distance, in frame heights, at which no line is near."""
+
+_MARGIN = 3
+"""Pixels around a drawing that its outline may cover."""
+
+
+_MOST_PARTS = 12
+"""Numbers kept for the parts of one figure."""
 
 
 class Synthesizer:
@@ -44,6 +52,8 @@ class Synthesizer:
         style = art.style[art.chosen]
         weight = 1 / np.sqrt(np.bincount(style)[style].astype(np.float64))
         self._stills, self._dances = _Draw(np.flatnonzero(~moving), weight), _Draw(np.flatnonzero(moving), weight)
+        faces = np.array([name.startswith("dicebear/") for name in art.styles], bool)[style] & ~moving
+        self._faces = _Draw(np.flatnonzero(faces), weight)
 
     @torch.no_grad()
     def batch(self, seed: int, clips: int) -> ClipBatch:
@@ -91,14 +101,14 @@ class Synthesizer:
         canvas = self._background(rng, camera, times)
         count = int(rng.integers(spec.drawings[0], spec.drawings[1] + 1)) if len(self.art) else 0
         depths = np.sort(rng.choice([0.6, 0.8, 1.0, 1.0, 1.0, 1.2], count))
-        for number, depth in enumerate(depths, 1):
+        for number, depth in enumerate(depths):
             at = float(rng.choice(times))
             size = self._size(rng, count)
             x = rng.uniform(-0.5, 0.5) * (spec.width / spec.height + 0.3)
             y = rng.normal(0.05, 0.2) + max(0.0, size - 0.5) * rng.uniform(-0.2, 0.9)
             path = Path.random(rng, size, x, y, spec.speed, at)
             view = camera.matrix(times, float(depth)) @ path.matrix(on_hold)
-            self._add(canvas, rng, number, view, on_hold)
+            self._add(canvas, rng, 1 + _MOST_PARTS * number, view, on_hold)
         matrix, offset = (torch.from_numpy(part).to(self.device) for part in colours.grade(rng))
         canvas.colour = (torch.einsum("dc,tchw->tdhw", matrix, canvas.colour) + offset[:, None, None]).clamp(0, 1)
         if rng.random() < 0.25:  # a soft scan
@@ -139,7 +149,7 @@ class Synthesizer:
             size = float(np.exp(rng.uniform(np.log(0.06), np.log(0.4))))
             x, y = rng.uniform(-half_width, half_width), rng.uniform(-0.5, 0.7)
             matrix = Path.random(rng, size, x, y, 0.0, 0.0).matrix(still)
-            self._add(stage, rng, 200 + number, matrix, still, scenery=True)
+            self._add(stage, rng, 1 + number, matrix, still, scenery=True)
         return stage.seen(camera.matrix(times, depth), spec.height, spec.width, half_height, half_width)
 
     def _add(
@@ -153,13 +163,67 @@ class Synthesizer:
         scenery: bool = False,
     ) -> None:
         """Lay one drawing over the canvas; ``view`` is the drawing's square => frame, ``T 3 3``."""
-        dances = len(self._dances) and not scenery and rng.random() < self.spec.dancers
-        drawing = (self._dances if dances or not len(self._stills) else self._stills)(rng)
+        kind = 1.0 if scenery else rng.random()
+        if kind < self.spec.dancers and len(self._dances):
+            self._lay_drawing(canvas, rng, self._dances(rng), number, view, times)
+        elif kind < self.spec.dancers + self.spec.puppets and len(self._stills):
+            self._lay_puppet(canvas, rng, number, view, times)
+        else:
+            drawing = (self._stills if len(self._stills) else self._dances)(rng)
+            self._lay_drawing(canvas, rng, drawing, number, view, times, still=scenery)
+
+    def _lay_drawing(
+        self,
+        canvas: _Canvas,
+        rng: np.random.Generator,
+        drawing: int,
+        number: int,
+        view: npt.NDArray[float64],
+        times: npt.NDArray[float64],
+        *,
+        still: bool = False,
+    ) -> None:
+        moving = self.art.moving(drawing)
+        sheet, index = self._sheet(rng, drawing, view, times, canvas.unit)
+        lively = 0.0 if still else (0.3 if moving else 1.0) * self.spec.speed * rng.choice([0.0, 0.6, 1.2])
+        warp, look = Warp.random(rng, lively), _Look.random(rng, self.spec.speed)
+        canvas.lay(sheet, index, view, warp, times, look, number, moving)
+
+    def _lay_puppet(
+        self,
+        canvas: _Canvas,
+        rng: np.random.Generator,
+        number: int,
+        view: npt.NDArray[float64],
+        times: npt.NDArray[float64],
+    ) -> None:
+        puppet = Puppet.random(rng, self.spec.speed * rng.choice([0.4, 1.0, 1.5]))
+        look = _Look.random(rng, self.spec.speed)
+        head = (self._faces if len(self._faces) and rng.random() < 0.75 else self._stills)(rng)
+        view = view @ np.diag([1.3, 1.3, 1.0])  # a figure is slender
+        for part_number, part in enumerate(puppet.parts(times * min(1.0, self.spec.speed))):
+            seen = view @ part.matrix
+            if part.cel is None:
+                sheet, index = self._sheet(rng, head, seen, times, canvas.unit)
+            else:
+                sheet = _Sheet.make([part.cel], puppet.palette, _largest(seen) * canvas.unit, self.device)
+                index = np.zeros(len(times), np.int64)
+            canvas.lay(sheet, index, seen, Warp(()), times, look, number + part_number, False)
+
+    def _sheet(
+        self,
+        rng: np.random.Generator,
+        drawing: int,
+        view: npt.NDArray[float64],
+        times: npt.NDArray[float64],
+        unit: int,
+    ) -> tuple[_Sheet, npt.NDArray[np.int64]]:
+        """The cels of a drawing that are seen, newly painted, and which of them at which time."""
         palette = self.art.colours(drawing)
         if self.spec.repaint:
             palette = colours.repaint(palette, rng)
-        cels, moving = self.art.cels(drawing), self.art.moving(drawing)
-        if moving:
+        cels = self.art.cels(drawing)
+        if self.art.moving(drawing):
             # A dance is drawn on twos and goes to and fro.
             phase = (np.floor(times / 2).astype(int) + int(rng.integers(2 * cels))) % max(1, 2 * cels - 2)
             which = np.where(phase < cels, phase, 2 * cels - 2 - phase)
@@ -168,13 +232,8 @@ class Synthesizer:
             looks = rng.integers(0, cels, 64)
             which = looks[np.floor(times / rng.integers(3, 16)).astype(int) % 64]
         used, index = np.unique(which, return_inverse=True)
-        sheet = _Sheet.make(
-            [self.art.cel(drawing, int(cel)) for cel in used], palette, _largest(view) * canvas.unit, self.device
-        )
-        lively = 0.0 if scenery else (0.3 if moving else 1.0) * self.spec.speed * rng.choice([0.0, 0.6, 1.2])
-        canvas.lay(
-            sheet, index, view, Warp.random(rng, lively), times, _Look.random(rng, self.spec.speed), number, moving
-        )
+        drawn = [self.art.cel(drawing, int(cel)) for cel in used]
+        return _Sheet.make(drawn, palette, _largest(view) * unit, self.device), index
 
 
 class _Draw:
@@ -283,8 +342,7 @@ def _distance(cel: npt.NDArray[uint8], skip: int) -> npt.NDArray[np.float32]:
         clear = clear[::2] & clear[1::2]
         clear = clear[:, ::2] & clear[:, 1::2]
     away: npt.NDArray[np.float32] = cv2.distanceTransform(clear, cv2.DIST_L2, 3)
-    near: npt.NDArray[np.float32] = np.minimum(away * (2 / clear.shape[0]), np.float32(_REACH))
-    return near
+    return away * np.float32(2 / clear.shape[0])
 
 
 @dataclass
@@ -304,7 +362,7 @@ class _Canvas:
         shape = (frames, height, width)
         return cls(
             torch.zeros(frames, 3, height, width, device=device),
-            torch.full((frames, 1, height, width), _REACH * unit, device=device),
+            torch.full((frames, 1, height, width), _FAR * unit, device=device),
             torch.zeros(frames, 1, height, width, device=device),
             torch.zeros(shape, dtype=torch.int64, device=device),
             torch.zeros(frames, 2, height, width, device=device),
@@ -423,8 +481,8 @@ def _boxes(
     corners = np.array([[-1.12, -1.12, 1], [1.12, -1.12, 1], [1.12, 1.12, 1], [-1.12, 1.12, 1]])
     seen = np.einsum("tij,kj->tki", view, corners)[..., :2] * unit + np.array([width / 2, height / 2])
     size = np.array([width, height])
-    low = np.floor(seen.min(1)).clip(0, size)
-    high = np.ceil(seen.max(1)).clip(0, size)
+    low = np.floor(seen.min(1) - _MARGIN).clip(0, size)
+    high = np.ceil(seen.max(1) + _MARGIN).clip(0, size)
     shown = np.flatnonzero((high - low).min(1) > 0)
     extent = (high - low)[shown].max(0) if len(shown) else np.zeros(2)
     low = np.minimum(low, size - extent)
@@ -515,6 +573,7 @@ def validation_clips(
         backwards=0,
         hands={hand: 1.0},
         dancers=0.3,
+        puppets=0.0,
     )
     synthesizer = Synthesizer(art.split("validation"), spec, device)
     for number in range(clips):

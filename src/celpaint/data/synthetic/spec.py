@@ -42,6 +42,7 @@ class ClipSpec:
         backwards: probability that the others lie before frame 0 and not after it.
         drawings: moving drawings in a clip, least and most.
         dancers: share of the moving drawings that are animated by hand, where the art has such.
+        puppets: share of them that are jointed figures, with a drawing for a head.
         speed: 1 is film-like; 0 holds everything still.
         holds: how long a drawing is held, in frames => weight. The camera always moves on ones.
         hands: hands of line art => weight; each clip is drawn in one of them.
@@ -56,6 +57,7 @@ class ClipSpec:
     backwards: float = 0.25
     drawings: tuple[int, int] = (1, 8)
     dancers: float = 0.2
+    puppets: float = 0.2
     speed: float = 1.0
     holds: Mapping[int, float] = field(default_factory=lambda: {1: 0.3, 2: 0.5, 3: 0.2})
     hands: Mapping[str, float] = field(default_factory=_hands)
@@ -69,9 +71,11 @@ class ClipSpec:
             low, high = getattr(self, name)
             if not least <= low <= high:
                 raise OptionError(f"{name} is ({low}, {high})", wanted=f"two numbers, {least} or more, in order")
-        for name in ("backwards", "dancers"):
+        for name in ("backwards", "dancers", "puppets"):
             if not 0 <= getattr(self, name) <= 1:
                 raise OptionError(f"{name} is {getattr(self, name)}", wanted="0 to 1")
+        if self.dancers + self.puppets > 1:
+            raise OptionError(f"dancers + puppets are {self.dancers + self.puppets}", wanted="1 or less")
         if self.speed < 0:
             raise OptionError(f"speed is {self.speed}", wanted="0 or more")
         if unknown := sorted(set(self.hands) - set(HANDS)):
