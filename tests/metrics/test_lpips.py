@@ -32,14 +32,14 @@ def picture(array):
 
 # Computed with the class lpips.LPIPS of the package lpips 0.1.4 and its own heads, the backbones' arrays put in.
 @fetched
-@pytest.mark.parametrize(("net", "far", "near"), [("alex", 0.8041363, 0.3090237), ("vgg", 0.8322493, 0.3054222)])
+@pytest.mark.parametrize(("net", "far", "near"), [("alex", 0.7486344, 0.4972606), ("vgg", 0.7806617, 0.4032185)])
 def test_distances_are_those_of_the_reference_implementation(net, far, near):
     import cv2
 
     network = networks.load_lpips(net)
-    original = data.astronaut()[:256, :256]
+    original = data.astronaut()[:96, 160:256]
     with torch.inference_mode():
-        other = network(picture(data.coffee()[:256, :256]), picture(original))
+        other = network(picture(data.coffee()[:96, :96]), picture(original))
         blurred = network(picture(cv2.GaussianBlur(original, (0, 0), 2.0)), picture(original))
         same = network(picture(original), picture(original))
     assert float(other) == pytest.approx(far, abs=1e-5)

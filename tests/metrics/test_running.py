@@ -52,8 +52,8 @@ renew = 3
 path = { ink = "model" }
 
 [[runs]]
-name = "lvcd"
-method = "lvcd"
+name = "matcher"
+method = "matcher"
 options = { weights = "nowhere" }
 """
 
@@ -90,7 +90,7 @@ def test_every_run_is_laid_on_every_clip(done):
 
 def test_what_can_not_run_is_told_and_stops_nothing(done, root):
     failed = [outcome for outcome in done.outcomes if outcome.error]
-    assert {outcome.run.name for outcome in failed} == {"lvcd"}
+    assert {outcome.run.name for outcome in failed} == {"matcher"}
     assert "nowhere" in failed[0].error
     assert "nowhere" in (root / "out/report.md").read_text()
 

@@ -148,7 +148,8 @@ def benchmark(
     films = tuple(_films(chosen, out, Path() if root is None else root))
     names = chosen.metrics or PROTOCOLS[chosen.protocol].metrics
     yardstick = Yardstick(tuple(names), PROTOCOLS[chosen.protocol].size, chosen.flow, device)
-    cells = [Cell(run, film, out / "cells", device, yardstick) for run in runs for film in films]
+    code = code_digest(), code_digest(("metrics",))
+    cells = [Cell(run, film, out / "cells", device, yardstick, code) for run in runs for film in films]
     outcomes = tuple(_run(cells, _workers(workers, device), progress))
     ruler = yardstick.load()
     reports = {}
@@ -239,13 +240,19 @@ class Yardstick:
 
 @dataclass(frozen=True)
 class Cell:
-    """One run on one clip, as it goes to other processes."""
+    """One run on one clip, as it goes to other processes.
+
+    Attributes:
+        folder: where all cells lie.
+        code: hashes of the code that colours and of the code that measures.
+    """
 
     run: Run
     film: Film
     folder: Path
     device: str
     yardstick: Yardstick
+    code: tuple[str, str]
 
     @property
     def options(self) -> ComputeOptions | None:
@@ -265,7 +272,7 @@ class Cell:
         weights = "" if options is None else _weights_digest(self.run.method, options.weights)
         asked = {key: value for key, value in asdict(self.run).items() if key not in ("name", "setting")}
         asked["device"] = self.device
-        text = json.dumps([asked, self.film.digest, self.film.references, weights, code_digest()], sort_keys=True)
+        text = json.dumps([asked, self.film.digest, self.film.references, weights, self.code[0]], sort_keys=True)
         key = hashlib.sha256(text.encode()).hexdigest()[:16]
         slug = re.sub(r"[^a-z0-9]+", "-", f"{self.run.name} {self.film.name}".lower()).strip("-")
         return self.folder / f"{slug}-{key}"
@@ -321,7 +328,7 @@ class Cell:
         }
 
     def _measure(self, place: Path, references: tuple[int, ...]) -> Measured:
-        text = json.dumps([asdict(self.yardstick), code_digest(("metrics",))])
+        text = json.dumps([asdict(self.yardstick), self.code[1]])
         key = hashlib.sha256(text.encode()).hexdigest()[:16]
         scores, sums = place / f"scores-{key}.json", place / f"sums-{key}.npz"
         if not scores.exists():
