@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -364,6 +366,18 @@ def test_half_precision_copies_beside_the_weights_are_left_alone(copy: Path) -> 
 def test_offloading_changes_nothing(folder: Path) -> None:
     what = shot(3)
     assert same(colour(method(folder), what), colour(method(folder, offload=True), what))
+
+
+def test_a_missing_package_is_named_with_its_extra() -> None:
+    code = (
+        "import sys; sys.modules['diffusers'] = None\n"
+        "from celpaint.errors import MissingExtra\n"
+        "try:\n    import celpaint.methods.lvcd\n"
+        "except MissingExtra as error:\n    print(error)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "'diffusers'" in said
+    assert "pip install 'celpaint[lvcd]'" in said
 
 
 def test_no_controlnet_means_no_lvcd(copy: Path) -> None:

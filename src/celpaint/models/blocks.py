@@ -10,12 +10,17 @@ from typing import cast
 
 import torch
 import torch.nn.functional as F
-from diffusers.models.attention import FeedForward
-from diffusers.models.embeddings import TimestepEmbedding, get_timestep_embedding
-from diffusers.models.resnet import Downsample2D, ResnetBlock2D, Upsample2D
 from torch import Tensor, nn
 
+from celpaint.errors import MissingExtra
 from celpaint.models.attention import ReferenceAttention, Routing, TemporalAttention, TokenCrossAttention
+
+try:
+    from diffusers.models.attention import FeedForward
+    from diffusers.models.embeddings import TimestepEmbedding, get_timestep_embedding
+    from diffusers.models.resnet import Downsample2D, ResnetBlock2D, Upsample2D
+except ModuleNotFoundError:
+    raise MissingExtra("diffusers", "lvcd") from None
 
 __all__ = [
     "DownBlock",
@@ -24,6 +29,7 @@ __all__ = [
     "SpatioTemporalResBlock",
     "SpatioTemporalTransformer",
     "TemporalConv",
+    "TimestepEmbedding",
     "UpBlock",
     "sinusoids",
 ]

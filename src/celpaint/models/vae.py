@@ -9,11 +9,16 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import torch
-from diffusers import AutoencoderKLTemporalDecoder
-from diffusers.models.autoencoders.vae import Encoder
 from torch import Tensor, nn
 
+from celpaint.errors import MissingExtra
 from celpaint.models.line_vae import LineVAE
+
+try:
+    from diffusers import AutoencoderKLTemporalDecoder
+    from diffusers.models.autoencoders.vae import Encoder
+except ModuleNotFoundError:
+    raise MissingExtra("diffusers", "lvcd") from None
 
 __all__ = ["Codec", "LineCodec", "VideoVAE", "first_stage_encoder"]
 

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
-from diffusers.models.embeddings import TimestepEmbedding
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -23,6 +22,7 @@ from celpaint.models.blocks import (
     DownBlock,
     MidBlock,
     SpatioTemporalTransformer,
+    TimestepEmbedding,
     UpBlock,
     sinusoids,
 )
