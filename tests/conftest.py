@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import copycat
+from official_files import Official, make_official
 from shots import make_shot
 
 
@@ -17,3 +18,9 @@ def shot(tmp_path: Path) -> tuple[Path, Path]:
 @pytest.fixture(autouse=True, scope="session")
 def _copycat() -> None:
     copycat.register()
+
+
+@pytest.fixture(scope="session")
+def official(tmp_path_factory: pytest.TempPathFactory) -> Official:
+    """Toy versions of the published checkpoints, and the folder converted from them."""
+    return make_official(tmp_path_factory.mktemp("official"))

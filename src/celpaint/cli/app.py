@@ -72,6 +72,7 @@ app.command(
     help="Run methods and baselines over clips and settings, and report.",
     help_epilogue="",
 )
+app.command("celpaint.cli.weights:app", name="weights", sort_key=1, help="Show, check or convert weights.")
 app.command("celpaint.cli.data:app", name="data", sort_key=4, help="Make training films, or cut up your own.")
 app.command("celpaint.cli.train:app", name="train", sort_key=5, help="Train a network, or export what was trained.")
 app.command(

@@ -32,12 +32,13 @@ try:
     from celpaint.models.lvcd.controlnet import ControlNet, ControlNetConfig
     from celpaint.models.lvcd.unet import UNet, UNetConfig
     from celpaint.models.vae import LineCodec, VideoVAE, first_stage_encoder
-except ModuleNotFoundError as error:
-    raise MissingExtra(error.name or "diffusers", "lvcd") from None
+except ModuleNotFoundError:
+    raise MissingExtra("diffusers", "lvcd") from None
 
-__all__ = ["Card", "Networks"]
+__all__ = ["Card", "Networks", "build_part"]
 
 N = TypeVar("N", bound=nn.Module)
+
 DIFFUSERS = "diffusion_pytorch_model"
 
 
@@ -114,14 +115,14 @@ class Networks:
                 wanted="LVCD's weights",
                 todo="Make them with: celpaint weights convert --svd svd.safetensors --lvcd lvcd.ckpt --out DIR",
             )
-        unet = _read(folder / "unet", lambda config: UNet(UNetConfig.from_dict(config)))
+        unet = _read(folder / "unet", UNet)
         if alone:
             controlnet = ControlNet.from_unet(unet)
         else:
-            controlnet = _read(folder / "controlnet", lambda config: ControlNet(ControlNetConfig.from_dict(config)))
+            controlnet = _read(folder / "controlnet", ControlNet)
         codec: VideoVAE | LineCodec
         if (folder / "line_vae").is_dir():
-            codec = LineCodec(_read(folder / "line_vae", lambda config: LineVAE(LineVAEConfig.from_dict(config))))
+            codec = LineCodec(_read(folder / "line_vae", LineVAE))
         else:
             codec = _read_video_vae(folder)
         loaded = cls(unet, controlnet, codec, _read_embedding(folder / "image_encoder"), Card.read(folder))
@@ -144,9 +145,7 @@ class Networks:
         if len(self.card.micro) != micro:
             raise WeightsError(f"the card in '{folder}' has {len(self.card.micro)} micro-conditions", wanted=str(micro))
 
-    def save(
-        self, folder: Path, dtype: torch.dtype | None = None, *, only: Collection[str] | None = None
-    ) -> None:
+    def save(self, folder: Path, dtype: torch.dtype | None = None, *, only: Collection[str] | None = None) -> None:
         """Write a folder that :meth:`load` reads.
 
         Args:
@@ -176,39 +175,73 @@ class Networks:
         aside.replace(folder / "model_index.json")
 
 
-def _read(folder: Path, build: Callable[[Mapping[str, Any]], N], *, meta: bool = True) -> N:
-    """A network from its config and tensors; its first weights are not even drawn where ``meta``."""
-    config = read_config(folder)
+_VAE = (
+    "in_channels",
+    "out_channels",
+    "down_block_types",
+    "block_out_channels",
+    "layers_per_block",
+    "latent_channels",
+    "scaling_factor",
+)
+
+
+def _clip(config: Mapping[str, Any]) -> nn.Module:
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    return cast("nn.Module", CLIPVisionModelWithProjection(CLIPVisionConfig.from_dict(dict(config))))
+
+
+_BUILDERS: dict[str, Callable[[Mapping[str, Any]], nn.Module]] = {
+    "unet": lambda config: UNet(UNetConfig.from_dict(config)),
+    "controlnet": lambda config: ControlNet(ControlNetConfig.from_dict(config)),
+    "vae": lambda config: cast(
+        "nn.Module", AutoencoderKLTemporalDecoder(**{name: config[name] for name in _VAE if name in config})
+    ),
+    "line_vae": lambda config: LineVAE(LineVAEConfig.from_dict(config)),
+    "first_stage_encoder": first_stage_encoder,
+    "image_encoder": lambda config: (
+        LatentEmbedding.from_dict(config) if config.get("_class_name") == "LatentEmbedding" else _clip(config)
+    ),
+}
+
+
+def build_part(part: str, config: Mapping[str, Any], *, source: object, device: str = "meta") -> nn.Module:
+    """An empty network.
+
+    Args:
+        part: one of :data:`~celpaint.weights.registry.PARTS`.
+        config: its ``config.json``.
+        source: what to call it in errors.
+        device: on ``meta`` its first weights are not even drawn.
+
+    Raises:
+        WeightsError: the config does not describe such a network.
+    """
     try:
-        with torch.device("meta" if meta else "cpu"):
-            network = build(config)
+        with torch.device(device):
+            return _BUILDERS[part](config)
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(
-            f"'{folder / 'config.json'}' does not describe such a network ({error})",
+            f"'{source}' does not describe such a network ({error})",
             wanted="the config the weights were made with",
         ) from None
+
+
+def _read(folder: Path, kind: type[N], *, device: str = "meta") -> N:
+    """A network from its config and tensors."""
+    network = cast("N", build_part(folder.name, read_config(folder), source=folder / "config.json", device=device))
     return load_network(network, read_tensors(folder), source=folder)
 
 
 def _read_video_vae(folder: Path) -> VideoVAE:
-    known = ("in_channels", "out_channels", "down_block_types", "block_out_channels", "layers_per_block")
-    names = (*known, "latent_channels", "scaling_factor")
-    vae = _read(
-        folder / "vae",
-        lambda config: cast(
-            "nn.Module", AutoencoderKLTemporalDecoder(**{name: config[name] for name in names if name in config})
-        ),
-    )
     own = folder / "first_stage_encoder"
-    return VideoVAE(vae, _read(own, first_stage_encoder) if own.is_dir() else None)
+    return VideoVAE(
+        _read(folder / "vae", AutoencoderKLTemporalDecoder), _read(own, nn.Module) if own.is_dir() else None
+    )
 
 
 def _read_embedding(folder: Path) -> ClipEmbedding | LatentEmbedding:
     if read_config(folder).get("_class_name") == "LatentEmbedding":
-        return _read(folder, LatentEmbedding.from_dict)
-    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
-
-    def build(config: Mapping[str, Any]) -> nn.Module:
-        return cast("nn.Module", CLIPVisionModelWithProjection(CLIPVisionConfig.from_dict(dict(config))))
-
-    return ClipEmbedding(_read(folder, build, meta=False))  # it has buffers that no file holds
+        return _read(folder, LatentEmbedding)
+    return ClipEmbedding(_read(folder, nn.Module, device="cpu"))  # it has buffers that no file holds

@@ -1,11 +1,13 @@
 """A network on disk: a folder with ``config.json``, safetensors shards and a card.
 
 The layout is the one diffusers reads and writes: one ``model.safetensors``, or shards
-``model-00001-of-00003.safetensors`` beside ``model.safetensors.index.json``.
+``model-00001-of-00003.safetensors`` beside ``model.safetensors.index.json``. ``SHA256SUMS`` lists what belongs to it,
+as ``sha256sum`` writes and checks it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,12 +19,27 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-__all__ = ["SHARD_BYTES", "load_network", "read_config", "read_tensors", "write_network"]
+__all__ = [
+    "SHARD_BYTES",
+    "SUMS",
+    "check_fit",
+    "check_numbers",
+    "check_sums",
+    "load_network",
+    "read_config",
+    "read_tensors",
+    "sha256",
+    "tensor_files",
+    "write_network",
+]
 
 N = TypeVar("N", bound="nn.Module")
 
 SHARD_BYTES = 16_000_000
 """Largest shard of packaged weights."""
+
+SUMS = "SHA256SUMS"
+"""The file that says what a network's files hold."""
 
 
 def write_network(
@@ -36,6 +53,8 @@ def write_network(
 ) -> None:
     """Write a network's config and tensors to ``folder``, each file aside first, then renamed.
 
+    Memory: one shard, where ``tensors`` are mapped from files (as :func:`read_tensors` gives them).
+
     Args:
         config: arguments of the network's constructor, JSON values.
         tensors: the state dict.
@@ -45,17 +64,18 @@ def write_network(
     """
     from safetensors.torch import save_file
 
+    def kind(tensor: Tensor) -> torch.dtype:
+        return dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
+
     folder.mkdir(parents=True, exist_ok=True)
-    shards: list[dict[str, Tensor]] = [{}]
+    shards: list[list[str]] = [[]]
     used = total = 0
-    for key, tensor in sorted(tensors.items()):
-        if dtype is not None and tensor.is_floating_point():
-            tensor = tensor.to(dtype)
-        size = tensor.numel() * tensor.element_size()
+    for key in sorted(tensors):
+        size = tensors[key].numel() * kind(tensors[key]).itemsize
         if used and used + size > shard_bytes:
-            shards.append({})
+            shards.append([])
             used = 0
-        shards[-1][key] = tensor.detach().cpu().contiguous().clone()
+        shards[-1].append(key)
         used += size
         total += size
     if len(shards) == 1:
@@ -63,24 +83,78 @@ def write_network(
     else:
         names = [f"{name}-{i + 1:05d}-of-{len(shards):05d}.safetensors" for i in range(len(shards))]
     stale = {*folder.glob(f"{name}*.safetensors"), folder / f"{name}.safetensors.index.json"}
-    for file, shard in zip(names, shards, strict=True):
+    for file, keys in zip(names, shards, strict=True):
         aside = folder / f".{file}.part"
-        save_file(shard, aside, metadata={"format": "pt"})
+        shard = {key: tensors[key].detach().to("cpu", kind(tensors[key])).contiguous() for key in keys}
+        save_file(_apart(shard), aside, metadata={"format": "pt"})
         aside.replace(folder / file)
         stale.discard(folder / file)
     if len(shards) > 1:
-        where = {key: file for file, shard in zip(names, shards, strict=True) for key in shard}
+        where = {key: file for file, keys in zip(names, shards, strict=True) for key in keys}
         index = {"metadata": {"total_size": total}, "weight_map": where}
-        _write_json(folder / f"{name}.safetensors.index.json", index)
-        stale.discard(folder / f"{name}.safetensors.index.json")
+        names.append(f"{name}.safetensors.index.json")
+        _write_json(folder / names[-1], index)
+        stale.discard(folder / names[-1])
     _write_json(folder / "config.json", config)
     for old in stale:
         old.unlink(missing_ok=True)
+    sums = "".join(f"{sha256(folder / file)}  {file}\n" for file in ["config.json", *names])
+    _write_text(folder / SUMS, sums)
+
+
+def _apart(shard: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same, no two tensors in one piece of memory: safetensors files hold each by itself."""
+    seen: set[int] = set()
+    for key, tensor in shard.items():
+        place = tensor.untyped_storage().data_ptr()
+        if place in seen:
+            shard[key] = tensor.clone()
+        seen.add(place)
+    return shard
+
+
+def sha256(file: Path) -> str:
+    """Of a file's bytes, in hexadecimal."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def check_sums(folder: Path) -> int:
+    """Compare the files of a network with its ``SHA256SUMS``.
+
+    Returns:
+        How many were compared; 0 where there is no such list.
+
+    Raises:
+        WeightsError: a file is missing, differs or is not in the list, or the list can't be read.
+    """
+    listed = folder / SUMS
+    if not listed.exists():
+        return 0
+    wanted: dict[str, str] = {}
+    for line in listed.read_text(encoding="utf-8").splitlines():
+        digest, _, file = line.partition("  ")
+        if len(digest) != 64 or not file or Path(file).name != file:
+            raise WeightsError(f"'{listed}' can't be read: {line!r}", wanted="lines as sha256sum writes them")
+        wanted[file] = digest
+    for file, digest in wanted.items():
+        if not (folder / file).is_file():
+            raise WeightsError(f"'{folder / file}' is missing, though {SUMS} names it", todo="Fetch it again.")
+        if sha256(folder / file) != digest:
+            raise WeightsError(f"'{folder / file}' is not what {SUMS} says", todo="Fetch or convert it again.")
+    strange = sorted({file.name for file in folder.glob("*.safetensors")} - wanted.keys())
+    if strange:
+        raise WeightsError(f"'{folder / strange[0]}' is not listed in {SUMS}", todo="Remove it, or make the list anew.")
+    return len(wanted)
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    _write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def _write_text(path: Path, text: str) -> None:
     aside = path.with_name(f".{path.name}.part")
-    aside.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    aside.write_text(text, encoding="utf-8")
     aside.replace(path)
 
 
@@ -104,8 +178,33 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def tensor_files(folder: Path) -> list[Path]:
+    """The safetensors files of a network: those its index names, else all but half copies of full ones.
+
+    Raises:
+        WeightsError: there are none, or the index can't be read.
+    """
+    indices = sorted(folder.glob("*.safetensors.index.json"))
+    index = next((path for path in indices if ".fp16." not in path.name), next(iter(indices), None))
+    if index is None:
+        files = sorted(folder.glob("*.safetensors"))
+        files = [file for file in files if ".fp16." not in file.name] or files  # published beside the full ones
+    else:
+        try:
+            files = sorted(
+                {folder / file for file in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()}
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise WeightsError(f"'{index}' can't be read ({error})", todo="Fetch it again.") from None
+    if not files:
+        raise WeightsError(f"no safetensors files in '{folder}'", wanted="model.safetensors or numbered shards")
+    return files
+
+
 def read_tensors(folder: Path) -> dict[str, Tensor]:
     """All tensors of all safetensors files of ``folder``, on the CPU, in their stored format.
+
+    They are mapped from the files: memory is taken only as they are used.
 
     Raises:
         WeightsError: no files, a broken file, or one that an index names is missing.
@@ -113,16 +212,8 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    index = next(iter(folder.glob("*.safetensors.index.json")), None)
-    if index is None:
-        files = sorted(folder.glob("*.safetensors"))
-        files = [file for file in files if ".fp16." not in file.name] or files  # published beside the full ones
-    else:
-        files = sorted({folder / file for file in json.loads(index.read_text())["weight_map"].values()})
-    if not files:
-        raise WeightsError(f"no safetensors files in '{folder}'", wanted="model.safetensors or numbered shards")
     tensors: dict[str, Tensor] = {}
-    for file in files:
+    for file in tensor_files(folder):
         try:
             tensors.update(load_file(file))
         except FileNotFoundError:
@@ -134,14 +225,11 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def load_network(network: N, tensors: Mapping[str, Tensor], *, source: object) -> N:
-    """Fill ``network`` with ``tensors``: strict in names and shapes, no NaN, network left in evaluation mode.
-
-    Args:
-        source: what to call the weights in errors, usually their path.
+def check_fit(network: nn.Module, tensors: Mapping[str, Tensor], *, source: object) -> None:
+    """Names and shapes of ``tensors`` are those of ``network``, which may be on the meta device.
 
     Raises:
-        WeightsError: names the missing, unexpected, misshapen or non-finite tensors.
+        WeightsError: names the missing, unexpected or misshapen tensors.
     """
     own = network.state_dict()
     missing, unexpected = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
@@ -161,9 +249,30 @@ def load_network(network: N, tensors: Mapping[str, Tensor], *, source: object) -
             wanted="weights of this very architecture",
             todo="See `celpaint weights info` for what a file holds.",
         )
+
+
+def check_numbers(tensors: Mapping[str, Tensor], *, source: object) -> None:
+    """No NaN, no infinity.
+
+    Raises:
+        WeightsError: names the first tensor that holds one.
+    """
     bad = [k for k, v in tensors.items() if v.is_floating_point() and not v.isfinite().all()]
     if bad:
         raise WeightsError(f"'{source}' holds NaN or infinity in {bad[0]}", todo="Fetch or export the weights again.")
+
+
+def load_network(network: N, tensors: Mapping[str, Tensor], *, source: object) -> N:
+    """Fill ``network`` with ``tensors``: strict in names and shapes, no NaN, network left in evaluation mode.
+
+    Args:
+        source: what to call the weights in errors, usually their path.
+
+    Raises:
+        WeightsError: names the missing, unexpected, misshapen or non-finite tensors.
+    """
+    check_fit(network, tensors, source=source)
+    check_numbers(tensors, source=source)
     unmade = any(p.is_meta for p in network.parameters())  # then the tensors themselves become its parameters
     network.load_state_dict(dict(tensors), strict=True, assign=unmade)
     return network.eval().requires_grad_(False)

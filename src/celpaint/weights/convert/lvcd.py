@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from celpaint.errors import WeightsError
 from celpaint.models.lvcd.controlnet import ControlNetConfig
 from celpaint.weights.convert.svd import UNET, encoder_sizes, under, unet_key, unet_tensors
 
@@ -59,6 +60,8 @@ def controlnet_config(tensors: Mapping[str, Tensor], *, head_width: int | None =
         head_width: see :func:`celpaint.weights.convert.svd.unet_config`.
     """
     sizes, hints = encoder_sizes(tensors, head_width), _hints(tensors)
+    if len(hints) < 2:
+        raise WeightsError("the sizes of the ControlNet can't be read: no input_hint_block", wanted="LVCD's checkpoint")
     return ControlNetConfig(
         **sizes,
         out_channels=sizes["in_channels"] // 2,
