@@ -306,19 +306,19 @@ class LVCD(Method):
                 done += len(frames)
 
     def _conditions(self, shot: Shot, fit: Fit, noise: Tensor) -> Conditions:
-        """The references, encoded; ``noise`` is what the official draw takes."""
+        """The references, encoded one by one; ``noise`` is what the official draw takes."""
         codec, embed = self.networks.codec, self.networks.embed
-        rgb = torch.cat([fit.enter(r.rgb, "replicate") for r in shot.references]).to(self.device) * 2 - 1
         lines = torch.cat([fit.enter(r.line, "constant") for r in shot.references]).to(self.device)
+        pictures = [fit.enter(r.rgb, "replicate") * 2 - 1 for r in shot.references]
         with self._at_work(codec):
-            latents = codec.encode(rgb).float()
+            latents = torch.cat([codec.encode(rgb.to(self.device)).float() for rgb in pictures])
             drawn = None
             if self.options.faithful:
-                drawn = codec.sample(rgb, noise).float() if isinstance(codec, VideoVAE) else latents
+                drawn = codec.sample(pictures[0].to(self.device), noise) if isinstance(codec, VideoVAE) else latents
         with self._at_work(embed):
             if isinstance(embed, ClipEmbedding):
-                picture = rgb[..., : fit.work[0], : fit.work[1]]
-                context = embed(picture)
+                whole = [rgb[..., : fit.work[0], : fit.work[1]] for rgb in pictures]
+                context = torch.cat([embed(rgb.to(self.device)) for rgb in whole])
             else:
                 context = embed((latents * codec.scale).to(self.dtype))
         return Conditions(latents, context, lines, drawn)
