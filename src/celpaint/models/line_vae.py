@@ -3,6 +3,9 @@
     rgb in [-1, 1]          -> mean, log variance at 1/8            (LineVAE.encode)
     latents + line art      -> rgb                                   (LineVAE.decode)
 
+The mean colour of every cell has a way of its own, past the layers, in and out (compare the shortcuts of Chen et al.,
+Deep Compression Autoencoder, 2025): an untrained network gives the blurred picture, and training begins with the rest.
+
 What a latent autoencoder loses first are thin lines and small faces, and at colouring time the lines are known. So the
 decoder is given them at every scale, pixels of a cell side by side, and the latents carry colour alone. As in Stable
 Video Diffusion's decoder (Blattmann et al. 2023), every residual block in space is followed by one in time. Norms are
@@ -171,15 +174,20 @@ class LineVAE(nn.Module):
             steps.append(nn.Conv2d(width, wider, 3, padding=1, stride=2))
         steps += [ResBlock(eighth) for _ in range(config.blocks)]
         moments = nn.Conv2d(eighth, 2 * latent, 3, padding=1)
-        nn.init.constant_(cast("Tensor", moments.bias)[latent:], -6.0)  # little noise until there is a signal
+        nn.init.zeros_(cast("Tensor", moments.bias))
+        nn.init.constant_(cast("Tensor", moments.bias)[latent:], -6.0)  # little noise at first
         self.encoder = nn.Sequential(*steps, moments)
+        self.mean_in, self.mean_out = nn.Conv2d(3, latent, 1), nn.Conv2d(latent, 3, 1)
+        for conv in (self.mean_in, self.mean_out):
+            _still(conv)
+            nn.init.eye_(conv.weight[:, :, 0, 0])
 
         self.conv_in = nn.Conv2d(latent, eighth, 3, padding=1)
         scales = ((8, eighth), (4, quarter), (2, half), (1, full))
         self.lines = nn.ModuleList(nn.Conv2d(cell * cell, width, 3, padding=1) for cell, width in scales)
         self.stages = nn.ModuleList(Stage(width, 1 if cell == 1 else config.blocks) for cell, width in scales)
         self.narrow = nn.ModuleList(nn.Conv2d(w, v, 1) for w, v in ((eighth, quarter), (quarter, half), (half, full)))
-        self.conv_out = nn.Conv2d(full, 3, 3, padding=1)
+        self.conv_out = _still(nn.Conv2d(full, 3, 3, padding=1))
         self.time_conv_out = _centre(nn.Conv2d(3, 3, (3, 1), padding=(1, 0)))
         self.register_buffer("shift", torch.zeros(latent))
         self.register_buffer("scale", torch.ones(latent))
@@ -194,7 +202,7 @@ class LineVAE(nn.Module):
         if rgb.shape[-1] % self.factor or rgb.shape[-2] % self.factor:
             raise ValueError(f"pictures are {rgb.shape[-2]}x{rgb.shape[-1]}, wanted multiples of {self.factor}")
         mean, logvar = self.encoder(rgb).chunk(2, dim=1)
-        return Latents(mean, logvar.clamp(-20.0, 10.0))
+        return Latents(mean + self.mean_in(F.avg_pool2d(rgb, self.factor)), logvar.clamp(-20.0, 10.0))
 
     def encode(self, rgb: Tensor) -> Latents:
         """Pictures ``B 3 H W`` in [-1, 1], sides multiples of 8 -> latents ``B C H/8 W/8`` of unit variance.
@@ -240,7 +248,8 @@ class LineVAE(nn.Module):
                 x = cast("Tensor", checkpoint(stage, x, frames, use_reentrant=False))
             else:
                 x = stage(x, frames)
-        x = self.conv_out(x)
+        blurred = F.interpolate(self.mean_out(latents), scale_factor=float(self.factor), mode="bilinear")
+        x = blurred + self.conv_out(x)
         return over_time(self.time_conv_out, x, frames)
 
     def _units(self, like: Tensor) -> tuple[Tensor, Tensor]:

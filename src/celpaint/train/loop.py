@@ -176,6 +176,7 @@ class _Trainer:
                 if self.losses:
                     if clock.ended and clock.step % every.validate_every:
                         self.validate()
+                    if clock.ended and clock.step % every.sheet_every:
                         self.draw_sheet()
                     self.tick()
                     self.save()
