@@ -44,7 +44,7 @@ __all__ = [
 FlowName = Literal["auto", "raft", "gmflow", "dis"]
 
 _PIECE = 64
-"""Frames a worker measures at a time; a multiple of the longest window, so that windows lie the same in every cut."""
+"""Frames that are worth a worker; a multiple of the longest window, so that windows lie the same in every cut."""
 
 
 @dataclass(frozen=True)
@@ -356,8 +356,10 @@ class Ruler:
             tick: called once a frame, from any of the threads.
         """
         count = job.check()
-        pieces = [range(start, min(start + _PIECE, count)) for start in range(0, count, _PIECE)]
-        workers = min(workers or os.cpu_count() or 1, len(pieces))
+        share = -(-count // (workers or os.cpu_count() or 1))
+        step = -(-share // _PIECE) * _PIECE  # a piece a worker: opening a clip reads every header
+        pieces = [range(start, min(start + step, count)) for start in range(0, count, step)]
+        workers = len(pieces)
         kind = None if job.lines is None else _line_kind(open_clip(job.lines))
         with _one_thread_each(workers), ThreadPoolExecutor(workers) as pool:
             done = list(pool.map(lambda piece: self._measure_piece(job, piece, kind, tick), pieces))
