@@ -104,7 +104,7 @@ class Synthesizer:
         for number, depth in enumerate(depths):
             at = float(rng.choice(times))
             size = self._size(rng, count)
-            x = rng.uniform(-0.5, 0.5) * (spec.width / spec.height + 0.3)
+            x = rng.uniform(-0.5, 0.5) * (spec.width / spec.height + (0.3 if count > 2 else -0.4))
             y = rng.normal(0.05, 0.2) + max(0.0, size - 0.5) * rng.uniform(-0.2, 0.9)
             path = Path.random(rng, size, x, y, spec.speed, at)
             view = camera.matrix(times, float(depth)) @ path.matrix(on_hold)
@@ -119,7 +119,7 @@ class Synthesizer:
         """Half the height of a drawing; the fewer there are, the larger, and close-ups come now and then."""
         if rng.random() < 0.12:
             return float(np.exp(rng.uniform(np.log(0.6), np.log(1.1))))
-        return float(np.exp(rng.uniform(np.log(0.12), np.log(0.62 if count < 4 else 0.45))))
+        return float(np.exp(rng.uniform(np.log(0.12 if count > 2 else 0.2), np.log(0.62 if count < 4 else 0.45))))
 
     def _background(self, rng: np.random.Generator, camera: Camera, times: npt.NDArray[float64]) -> _Canvas:
         spec = self.spec
