@@ -3,10 +3,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import copycat
 from official_files import Official, make_official
 from shots import make_shot
+
+settings.register_profile("patient", deadline=None)  # how long an example takes says more about the machine's load
+settings.load_profile("patient")
 
 
 @pytest.fixture
