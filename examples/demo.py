@@ -19,6 +19,9 @@ from celpaint.frames.read import open_clip, read_picture
 from celpaint.frames.write import open_sink
 from celpaint.types import Array, Clip
 
+RATE = 12
+"""Frames a second of the example shot."""
+
 MOVES = 8 / 255
 """A pixel belongs to the moving parts if it ever differs by more than this from the first frame, in any channel."""
 
@@ -55,7 +58,7 @@ def psnr(pictures: list[Array], original: Clip, where: np.ndarray) -> float:
 
 
 def write_video(clip: Clip, path: Path) -> None:
-    sink = open_sink(path, size=clip.size, rate=24, overwrite=True)
+    sink = open_sink(path, size=clip.size, rate=RATE, overwrite=True)
     for index, frame in enumerate(clip):
         sink.write(frame, index)
     sink.commit()
