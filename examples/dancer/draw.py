@@ -23,6 +23,7 @@ HERE = Path(__file__).parent
 WIDTH, HEIGHT, SCALE = 576, 320, 2
 FRAMES = 36
 INK = 2.6  # pixels at double size
+BLACK = np.zeros(3, np.float32)  # of the lines, in the drawings and in the paintings alike
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ DANCERS = (
 
 def main() -> None:
     colour, layout = stage()
+    colour = ink_over(colour, layout)
     cels = {dancer.name: dance(dancer) for dancer in DANCERS}
     for folder in ("lines", "original"):
         (HERE / folder).mkdir(exist_ok=True)
@@ -80,6 +82,11 @@ def main() -> None:
         write(HERE / "lines" / f"A_{frame + 1:04d}.png", 1 - lines)
         if frame == 0:
             write(HERE / "reference.png", picture)
+
+
+def ink_over(picture: np.ndarray, ink: np.ndarray) -> np.ndarray:
+    """Lines, ``H W``, on a painting, ``H W 3``."""
+    return picture * (1 - ink[..., None]) + BLACK * ink[..., None]
 
 
 def write(path: Path, image: np.ndarray) -> None:
@@ -140,7 +147,7 @@ def lay(picture: np.ndarray, lines: np.ndarray, label: np.ndarray, palette: np.n
     ink = (INK / 2 + 0.5 - cv2.distanceTransform(1 - border, cv2.DIST_L2, 5)).clip(0, 1)
     alpha = solid[..., None]
     picture[:] = picture * (1 - alpha) + paint * alpha
-    picture[:] = picture * (1 - ink[..., None]) + np.array([0.13, 0.09, 0.17], np.float32) * ink[..., None]
+    picture[:] = ink_over(picture, ink)
     lines[:] = np.maximum(lines * (1 - solid), ink)
 
 
