@@ -23,6 +23,7 @@ class CopycatOptions(ComputeOptions):
     chunk: int = option(4, "drawings a chunk")
     pause: float = option(0.0, "seconds a drawing takes")
     unsure: bool = option(False, "can't tell how sure it is")
+    eager: bool = option(False, "advises to paint every drawing")
     fail_at: int = option(-1, "the drawing at which it runs out of memory")
 
     def __post_init__(self) -> None:
@@ -60,6 +61,9 @@ class Copycat(base.Method):
                 painted.append(Painted(rgb, None if self.options.unsure else sure))
                 progress(Event("frame", drawing + 1, len(shot)))
             yield Chunk(begin, tuple(painted), {"tint": np.asarray(tint)})
+
+    def advise(self, shot: Shot, confidence: list[float]) -> list[int]:
+        return list(range(len(shot))) if self.options.eager else super().advise(shot, confidence)
 
 
 def register() -> None:

@@ -147,6 +147,13 @@ def test_coloured_frames_are_recognised_and_their_lines_extracted(
     assert len(frames) == 3
 
 
+def test_what_is_painted_is_not_advised_to_be_painted(shot: tuple[Path, Path], tmp_path: Path) -> None:
+    paint_key(1).save(tmp_path / "other.png")
+    references = [shot[1], f"{tmp_path / 'other.png'}@4"]
+    summary = celpaint.render(shot[0], tmp_path / "out", reference=references, method="copycat", eager=True)
+    assert summary.paint_next == tuple(f"A_{i:04d}.png" for i in (2, 3, 5, 6, 7, 8, 9, 10))
+
+
 class Stop(Exception):
     """Ends a run from within its progress."""
 

@@ -162,6 +162,8 @@ def render(
         job.finish()
     known = [float(c) for c in job.confidence if not math.isnan(c)]
     sure = len(known) == len(scene.spans)
+    painted_already = {reference.frame for reference in scene.shot.references}
+    paint_next = [d for d in painter.advise(scene.shot, known) if d not in painted_already] if sure else []
     return Summary(
         out=Path(out),
         frames=len(clip),
@@ -170,7 +172,7 @@ def render(
         seconds=time.monotonic() - began,
         resumed=resumed,
         confidence=sum(known) / len(known) if sure else None,
-        paint_next=tuple(map(scene.label, painter.advise(scene.shot, known))) if sure else (),
+        paint_next=tuple(map(scene.label, paint_next)),
         confidence_out=None if confidence_out is None else Path(confidence_out),
     )
 
