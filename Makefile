@@ -1,13 +1,14 @@
 # make demo   set up, colour the example shot with the packaged weights
 # make test   set up, run all tests
 # make report the packaged weights and every baseline on the validation clips: build/report/index.html
+# make bench  time every part with random or packaged weights: tables in build/bench
 # make smoke-train   train every network for a minute on the CPU; fails unless validation improves
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: check test demo pictures report smoke-train clean
+.PHONY: check test demo pictures report bench smoke-train clean
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
@@ -33,6 +34,14 @@ report: $(READY) build/art.safetensors
 
 build/art.safetensors: | $(READY)
 	$(BIN)/celpaint data art --out $@
+
+bench: $(READY)
+	mkdir -p build/bench
+	$(BIN)/python benchmarks/lvcd.py --steps 8 --out build/bench/lvcd.json > build/bench/lvcd.md
+	$(BIN)/python benchmarks/matcher.py speed > build/bench/matcher.md
+	$(BIN)/python benchmarks/frames.py > build/bench/frames.md
+	$(BIN)/python benchmarks/finish.py > build/bench/finish.md
+	cat build/bench/*.md
 
 smoke-train: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/smoke_training.py --minutes 1 --out build/smoke

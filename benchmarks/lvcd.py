@@ -1,0 +1,298 @@
+"""Seconds and memory of LVCD with random weights: a window of 1 + 4 + 14 positions, as in long shots.
+
+    python benchmarks/lvcd.py --config full                  where there is a GPU
+    python benchmarks/lvcd.py --config full --offload --compile
+    python benchmarks/lvcd.py --config small                 two CPU cores
+    python benchmarks/lvcd.py --config full --count          arithmetic and parameters only, on any machine
+
+The method itself is run, from line art to pictures; its first segment, which warms up, is left out. Figures are medians
+over steps; the device is waited for before the clock is read. Prints a row of a Markdown table; ``--out`` keeps JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKLTemporalDecoder
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+from celpaint.methods.compute import resolve_device, resolve_dtype
+from celpaint.methods.lvcd import CHUNKING, LVCD
+from celpaint.methods.options import LVCDOptions
+from celpaint.models.image_encoder import ClipEmbedding, LatentEmbedding
+from celpaint.models.line_vae import LineVAE, LineVAEConfig
+from celpaint.models.lvcd.controlnet import SMALL_CONTROL, ControlNet, ControlNetConfig
+from celpaint.models.lvcd.unet import SMALL, SVD, UNet, UNetConfig
+from celpaint.models.vae import LineCodec, VideoVAE
+from celpaint.sampling.segments import plan_segments
+from celpaint.types import Array, Event, Reference, Shot
+from celpaint.weights.lvcd import Card, Networks
+
+TINY = UNetConfig(
+    down_block_types=("DownBlockSpatioTemporal", "CrossAttnDownBlockSpatioTemporal"),
+    block_out_channels=(32, 32),
+    layers_per_block=1,
+    num_attention_heads=(2, 2),
+    cross_attention_dim=16,
+    addition_time_embed_dim=8,
+    projection_class_embeddings_input_dim=24,
+)
+
+
+def svd_vae() -> VideoVAE:
+    """Stable Video Diffusion's autoencoder."""
+    return VideoVAE(
+        AutoencoderKLTemporalDecoder(
+            down_block_types=("DownEncoderBlock2D",) * 4, block_out_channels=(128, 256, 512, 512), layers_per_block=2
+        )
+    )
+
+
+def vit_h() -> ClipEmbedding:
+    """OpenCLIP's ViT-H/14."""
+    config = CLIPVisionConfig(
+        hidden_size=1280,
+        intermediate_size=5120,
+        num_hidden_layers=32,
+        num_attention_heads=16,
+        patch_size=14,
+        image_size=224,
+        projection_dim=1024,
+        hidden_act="gelu",
+    )
+    return ClipEmbedding(CLIPVisionModelWithProjection(config))
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Everything that has weights, and the number of channels of a latent."""
+
+    unet: UNetConfig
+    control: ControlNetConfig
+    codec: Callable[[], nn.Module]
+    embed: Callable[[], nn.Module]
+
+
+CONFIGS = {
+    "full": Sizes(SVD, ControlNetConfig(), svd_vae, vit_h),
+    "small": Sizes(SMALL, SMALL_CONTROL, lambda: LineCodec(LineVAE(LineVAEConfig())), partial(LatentEmbedding, 8, 128)),
+    "tiny": Sizes(
+        TINY,
+        ControlNetConfig(**{f: getattr(TINY, f) for f in TINY.__dataclass_fields__}),
+        lambda: LineCodec(LineVAE(LineVAEConfig(latent_channels=4, widths=(8, 8, 16, 16), blocks=1))),
+        partial(LatentEmbedding, 4, 16),
+    ),
+}
+
+
+@torch.no_grad()
+def random_weights(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """Weights that keep activations in range; networks made on the meta device are given memory here."""
+    network = network.to_empty(device=device) if any(p.is_meta for p in network.parameters()) else network.to(device)
+    network = network.to(dtype)
+    for parameter in network.parameters():
+        if parameter.ndim > 1:
+            parameter.normal_(std=parameter[0].numel() ** -0.5)
+        else:
+            parameter.fill_(0.5)
+    return network.eval().requires_grad_(False)
+
+
+def build(sizes: Sizes, device: torch.device, dtype: torch.dtype, card: Card) -> Networks:
+    """All networks, on the device they live on."""
+    with torch.device("meta"):
+        empty = UNet(sizes.unet), ControlNet(sizes.control), sizes.codec()
+    embed = sizes.embed()  # has buffers: not from meta
+    pixels = torch.float16 if dtype == torch.bfloat16 and device.type == "cuda" else dtype
+    unet, control, codec = (
+        random_weights(network, device, kind) for network, kind in zip(empty, (dtype, dtype, pixels), strict=True)
+    )
+    return Networks(
+        cast("UNet", unet),
+        cast("ControlNet", control),
+        cast("VideoVAE | LineCodec", codec),
+        cast("ClipEmbedding | LatentEmbedding", random_weights(embed, device, dtype)),
+        card,
+    )
+
+
+def arithmetic(sizes: Sizes, size: tuple[int, int], overlap: int) -> dict[str, float]:
+    """TFLOP of a step and of a call of the decoder; millions of parameters. Two FLOP a multiplication and addition."""
+    segment = plan_segments(15 + overlap, overlap=overlap)[1]
+    length = len(segment.routing)
+    with torch.device("meta"):
+        unet, control, embed = UNet(sizes.unet), ControlNet(sizes.control), sizes.embed()
+        codec = sizes.codec().to("meta")  # diffusers makes a few parameters elsewhere
+        width, height = size
+        latents = (-(-height // codec.factor), -(-width // codec.factor))
+        x = torch.empty(1, length, sizes.unet.in_channels, *latents)
+        micro = sizes.unet.projection_class_embeddings_input_dim // sizes.unet.addition_time_embed_dim
+        given = (x, torch.empty(1), torch.empty(1, 1, sizes.unet.cross_attention_dim), torch.empty(1, micro))
+        frames = CHUNKING[type(codec)].size
+        coded = torch.empty(frames, codec.channels, *latents)
+        lines = torch.empty(frames, 1, latents[0] * codec.factor, latents[1] * codec.factor)
+        hint = control.hint(torch.empty(1, length, 1, *lines.shape[-2:]))
+
+    def count(call: Callable[[], Any]) -> float:
+        with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+            call()
+        return counter.get_total_flops() / 1e12
+
+    sides: list[Tensor] = []
+    return {
+        "controlnet": count(lambda: sides.extend(control(*given, segment.routing, hint))),
+        "unet": count(lambda: unet(*given, segment.routing, sides)),
+        "decoder_call": count(lambda: codec.decode(coded, lines, frames)),
+        "million_parameters": sum(p.numel() for n in (unet, control, codec, embed) for p in n.parameters()) / 1e6,
+    }
+
+
+def processor() -> str:
+    """The name of the CPU."""
+    about = Path("/proc/cpuinfo")
+    lines = about.read_text(encoding="utf-8").splitlines() if about.exists() else []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or platform.machine()
+
+
+def shot(frames: int, size: tuple[int, int]) -> Shot:
+    """A slanted line that moves, its first frame painted."""
+    y, x = np.mgrid[: size[1], : size[0]]
+    lines: list[Array] = [np.clip(1.5 - np.abs(y - 0.5 * x - 2 * i), 0, 1).astype(np.float32) for i in range(frames)]
+    painting = np.random.default_rng(0).random((size[1], size[0], 3)).astype(np.float32)
+    return Shot(lines, (Reference(painting, lines[0], 0),), (size[1], size[0]))
+
+
+def measure(name: str, options: LVCDOptions, segments: int) -> dict[str, Any]:
+    """Colour a shot of so many segments; see the module."""
+    sizes, size = CONFIGS[name], options.size or (576, 320)
+    device = resolve_device(options.device)
+    dtype = resolve_dtype(options, device)
+    home = torch.device("cpu") if options.offload else device
+    micro = sizes.unet.projection_class_embeddings_input_dim // sizes.unet.addition_time_embed_dim
+    networks = build(sizes, home, dtype, Card(micro=(6.0, 160.0, 0.0)[:micro]))
+    if options.compile:
+        networks.unet.compile()
+        networks.controlnet.compile()
+    method = LVCD(networks, options, device, dtype)
+    steps = len(method.sigmas) - 1
+    clock: list[float] = []
+
+    def told(event: Event, /) -> None:
+        if event.stage == "step":
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            clock.append(time.perf_counter())
+
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    ends, counts = [], []
+    new = 14 - options.overlap
+    for chunk in method.colour(shot(1 + 14 + new * (segments - 1), size), progress=told):
+        ends.append(time.perf_counter())
+        counts.append(len(chunk.painted))
+    later = [b - a for n in range(1, segments) for a, b in pairwise(clock[n * steps : (n + 1) * steps])]
+    step = statistics.median(later)
+    counted = arithmetic(sizes, size, options.overlap)
+    if device.type == "cuda":
+        peak, machine = torch.cuda.max_memory_allocated(device) / 1e9, torch.cuda.get_device_name(device)
+    else:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+        machine = f"{processor()}, {torch.get_num_threads()} threads"
+    return {
+        "config": name,
+        "machine": machine,
+        "load": round(os.getloadavg()[0], 1),
+        "torch": torch.__version__,
+        "dtype": str(dtype).removeprefix("torch."),
+        "offload": options.offload,
+        "compile": options.compile,
+        "size": list(size),
+        "positions": 1 + options.overlap + 14,
+        "steps": steps,
+        "million_parameters": round(counted["million_parameters"], 2),
+        "seconds_a_step": step,
+        "seconds_a_new_frame": (ends[-1] - ends[0]) / sum(counts[1:]),
+        "tflop_a_step": counted["unet"] + counted["controlnet"],
+        "tflop_a_decoder_call": counted["decoder_call"],
+        "tflops": (counted["unet"] + counted["controlnet"]) / step,
+        "peak_gb": peak,
+        "memory_is": "allocated on the GPU" if device.type == "cuda" else "resident, of the whole process",
+    }
+
+
+HEAD = (
+    "| config | machine | format | options | size | steps | s a step | s a new frame | TFLOP a step | TFLOP/s | GB |\n"
+    "|---|---|---|---|---|---|---|---|---|---|---|"
+)
+
+
+def row(found: dict[str, Any]) -> str:
+    """A row under :data:`HEAD`."""
+    chosen = " ".join(name for name in ("offload", "compile") if found[name]) or "none"
+    size = "x".join(map(str, found["size"]))
+    return (
+        f"| {found['config']} | {found['machine']} | {found['dtype']} | {chosen} | {size} | {found['steps']} "
+        f"| {found['seconds_a_step']:.3g} | {found['seconds_a_new_frame']:.3g} | {found['tflop_a_step']:.3g} "
+        f"| {found['tflops']:.3g} | {found['peak_gb']:.2f} |"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--config", choices=("auto", *CONFIGS), default="auto", help="auto: full where there is a GPU, else small"
+    )
+    parser.add_argument("--size", default="576x320", metavar="WIDTHxHEIGHT")
+    parser.add_argument("--steps", type=int, default=25)
+    parser.add_argument("--segments", type=int, default=3, help="2 or more; the first is not counted")
+    parser.add_argument("--overlap", type=int, default=4)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--offload", action="store_true")
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--count", action="store_true", help="count arithmetic and parameters, run nothing")
+    parser.add_argument("--out", type=Path, help="write the figures here as JSON")
+    given = parser.parse_args()
+    if given.segments < 2 or given.steps < 2:
+        parser.error("--segments or --steps is below 2: there would be nothing to count")
+    if given.config == "auto":
+        given.config = "full" if torch.cuda.is_available() else "small"
+    width, height = map(int, given.size.split("x"))
+    if given.count:
+        found = arithmetic(CONFIGS[given.config], (width, height), given.overlap)
+        print(json.dumps({name: round(value, 3) for name, value in found.items()}, indent=2))
+    else:
+        options = LVCDOptions(
+            steps=given.steps,
+            size=(width, height),
+            overlap=given.overlap,
+            device=given.device,
+            dtype=given.dtype,
+            offload=given.offload,
+            compile=given.compile,
+        )
+        found = measure(given.config, options, given.segments)
+        print(f"{HEAD}\n{row(found)}")
+    if given.out is not None:
+        given.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
