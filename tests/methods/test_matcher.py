@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from celpaint.errors import OptionError, WeightsError
 from celpaint.methods.base import load_method
-from celpaint.methods.matcher import Matcher, flat_palette, vote, working_size
+from celpaint.methods.matcher import Matcher, working_size
 from celpaint.methods.options import MatcherOptions
 from celpaint.models.matcher import Matcher as Network
 from celpaint.types import Array, Event, Painted, Reference, Shot
@@ -92,7 +92,9 @@ def test_every_drawing_comes_back_in_order_at_its_size(weights: Path) -> None:
                 assert values.max() <= 1
 
 
-@pytest.mark.parametrize("options", [{}, {"memory": 0}, {"memory": 5}, {"tokens": 64}, {"exact": True}])
+@pytest.mark.parametrize(
+    "options", [{}, {"memory": 0}, {"memory": 5}, {"tokens": 64}, {"exact": True}, {"exact": True, "tokens": 64}]
+)
 def test_going_on_after_a_stop_gives_the_same_bytes(weights: Path, options: dict[str, object]) -> None:
     of = shot(100, 140, 10)
     method = matcher(weights, **options)
@@ -124,30 +126,6 @@ def test_exact_uses_the_references_own_values_only(weights: Path) -> None:
         assert used <= allowed
         inside = painted.rgb[6:16, 12:20].reshape(-1, 3)
         assert len(np.unique(inside, axis=0)) == 1
-
-
-def test_the_palette_leaves_mixed_colours_out() -> None:
-    rgb, line = picture(60, 80, 0)
-    rgb[10, 10] = 0.123
-    rgb[:, 40] = 0.5
-    palette = flat_palette([(rgb, line)])
-    assert {tuple(c) for c in palette.tolist()} == {tuple(c) for c in COLOURS.tolist()}
-    assert tuple(palette[0]) == tuple(COLOURS[2])
-    noise = np.random.default_rng(0).random((8, 8, 3)).astype(np.float32)
-    assert len(flat_palette([(noise, np.ones((8, 8), np.float32))])) >= 1
-
-
-def test_regions_take_the_colour_with_most_and_surest_votes() -> None:
-    labels = np.ones((4, 6), np.int32)
-    labels[:, 3:] = 2
-    rgb = np.tile(COLOURS[0], (4, 6, 1))
-    rgb[:, 3:] = COLOURS[1]
-    rgb[0] = COLOURS[3]
-    sure = np.full((4, 6), 0.5, np.float32)
-    assert vote(rgb, sure, labels, COLOURS)[1:].tolist() == [0, 1]
-    sure[0] = 1
-    sure[1:] = 0.2
-    assert vote(rgb, sure, labels, COLOURS)[1:].tolist() == [3, 3]
 
 
 @settings(max_examples=100, deadline=None)

@@ -10,7 +10,7 @@ stay; what was coloured only helps where it is more alike, so that errors do not
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,20 +18,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from celpaint.conditions.regions import grow_regions, label_regions
 from celpaint.methods.base import Method, silent
 from celpaint.methods.compute import resolve_device, resolve_dtype
+from celpaint.methods.exact import ExactFill
 from celpaint.methods.options import MatcherOptions
-from celpaint.models.matcher import STRIDE, Lines, Offer
+from celpaint.models.matcher import STRIDE, Lines, Offer, pixels
 from celpaint.models.matcher import Matcher as Network
 from celpaint.types import Array, Chunk, Event, Painted, Progress, Reference, Shot, State
 from celpaint.weights.registry import find_weights
 from celpaint.weights.store import load_network, read_config, read_tensors
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    from celpaint.conditions.regions import Labels
 
-__all__ = ["Matcher", "flat_palette", "vote", "working_size"]
+__all__ = ["Matcher", "working_size"]
 
 CHUNK = 4
 """Drawings a chunk."""
@@ -100,7 +100,7 @@ class Matcher(Method):
     ) -> Iterator[Chunk]:
         work = working_size(shot.size, self.options)
         painted = Offer.join([self._reference(r, work) for r in shot.references])
-        exact = _Exact(shot) if self.options.exact else None
+        exact = ExactFill([(r.rgb, r.line) for r in shot.references], work) if self.options.exact else None
         memory = _Memory.resume(state)
         recent = [self._remember(self._lines(shot.lines[i], work), *memory.get(i)) for i in memory.index]
         for begin in range(start, len(shot), CHUNK):
@@ -109,11 +109,12 @@ class Matcher(Method):
                 line = shot.lines[index]
                 small = self._lines(line, work)
                 features = self.network.encode_lines(small)
-                rgb, confidence, moved = self._paint(features, Offer.join([painted, *recent]))
+                rgb, confidence, place = self._paint(features, Offer.join([painted, *recent]))
                 full = self._full(line, small, rgb, confidence)
                 if exact is not None:
-                    full = exact.fill(full, moved, line)
+                    full, regions = self._fill(exact, line, full, [*exact.maps, *memory.regions], place)
                     rgb = _fit(torch.from_numpy(full.rgb).permute(2, 0, 1)[None], work)
+                    memory.regions = [*memory.regions, regions][-self.options.memory :] if self.options.memory else []
                 if self.options.memory:
                     memory.push(index, rgb, confidence, self.options.memory)
                     recent = [*recent, self._remember(small, rgb, confidence, features)][-self.options.memory :]
@@ -124,12 +125,21 @@ class Matcher(Method):
     # -- one drawing ------------------------------------------------------------------------------------------
 
     def _paint(self, features: Lines, offer: Offer) -> tuple[Tensor, Tensor, Tensor]:
-        """RGB ``1 3 h w`` and confidence ``1 1 h w`` in [0, 1]; the references' pixels in place, ``1 3 h w``."""
+        """RGB ``1 3 h w`` and confidence ``1 1 h w`` in [0, 1]; where in the references, ``1 2 h/4 w/4``, padded."""
         matching = self.network.match(features, offer, rows=ROWS)
         decoded = self.network.decode(features, matching, offer)
-        height, width = features.size
         rgb, confidence = decoded.rgb[0].float().clamp(0, 1), decoded.confidence[0].float().sigmoid()
-        return rgb.cpu(), confidence.cpu(), matching.moved[..., :height, :width].float().cpu()
+        return rgb.cpu(), confidence.cpu(), matching.place
+
+    def _fill(
+        self, exact: ExactFill, line: Array, full: Painted, maps: list[Labels], place: Tensor
+    ) -> tuple[Painted, Labels]:
+        """The drawing in the references' own colours, and at the working size which of their regions it shows."""
+        assert full.confidence is not None
+        height = -(-exact.work[0] // STRIDE) * STRIDE
+        x, y = (axis[0].cpu().numpy() for axis in pixels(place, height))
+        rgb, regions = exact.fill(line, full.confidence, maps, x, y)
+        return Painted(rgb, full.confidence), exact.shrink(regions)
 
     def _full(self, line: Array, small: Tensor, rgb: Tensor, confidence: Tensor) -> Painted:
         """At the shot's own size."""
@@ -219,15 +229,15 @@ def _fit(x: Tensor, size: tuple[int, int]) -> Tensor:
 class _Memory:
     """The last drawings coloured, at the network's size, as bytes that survive a stop."""
 
-    def __init__(self, index: list[int], rgb: list[Tensor], confidence: list[Tensor]) -> None:
-        self.index, self.rgb, self.confidence = index, rgb, confidence
+    def __init__(self, index: list[int], rgb: list[Tensor], confidence: list[Tensor], regions: list[Labels]) -> None:
+        self.index, self.rgb, self.confidence, self.regions = index, rgb, confidence, regions
 
     @classmethod
     def resume(cls, state: State | None) -> _Memory:
         if not state:
-            return cls([], [], [])
+            return cls([], [], [], [])
         tensors = (list(torch.from_numpy(np.array(state[name]))[:, None]) for name in ("rgb", "confidence"))
-        return cls([int(i) for i in state["index"]], *tensors)
+        return cls([int(i) for i in state["index"]], *tensors, list(state.get("regions", ())))
 
     def push(self, index: int, rgb: Tensor, confidence: Tensor, keep: int) -> None:
         self.index, self.rgb = [*self.index, index][-keep:], [*self.rgb, rgb][-keep:]
@@ -244,81 +254,5 @@ class _Memory:
             "index": np.array(self.index),
             "rgb": torch.cat(self.rgb).numpy(),
             "confidence": torch.cat(self.confidence).numpy(),
+            **({"regions": np.stack(self.regions)} if self.regions else {}),
         }
-
-
-# -- exact fills ----------------------------------------------------------------------------------------------
-
-
-class _Exact:
-    """Fills closed regions with the references' own colours."""
-
-    def __init__(self, shot: Shot) -> None:
-        self.palette = flat_palette([(r.rgb, r.line) for r in shot.references])
-
-    def fill(self, painted: Painted, moved: Tensor, line: Array) -> Painted:
-        """Give every region one colour.
-
-        Args:
-            painted: its confidence weighs the votes.
-            moved: ``1 3 h w``, the references' own pixels where the matching puts them: they vote, since what the
-                network paints may lie between colours.
-            line: ``H W``.
-        """
-        assert painted.confidence is not None
-        votes = F.interpolate(moved, size=line.shape, mode="nearest")[0].permute(1, 2, 0).numpy()
-        labels = label_regions(line)
-        chosen = vote(votes, painted.confidence, labels, self.palette)
-        return Painted(self.palette[chosen][grow_regions(labels)], painted.confidence)
-
-
-def flat_palette(painted: Sequence[tuple[Array, Array]], most: int = 256) -> Array:
-    """The colours that references are painted with, bit for bit.
-
-    A colour counts where a pixel and its four neighbours have it and no ink lies: what is mixed at edges drops out.
-
-    Args:
-        painted: RGB ``H W 3`` and lines ``H W`` of each reference.
-        most: the colours that cover most are kept.
-
-    Returns:
-        ``K 3``, most used first, at least one.
-    """
-    found = []
-    for rgb, line in painted:
-        same = np.ones(line.shape, bool)
-        for axis in (0, 1):
-            differ = (np.diff(rgb, axis=axis) != 0).any(-1)
-            before = [slice(None)] * 2
-            after = [slice(None)] * 2
-            before[axis], after[axis] = slice(None, -1), slice(1, None)
-            same[tuple(before)] &= ~differ
-            same[tuple(after)] &= ~differ
-        flat = rgb[same & (line < 0.25)]
-        found.append(flat if len(flat) else rgb.reshape(-1, 3))
-    colours, counts = np.unique(np.concatenate(found), axis=0, return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    kept = order[: max(1, int((counts[order[:most]] >= max(4, counts.sum() * 1e-5)).sum()))]
-    palette: Array = colours[kept]
-    return palette
-
-
-def vote(rgb: Array, confidence: Array, labels: npt.NDArray[np.int32], palette: Array) -> npt.NDArray[np.intp]:
-    """For every region, 0 included, the number of the palette colour its pixels are nearest to.
-
-    Every pixel has as many votes as it is sure of its colour.
-
-    Args:
-        rgb: ``H W 3``; confidence: ``H W``; labels: ``H W``; palette: ``K 3``.
-
-    Returns:
-        ``labels.max() + 1`` numbers of palette colours.
-    """
-    near = np.argmin((palette**2).sum(1) - 2 * rgb @ palette.T, axis=2)
-    regions = int(labels.max()) + 1
-    votes = np.bincount(
-        (labels.astype(np.int64) * len(palette) + near).ravel(),
-        weights=(confidence.astype(np.float64) + 1e-3).ravel(),
-        minlength=regions * len(palette),
-    )
-    return np.asarray(votes.reshape(regions, len(palette)).argmax(1))

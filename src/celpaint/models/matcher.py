@@ -115,7 +115,9 @@ class Matching:
         fine_logits: ``B T*N 4 36``, the second matching: the four quarters of a token against the window around
             its best match.
         fine: ``B*T w+3 H/4 W/4``: what it carries over.
-        moved: ``B*T 3 H W``: the references' own pixels, moved to where the second matching says.
+        place: ``B*T 2 H/4 W/4``: where in ``Offer.picture`` the second matching finds every quarter, see
+            :func:`positions`.
+        moved: ``B*T 3 H W``: the references' own pixels, moved from there.
     """
 
     tokens: Tensor
@@ -126,6 +128,7 @@ class Matching:
     best: Tensor
     fine_logits: Tensor
     fine: Tensor
+    place: Tensor
     moved: Tensor
 
 
@@ -303,6 +306,24 @@ def positions(best: Tensor, weight: Tensor, grid: tuple[int, int], count: int) -
     return torch.stack([x, y + (8 * h * which)[..., None]], -1)
 
 
+def pixels(place: Tensor, height: int) -> tuple[Tensor, Tensor]:
+    """Where in the references every pixel is found, when quarters are moved whole.
+
+    Args:
+        place: ``B*T 2 H/4 W/4``, as :func:`positions` gives it.
+        height: of one reference, padded.
+
+    Returns:
+        x and y, ``B*T H W`` each, the centres of pixels at halves, never outside the reference.
+    """
+    offset = torch.arange(4, device=place.device) - 1.5
+    wide = F.interpolate(place, scale_factor=4, mode="nearest")
+    first = (wide[:, 1] / height).floor() * height
+    x = (wide[:, 0] + offset.repeat(place.shape[3])).clamp(0.5, 4 * place.shape[3] - 0.5)
+    y = (wide[:, 1] + offset.repeat(place.shape[2])[:, None]).clamp(first + 0.5, first + height - 0.5)
+    return x, y
+
+
 def move(offer: Offer, place: Tensor) -> Tensor:
     """Sample the references around where the quarters' centres are, pixel for pixel.
 
@@ -315,12 +336,7 @@ def move(offer: Offer, place: Tensor) -> Tensor:
     """
     clips, _, tall, width = offer.picture.shape
     height = tall // offer.count
-    offset = torch.arange(4, device=place.device) - 1.5
-    near = offset.repeat(place.shape[3])[None, :], offset.repeat(place.shape[2])[:, None]
-    wide = F.interpolate(place, scale_factor=4, mode="nearest")
-    first = (wide[:, 1] / height).floor() * height
-    x = (wide[:, 0] + near[0]).clamp(0.5, width - 0.5)
-    y = (wide[:, 1] + near[1]).clamp(first + 0.5, first + height - 0.5)
+    x, y = pixels(place, height)
     at = torch.stack([x * (2 / width) - 1, y * (2 / tall) - 1], -1)
     at = at.unflatten(0, (clips, -1)).flatten(1, 2)
     moved = F.grid_sample(offer.picture.float(), at, padding_mode="border", align_corners=False)
@@ -553,6 +569,7 @@ class Matcher(nn.Module):
             cells = t.reshape(-1, h, w, 2, 2, t.shape[-1])
             return cells.permute(0, 5, 1, 3, 2, 4).reshape(-1, t.shape[-1], 2 * h, 2 * w)
 
+        place = spread(positions(best, fine_weight, (h, w), offer.count))
         return Matching(
             tokens=x,
             fused=fused,
@@ -562,7 +579,8 @@ class Matcher(nn.Module):
             best=best,
             fine_logits=fine_logits,
             fine=spread(fine_carried),
-            moved=move(offer, spread(positions(best, fine_weight, (h, w), offer.count))),
+            place=place,
+            moved=move(offer, place),
         )
 
     def carry(
