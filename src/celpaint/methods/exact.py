@@ -102,7 +102,7 @@ def _count(
     """``labels.max() + 1  count``: the weight of every kind in every region."""
     regions = int(labels.max()) + 1
     votes = np.bincount((labels.astype(np.int64) * count + kinds).ravel(), weight.ravel(), regions * count)
-    return votes.reshape(regions, count)
+    return np.asarray(votes.reshape(regions, count), np.float64)
 
 
 def flat_palette(painted: Sequence[tuple[Array, Array]], most: int = 256) -> Array:

@@ -236,8 +236,8 @@ class _Memory:
     def resume(cls, state: State | None) -> _Memory:
         if not state:
             return cls([], [], [], [])
-        tensors = (list(torch.from_numpy(np.array(state[name]))[:, None]) for name in ("rgb", "confidence"))
-        return cls([int(i) for i in state["index"]], *tensors, list(state.get("regions", ())))
+        rgb, confidence = (list(torch.from_numpy(np.array(state[name]))[:, None]) for name in ("rgb", "confidence"))
+        return cls([int(i) for i in state["index"]], rgb, confidence, list(state.get("regions", ())))
 
     def push(self, index: int, rgb: Tensor, confidence: Tensor, keep: int) -> None:
         self.index, self.rgb = [*self.index, index][-keep:], [*self.rgb, rgb][-keep:]
