@@ -55,6 +55,26 @@ def test_the_artists_lines_stay_where_they_were(shot: tuple[Path, Path]) -> None
         np.testing.assert_array_equal(frame.rgb[ink], 0)
 
 
+def test_a_painted_frame_comes_out_as_it_was_painted(shot: tuple[Path, Path]) -> None:
+    lines, key = shot
+    painted = np.asarray(Image.open(key)).copy()
+    fill = (painted != 0).any(axis=-1)
+    painted[fill] += np.random.default_rng(0).integers(0, 5, (fill.sum(), 3), np.uint8)
+    Image.fromarray(painted).save(key)
+    first, second, *_ = celpaint.colorize(lines, reference=key, method="copycat")
+    np.testing.assert_array_equal(first.rgb, painted.astype(np.float32) / 255)
+    assert not np.array_equal(second.rgb, first.rgb)
+
+
+@pytest.mark.parametrize("kind", ["of another drawing", "without lines"])
+def test_a_painting_that_lacks_the_drawings_lines_gets_them(shot: tuple[Path, Path], kind: str) -> None:
+    lines, key = shot
+    (paint_key(6) if kind == "of another drawing" else Image.new("RGB", SIZE, (200, 90, 40))).save(key)
+    first = next(celpaint.colorize(lines, reference=key, method="copycat"))
+    ink = np.asarray(Image.open(lines / "A_0001.png")) == 0
+    np.testing.assert_array_equal(first.rgb[ink], 0)
+
+
 def test_frames_are_coloured_as_they_are_taken(shot: tuple[Path, Path]) -> None:
     seen: list[Event] = []
     frames = celpaint.colorize(shot[0], reference=shot[1], method="copycat", progress=seen.append, chunk=4)

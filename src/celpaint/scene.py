@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, overload
 
+import numpy as np
+
 from celpaint.conditions.lines import LineKind, classify_clip, extract_lines, read_lines
 from celpaint.conditions.placing import Place, frame_label
 from celpaint.conditions.reference import fit_reference
@@ -29,6 +31,9 @@ log = logging.getLogger("celpaint")
 
 _JUDGED = 9
 """Frames that are looked at to tell line art from paintings."""
+
+_SAME_INK = 0.15
+"""How far, in any channel, ink in a painting may be from the ink that was drawn."""
 
 _KEPT = 2**26
 """Bytes of line art kept for the second look, when its colours are finished."""
@@ -57,6 +62,7 @@ class Scene:
         self.spans = find_holds(clip, progress) if options.holds == "auto" else alone
         self._keep_ink = options.ink == "keep"
         self._drawings = _Drawings(clip, [span.start for span in self.spans], options.lines)
+        self._paintings: dict[int, Array] = {}
         self.shot = Shot(self._drawings, tuple(map(self._reference, self.places)), clip.size)
 
     @property
@@ -78,13 +84,18 @@ class Scene:
     def finish(self, drawing: int, rgb: Array) -> Frame:
         """A coloured drawing as the source would show it: with its own lines and its own transparency.
 
+        A drawing that was given painted, lines and all, comes out as it was painted.
+
         Args:
             rgb: as the method painted it, ``H W 3`` or smaller.
         """
         art, alpha = self._drawings.art(drawing)
-        rgb = to_size(rgb, self.clip.size, art.line)
-        if self._keep_ink:
-            rgb = lay_ink(rgb, art)
+        painting = self._paintings.get(drawing)
+        if self._keep_ink and painting is not None and _shows(painting, art):
+            rgb = painting
+        else:
+            rgb = to_size(rgb, self.clip.size, art.line)
+            rgb = lay_ink(rgb, art) if self._keep_ink else rgb
         if self._drawings.kind == "on transparent":
             return cut_out(rgb, art) if self._keep_ink else Frame(rgb)
         return Frame(rgb, alpha)
@@ -96,7 +107,16 @@ class Scene:
         if place.frame is None:
             return Reference(rgb, extract_lines(rgb), None)
         drawing = bisect([span.start for span in self.spans], place.frame) - 1
+        if fit.box == (0, 0, *self.clip.size):
+            self._paintings[drawing] = rgb
         return Reference(rgb, self._drawings[drawing], drawing)
+
+
+def _shows(painting: Array, art: LineArt) -> bool:
+    """Whether a painting has a drawing's ink where the drawing has it, so that it is a painting of it."""
+    cores = art.line - art.trace > 0.9
+    off = np.abs(painting[cores] - art.ink[cores]).max(axis=-1, initial=0)
+    return bool(cores.any()) and float(np.mean(off < _SAME_INK)) > 0.9
 
 
 class _Drawings(Sequence[Array]):
