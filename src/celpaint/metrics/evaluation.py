@@ -7,7 +7,7 @@ import json
 import math
 import os
 import tomllib
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -116,7 +116,7 @@ class ClipScores:
         name: the clip's.
         frames: how many it has; ``scored`` of them were not given painted.
         figures: by name; pooled ones are absent.
-        series: by name of a metric's main figure, one value a frame, NaN where it was not measured.
+        series: by name of every main figure, one value a frame, NaN where it was not measured.
         distance: of every frame to the nearest painted one, in frames.
     """
 
@@ -364,11 +364,11 @@ class Ruler:
         with _one_thread_each(workers), ThreadPoolExecutor(workers) as pool:
             done = list(pool.map(lambda piece: self._measure_piece(job, piece, kind, tick), pieces))
         sums: dict[str, Any] = {}
-        series: dict[str, list[float]] = {m.figures[0].name: [] for m in self.metrics.values() if not m.pooled}
+        series: dict[str, list[float]] = {}
         for piece_sums, piece_series in done:
             sums = {name: _add(sums.get(name), piece_sums.get(name)) for name in self.metrics}
             for name, values in piece_series.items():
-                series[name] += values
+                series.setdefault(name, []).extend(values)
         figures: dict[str, float] = {}
         for name, metric in self.metrics.items():
             if not metric.pooled:
@@ -388,7 +388,7 @@ class Ruler:
         small: deque[Pair] = deque(maxlen=history)
         large: deque[Pair] = deque(maxlen=history)
         sums: dict[str, Any] = dict.fromkeys(self.metrics)
-        series: dict[str, list[float]] = {m.figures[0].name: [] for m in self.metrics.values() if not m.pooled}
+        series: dict[str, list[float]] = defaultdict(list)
         for native in self._read(job, range(max(piece.start - history + 1, 0), piece.stop), kind):
             large.append(native)
             small.append(self._fit(native, small[-1] if small else None))
@@ -398,9 +398,12 @@ class Ruler:
                 window = list(large if metric.native else small)[-metric.history :]
                 found = metric.measure(window)
                 sums[name] = _add(sums[name], found)
-                if not metric.pooled:
-                    value = math.nan if found is None else metric.figures_of(found)[0]
-                    series[metric.figures[0].name].append(float(value))
+                if metric.pooled:
+                    continue
+                values = _nothing(metric) if found is None else metric.figures_of(found)
+                for figure, value in zip(metric.figures, values, strict=True):
+                    if figure.main:
+                        series[figure.name].append(float(value))
             tick()
         return sums, series
 

@@ -333,7 +333,8 @@ def _plots(done: Benchmark, figures: Sequence[Figure]) -> list[tuple[str, str, l
     found = [
         (
             "Quality against distance from the reference",
-            "Mean over clips at every distance, in frames, from the nearest painted frame.",
+            "Mean over clips at every distance, in frames, from the nearest painted frame; far off, only the longest "
+            "clips are left.",
             [_against_distance(done, figure) for figure in plotted],
         ),
         (
@@ -402,6 +403,8 @@ def _has_series(done: Benchmark, figure: Figure) -> bool:
 
 
 def _against_time(done: Benchmark, figure: Figure) -> str:
+    from matplotlib.ticker import LogLocator, NullLocator
+
     def draw(axes: Any) -> None:
         for run in done.suite.runs:
             if run.name in done.reports:
@@ -409,9 +412,9 @@ def _against_time(done: Benchmark, figure: Figure) -> str:
                 colour, mark = _colours(done)[run.name], "s" if run.is_baseline else "o"
                 _bar(axes, _seconds(done.of(run)), estimate, color=colour, marker=mark)
         axes.set_xscale("log")
-        for ticks in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-            ticks(lambda seconds, _: f"{seconds:g}")
-        axes.tick_params(axis="x", which="minor", labelsize=8)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(lambda seconds, _: f"{seconds:g}")
 
     return _draw(_named(figure), "CPU seconds a frame", draw)
 
