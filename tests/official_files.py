@@ -72,20 +72,26 @@ def open_clip() -> dict[str, Tensor]:
     """The image half of a toy OpenCLIP model under its own names, with leftovers of the text half."""
     from parity.rule import weight
 
+    return {name: weight(name, shape) for name, shape in clip_shapes(WIDTH, LAYERS, PATCH, PLACES, TOKEN).items()}
+
+
+def clip_shapes(width: int, layers: int, patch: int, places: int, token: int) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of an OpenCLIP model."""
+    hidden = 2 * width if width < 1280 else 4 * width
     shapes: dict[str, tuple[int, ...]] = {
         "logit_scale": (),
         "text_projection": (4, 4),
-        "visual.class_embedding": (WIDTH,),
-        "visual.positional_embedding": (PLACES, WIDTH),
-        "visual.proj": (WIDTH, TOKEN),
-        "visual.conv1.weight": (WIDTH, 3, PATCH, PATCH),
-        **{f"visual.{ln}.{leaf}": (WIDTH,) for ln in ("ln_pre", "ln_post") for leaf in ("weight", "bias")},
+        "visual.class_embedding": (width,),
+        "visual.positional_embedding": (places, width),
+        "visual.proj": (width, token),
+        "visual.conv1.weight": (width, 3, patch, patch),
+        **{f"visual.{ln}.{leaf}": (width,) for ln in ("ln_pre", "ln_post") for leaf in ("weight", "bias")},
     }
-    for i in range(LAYERS):
+    for i in range(layers):
         block = f"visual.transformer.resblocks.{i}"
-        shapes |= {f"{block}.{ln}.{leaf}": (WIDTH,) for ln in ("ln_1", "ln_2") for leaf in ("weight", "bias")}
-        shapes |= {f"{block}.attn.in_proj_weight": (3 * WIDTH, WIDTH), f"{block}.attn.in_proj_bias": (3 * WIDTH,)}
-        shapes |= {f"{block}.attn.out_proj.weight": (WIDTH, WIDTH), f"{block}.attn.out_proj.bias": (WIDTH,)}
-        shapes |= {f"{block}.mlp.c_fc.weight": (2 * WIDTH, WIDTH), f"{block}.mlp.c_fc.bias": (2 * WIDTH,)}
-        shapes |= {f"{block}.mlp.c_proj.weight": (WIDTH, 2 * WIDTH), f"{block}.mlp.c_proj.bias": (WIDTH,)}
-    return {name: weight(name, shape) for name, shape in shapes.items()}
+        shapes |= {f"{block}.{ln}.{leaf}": (width,) for ln in ("ln_1", "ln_2") for leaf in ("weight", "bias")}
+        shapes |= {f"{block}.attn.in_proj_weight": (3 * width, width), f"{block}.attn.in_proj_bias": (3 * width,)}
+        shapes |= {f"{block}.attn.out_proj.weight": (width, width), f"{block}.attn.out_proj.bias": (width,)}
+        shapes |= {f"{block}.mlp.c_fc.weight": (hidden, width), f"{block}.mlp.c_fc.bias": (hidden,)}
+        shapes |= {f"{block}.mlp.c_proj.weight": (width, hidden), f"{block}.mlp.c_proj.bias": (width,)}
+    return shapes

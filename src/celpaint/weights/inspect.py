@@ -271,7 +271,7 @@ def _verify_file(path: Path) -> Iterator[Check]:
     found = describe(path)
     tensors = read_checkpoint(path)
     from celpaint.weights.convert import lvcd
-    from celpaint.weights.convert.official import svd_parts
+    from celpaint.weights.convert.official import original_parts
     from celpaint.weights.lvcd import build_part
 
     yield Check(f"{found.kind}, {len(tensors)} tensors")
@@ -287,7 +287,7 @@ def _verify_file(path: Path) -> Iterator[Check]:
         yield _check("controlnet: names and shapes", fits)
     elif any(key.startswith(_FIRST_STAGE) for key in tensors):
         try:
-            parts = svd_parts(path)
+            parts = original_parts(tensors, path)
         except WeightsError as error:
             yield Check("names", str(error))
             return

@@ -30,7 +30,7 @@ from celpaint.weights.lvcd import DIFFUSERS, Card, build_part
 from celpaint.weights.registry import LVCD_LICENCE, SVD_LICENCE
 from celpaint.weights.store import check_fit, check_numbers, read_config, read_tensors, sha256, write_network
 
-__all__ = ["DTYPES", "Part", "convert", "lvcd_parts", "svd_parts"]
+__all__ = ["DTYPES", "Part", "convert", "lvcd_parts", "original_parts", "svd_parts"]
 
 DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
 """Number formats on disk."""
@@ -85,7 +85,7 @@ def convert(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError(f"'{out}' exists", wanted="a new or empty folder", todo="Remove it, or choose another.")
     base = svd_parts(svd_path, say)
-    trained, control = lvcd_parts(lvcd_path, base["unet"], say)
+    trained, control = lvcd_parts(read_checkpoint(lvcd_path), lvcd_path, base["unet"], say)
     parts = {**base, "unet": Part(base["unet"].config, {**base["unet"].tensors, **trained}), "controlnet": control}
     for name, part in parts.items():
         check_fit(build_part(name, part.config, source=name), part.tensors, source=f"{name} from these files")
@@ -129,7 +129,7 @@ def svd_parts(path: Path, say: Callable[[str], None] = _quiet) -> dict[str, Part
     Raises:
         WeightsError: not such a file or folder, or its names are of another network.
     """
-    return _diffusers_parts(path) if path.is_dir() else _original_parts(path, say)
+    return _diffusers_parts(path) if path.is_dir() else original_parts(read_checkpoint(path), path, say)
 
 
 def _diffusers_parts(folder: Path) -> dict[str, Part]:
@@ -145,8 +145,8 @@ def _diffusers_parts(folder: Path) -> dict[str, Part]:
     return parts
 
 
-def _original_parts(path: Path, say: Callable[[str], None]) -> dict[str, Part]:
-    tensors = read_checkpoint(path)
+def original_parts(tensors: Mapping[str, Tensor], path: Path, say: Callable[[str], None] = _quiet) -> dict[str, Part]:
+    """The same of an original file's tensors; ``path`` is what errors call it."""
     unet, first_stage = svd.under(tensors, svd.UNET), svd.under(tensors, svd.FIRST_STAGE)
     conditioner, clip = svd.under(tensors, svd.CONDITIONER), svd.under(tensors, svd.CLIP)
     absent = [
@@ -186,10 +186,14 @@ def _no_embedding(channels: int, width: int) -> Part:
     return Part(embed.to_dict(), {name: torch.zeros_like(value) for name, value in embed.state_dict().items()})
 
 
-def lvcd_parts(path: Path, unet: Part, say: Callable[[str], None] = _quiet) -> tuple[dict[str, Tensor], Part]:
+def lvcd_parts(
+    tensors: Mapping[str, Tensor], path: Path, unet: Part, say: Callable[[str], None] = _quiet
+) -> tuple[dict[str, Tensor], Part]:
     """LVCD's checkpoint.
 
     Args:
+        tensors: what it holds.
+        path: what errors call it.
         unet: Stable Video Diffusion's, into which the trained tensors must fit.
 
     Returns:
@@ -198,7 +202,6 @@ def lvcd_parts(path: Path, unet: Part, say: Callable[[str], None] = _quiet) -> t
     Raises:
         WeightsError: not such a file, or its names or shapes are of another network.
     """
-    tensors = read_checkpoint(path)
     control, official = svd.under(tensors, lvcd.CONTROL), svd.under(tensors, svd.UNET)
     if not control or not official:
         raise WeightsError(
