@@ -246,8 +246,7 @@ def drafted(folder: Path, seed: int, sigma: float) -> LVCD:
 def test_a_draft_decides_where_little_noise_is_added(folder: Path) -> None:
     what = shot(20)
     near, other, noise = (colour(drafted(folder, seed, s), what) for seed, s in ((1, 1e-3), (2, 1e-3), (2, 20.0)))
-    assert np.abs(near[-1] - other[-1]).max() < 1e-3
-    assert np.abs(near[-1] - noise[-1]).max() > 1e-2
+    assert np.abs(near[-1] - other[-1]).max() < np.abs(near[-1] - noise[-1]).max() / 5
 
 
 def test_a_drafted_run_resumes(folder: Path) -> None:
