@@ -38,7 +38,7 @@ class AutoencodingOptions:
 
     gradient: float = 0.5
     kl: float = 1e-3
-    momentum: float = 0.01
+    momentum: float = 0.05
     validation: int = 6
 
     def __post_init__(self) -> None:
