@@ -33,16 +33,23 @@ app = App(name="weights", help="Show, check or convert weights.", help_epilogue=
 def list_command(*, json: Annotated[bool, Parameter(help="print JSON", show_default=False)] = False) -> None:
     """Show which weights there are: in the package, fetched before, and published elsewhere."""
     from celpaint.weights.hub import cached
+    from celpaint.weights.inspect import stated_licence
 
     fetched = list(cached())
     if json:
-        here = [{"name": f"{method}/small", "path": str(path)} for method, path in packaged().items()]
+        here = [
+            {"name": f"{method}/small", "path": str(path), "licence": stated_licence(path)}
+            for method, path in packaged().items()
+        ]
         there = [{"repo": each.repo, "path": str(each.folder), "bytes": each.bytes} for each in fetched]
         print(js.dumps({"packaged": here, "fetched": there, "published": [asdict(each) for each in OFFICIAL]}))
         return
     print("In this package (--weights small):")
     for method, path in packaged().items():
-        print(f"  {method}/small  {_size(sum(f.stat().st_size for f in path.rglob('*') if f.is_file()))}  {path}")
+        size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        print(f"  {method}/small: {_size(size)}")
+        print(f"    folder   {path}")
+        print(f"    licence  {stated_licence(path)}")
     if fetched:
         print("\nFetched from the hub before (--weights OWNER/NAME):")
     for each in fetched:

@@ -24,7 +24,7 @@ from celpaint.weights.store import (
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Check", "Description", "Network", "describe", "locate", "verify"]
+__all__ = ["Check", "Description", "Network", "describe", "locate", "stated_licence", "verify"]
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def _describe_folder(folder: Path) -> Description:
 
         card = vars(Card.read(folder))
         own = "line_vae" in parts
-        licence = _stated(folder) if own else f"SVD: {SVD_LICENCE}; LVCD: {LVCD_LICENCE}"
+        licence = stated_licence(folder) if own else f"SVD: {SVD_LICENCE}; LVCD: {LVCD_LICENCE}"
         use = f"celpaint colorize ... --method lvcd --weights '{folder}'"
         return Description(folder, "weights of the method lvcd", use, licence, size, networks, card)
     if "unet" in parts:
@@ -173,7 +173,7 @@ def _describe_folder(folder: Path) -> Description:
         f"celpaint colorize ... --method matcher --weights '{folder}'" if "matcher" in kind else "part of other weights"
     )
     network = _network(folder.name, config, read_tensors(folder))
-    return Description(folder, kind, use, _stated(folder), size, (network,))
+    return Description(folder, kind, use, stated_licence(folder), size, (network,))
 
 
 def _network(name: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Network:
@@ -181,8 +181,8 @@ def _network(name: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor]
     return Network(name, config, described)
 
 
-def _stated(folder: Path) -> str:
-    """The licence a card beside the weights states."""
+def stated_licence(folder: Path) -> str:
+    """The licence that the card in a folder of weights states."""
     card = folder / "README.md"
     if card.is_file():
         paragraphs = card.read_text(encoding="utf-8").split("\n\n")
