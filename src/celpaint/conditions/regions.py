@@ -65,6 +65,11 @@ def grow_regions(labels: Labels) -> Labels:
     return grown
 
 
+def enclosed(line: Array) -> npt.NDArray[np.int64]:
+    """The region of every pixel of a drawing ``H W``, ink included: what tokens are told of regions."""
+    return grow_regions(label_regions(line)).astype(np.int64)
+
+
 def _dilate(parts: Labels, ball: npt.NDArray[np.uint8]) -> Labels:
     """The largest number under the ball; exact in float32 up to 2**24 regions."""
     wide: Labels = cv2.dilate(parts.astype(np.float32), ball).astype(np.int32)

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from celpaint.conditions.regions import enclosed
 from celpaint.methods.base import Method, silent
 from celpaint.methods.compute import resolve_device, resolve_dtype
 from celpaint.methods.exact import ExactFill
@@ -108,7 +109,7 @@ class Matcher(Method):
             for index in range(begin, min(begin + CHUNK, len(shot))):
                 line = shot.lines[index]
                 small = self._lines(line, work)
-                features = self.network.encode_lines(small)
+                features = self._encode(small)
                 rgb, confidence, place = self._paint(features, Offer.join([painted, *recent]))
                 full = self._full(line, small, rgb, confidence)
                 if exact is not None:
@@ -123,6 +124,11 @@ class Matcher(Method):
             yield Chunk(begin, tuple(done), memory.state())
 
     # -- one drawing ------------------------------------------------------------------------------------------
+
+    def _encode(self, lines: Tensor) -> Lines:
+        """Features of a drawing, ``1 1 1 h w``, and the regions it encloses."""
+        regions = enclosed(lines[0, 0, 0].float().cpu().numpy())
+        return self.network.encode_lines(lines, torch.from_numpy(regions)[None, None].to(self.device))
 
     def _paint(self, features: Lines, offer: Offer) -> tuple[Tensor, Tensor, Tensor]:
         """RGB ``1 3 h w`` and confidence ``1 1 h w`` in [0, 1]; where in the references, ``1 2 h/4 w/4``, padded."""
@@ -156,12 +162,12 @@ class Matcher(Method):
 
     def _reference(self, reference: Reference, work: tuple[int, int]) -> Offer:
         lines = self._lines(reference.line, work)
-        return self.network.encode_reference(self.network.encode_lines(lines), lines, self._image(reference.rgb, work))
+        return self.network.encode_reference(self._encode(lines), lines, self._image(reference.rgb, work))
 
     def _remember(self, lines: Tensor, rgb: Tensor, confidence: Tensor, features: Lines | None = None) -> Offer:
         """A drawing coloured before, as a reference trusted as far as its colours were sure."""
         prior = (confidence.clamp(min=1e-3).log() + MEMORY_PRIOR).to(self.device, self.dtype)
-        features = self.network.encode_lines(lines) if features is None else features
+        features = self._encode(lines) if features is None else features
         return self.network.encode_reference(features, lines, rgb[None].to(self.device, self.dtype), prior[None])
 
     # -- arrays -> tensors ------------------------------------------------------------------------------------

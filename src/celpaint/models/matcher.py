@@ -1,14 +1,16 @@
 """The matcher: colours a line drawing from painted references by matching, in one pass.
 
     lines  -> features at 1/2, 1/4, 1/8                             (Matcher.encode_lines)
+    + the regions they enclose, where known                         (Matcher.encode_lines)
     + rgb  -> what a reference offers: keys, colours, windows       (Matcher.encode_reference, once a reference)
     target <-> references -> the matching matrix, carried colours   (Matcher.match)
     matching + target lines -> rgb, confidence at full size         (Matcher.decode)
 
 Context is gathered at 1/16 by self attention and by attention to the references; correspondence is decided at 1/8 by
 one softmax over all tokens of all references and "none of them", then again at 1/4 within a window around the best
-match. The decoder blends colours carried over, the references' own pixels moved into place and a colour of its own,
-pixel by pixel, and sees the target's own lines at every scale. References are a set: their order does not matter.
+match. Where regions are given, their tokens agree first (:mod:`celpaint.models.consensus`). The decoder blends colours
+carried over, the references' own pixels moved into place and a colour of its own, pixel by pixel, and sees the target's
+own lines at every scale. References are a set: their order does not matter.
 Nothing depends on batch or picture statistics, so any size works; sizes that 16 does not divide are padded inside.
 """
 
@@ -22,6 +24,8 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from celpaint.models.consensus import Agreement, Regions, by_region, preference
 
 __all__ = ["Decoded", "Detail", "Lines", "Matcher", "Matching", "Offer"]
 
@@ -40,6 +44,7 @@ class Lines:
         half: ``B*T 32 H/2 W/2``.
         quarter: ``B*T 64 H/4 W/4``.
         eighth: ``B*T 128 H/8 W/8``.
+        regions: what the drawings enclose, None where that is not to be used.
     """
 
     frames: tuple[int, int]
@@ -47,6 +52,7 @@ class Lines:
     half: Tensor
     quarter: Tensor
     eighth: Tensor
+    regions: Regions | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,7 @@ class Offer:
         window_value: ``B R*M 36 w+3``: their colour features and mean RGB.
         picture: ``B 3 R*H W``, the references one below another, padded.
         count: R.
+        regions: the references' regions, all numbered differently; None where they are not to be used.
     """
 
     context: tuple[tuple[Tensor, Tensor], ...]
@@ -74,6 +81,7 @@ class Offer:
     window_value: Tensor
     picture: Tensor
     count: int
+    regions: Regions | None = None
 
     @staticmethod
     def join(offers: Sequence[Offer]) -> Offer:
@@ -97,6 +105,7 @@ class Offer:
             window_value=torch.cat([o.window_value for o in offers], 1),
             picture=torch.cat([o.picture for o in offers], 2),
             count=sum(o.count for o in offers),
+            regions=Regions.join([o.regions for o in offers]),
         )
 
 
@@ -444,11 +453,12 @@ class Matcher(nn.Module):
 
     # -- lines ------------------------------------------------------------------------------------------------
 
-    def encode_lines(self, lines: Tensor) -> Lines:
+    def encode_lines(self, lines: Tensor, regions: Tensor | None = None) -> Lines:
         """Features of drawings.
 
         Args:
             lines: ``B T 1 H W`` in [0, 1], 1 where ink.
+            regions: ``B T H W`` int64, the number of the closed region every pixel belongs to, from 0 in every drawing.
         """
         x = pad(lines.flatten(0, 1))
         half = self.lines_half(F.pixel_unshuffle(x, 2))
@@ -459,6 +469,7 @@ class Matcher(nn.Module):
             half=half,
             quarter=quarter,
             eighth=self.lines_eighth(quarter),
+            regions=None if regions is None else Regions.of(regions, STRIDE),
         )
 
     def start(self, lines: Lines) -> tuple[Tensor, tuple[int, int]]:
@@ -524,6 +535,7 @@ class Matcher(nn.Module):
             window_value=together(windows(torch.cat([self.fine_value(quarter), mean4], 1))),
             picture=paint.unflatten(0, (clips, count)).transpose(1, 2).flatten(2, 3),
             count=count,
+            regions=lines.regions,
         )
 
     # -- matching ---------------------------------------------------------------------------------------------
@@ -549,8 +561,15 @@ class Matcher(nn.Module):
         q = together(F.normalize(tokens(self.query(fused)), dim=-1)) * self.log_scale.clamp(max=4.0).exp()
         none = together(tokens(self.none(fused)))
         step = rows or q.shape[1]
+        agreed = self.agree(lines, q, offer, step)
         blocks = [
-            self.carry(q[:, i : i + step], none[:, i : i + step], offer, keep=rows is None)
+            self.carry(
+                q[:, i : i + step],
+                none[:, i : i + step],
+                offer,
+                None if agreed is None else agreed.rows(i, step),
+                keep=rows is None,
+            )
             for i in range(0, q.shape[1], step)
         ]
         logits, carried, found, best = blocks[0] if len(blocks) == 1 else _rows(blocks)
@@ -560,6 +579,8 @@ class Matcher(nn.Module):
         clip = torch.arange(clips, device=best.device)[:, None]
         scale = self.fine_log_scale.clamp(max=4.0).exp()
         fine_logits = (fine_q * scale) @ offer.window_key[clip, best].transpose(-1, -2) + self.fine_place
+        if agreed is not None:
+            fine_logits = fine_logits + agreed.windows(best).to(fine_logits.dtype)
         fine_weight = fine_logits.softmax(-1)
         fine_carried = fine_weight @ offer.window_value[clip, best]
         h, w = fused.shape[2:]
@@ -583,16 +604,40 @@ class Matcher(nn.Module):
             moved=move(offer, place),
         )
 
-    def carry(
-        self, q: Tensor, none: Tensor, offer: Offer, *, keep: bool
-    ) -> tuple[Tensor | None, Tensor, Tensor, Tensor]:
-        """Rows of the matching matrix and what they carry over: logits, carried, found, best of :class:`Matching`."""
+    def alike(self, q: Tensor, offer: Offer) -> Tensor:
+        """Rows of logits, ``B n R*M``, before regions and "none" have a say."""
         prior = offer.prior[:, None].expand(-1, q.shape[1], -1)
-        logits = torch.baddbmm(prior, q, offer.key.transpose(1, 2))
+        return torch.baddbmm(prior, q, offer.key.transpose(1, 2))
+
+    def agree(self, lines: Lines, q: Tensor, offer: Offer, step: int) -> Agreement | None:
+        """What the regions of the drawings prefer; None where regions are not known.
+
+        Worked out without gradients: nothing is learnt through it.
+        """
+        own, theirs = lines.regions, offer.regions
+        if own is None or theirs is None:
+            return None
+        with torch.no_grad():
+            votes = [
+                by_region(self.alike(q[:, i : i + step], offer).softmax(-1), own, theirs, i)
+                for i in range(0, q.shape[1], step)
+            ]
+            return Agreement(preference(torch.stack(votes).sum(0)), own, theirs)
+
+    def carry(
+        self, q: Tensor, none: Tensor, offer: Offer, preferred: Tensor | None, *, keep: bool
+    ) -> tuple[Tensor | None, Tensor, Tensor, Tensor]:
+        """Rows of the matching matrix and what they carry over: logits, carried, found, best of :class:`Matching`.
+
+        Args:
+            preferred: ``B n R*M``, what regions add to the logits; not to the probability of "none".
+        """
+        logits = self.alike(q, offer)
+        found = (logits.logsumexp(-1, keepdim=True) - none).sigmoid()
+        if preferred is not None:
+            logits = logits + preferred.to(logits.dtype)
         weight = logits.softmax(-1)
-        height, best = logits.max(-1, keepdim=True)
-        total = height - weight.gather(2, best).log()  # the logarithm of the sum of exponentials
-        found = (total - none).sigmoid()
+        best = logits.argmax(-1, keepdim=True)
         carried = weight @ offer.value
         carried = torch.cat([carried[..., :-3] * found, carried[..., -3:]], -1)
         return torch.cat([logits, none], 2) if keep else None, carried, found.squeeze(-1), best.squeeze(-1)
@@ -635,10 +680,12 @@ class Matcher(nn.Module):
             confidence=confidence[..., :height, :width].unflatten(0, lines.frames),
         )
 
-    def forward(self, lines: Tensor, reference_lines: Tensor, reference_rgb: Tensor) -> tuple[Decoded, Matching]:
-        """Colour ``B T 1 H W`` drawings from ``B R`` references."""
+    def forward(
+        self, lines: Tensor, reference_lines: Tensor, reference_rgb: Tensor, regions: Tensor | None = None
+    ) -> tuple[Decoded, Matching]:
+        """Colour ``B T 1 H W`` drawings from ``B R`` references; ``regions`` are of both, ``B T+R H W``."""
         targets = lines.shape[1]
-        both = self.encode_lines(torch.cat([lines, reference_lines], 1))
+        both = self.encode_lines(torch.cat([lines, reference_lines], 1), regions)
         target, reference = divide(both, targets)
         offer = self.encode_reference(reference, reference_lines, reference_rgb)
         matching = self.match(target, offer)
@@ -660,6 +707,7 @@ def divide(lines: Lines, count: int) -> tuple[Lines, Lines]:
         maps = [
             x.unflatten(0, (clips, frames))[:, which].flatten(0, 1) for x in (lines.half, lines.quarter, lines.eighth)
         ]
-        return Lines((clips, n), lines.size, *maps)
+        regions = None if lines.regions is None else lines.regions.part(which)
+        return Lines((clips, n), lines.size, maps[0], maps[1], maps[2], regions)
 
     return part(slice(count), count), part(slice(count, None), frames - count)

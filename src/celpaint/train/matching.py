@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from celpaint.conditions.regions import enclosed
 from celpaint.data.clips import ClipBatch
 from celpaint.data.synthetic import Art, ClipSpec, Synthesizer, toy_art, validation_clips
 from celpaint.models.matcher import Matcher, paint_mean, quarters, tokens, windows
@@ -53,6 +54,7 @@ class MatchingOptions:
         fresh: new clips a batch.
         redraw: how often the references' lines are extracted from their colours, as another hand than the targets'.
         detail: how often the network works at a smaller size than its lines.
+        told: how often the network is told the regions that the lines enclose.
         match: weight of the matching cross-entropies.
         gradient: weight of the L1 of the colours' gradients.
         carry: weight of the L1 of the colours carried over by matching alone.
@@ -71,6 +73,7 @@ class MatchingOptions:
     fresh: float = 2.0
     redraw: float = 0.2
     detail: float = 0.12
+    told: float = 0.9
     match: float = 0.05
     gradient: float = 0.3
     carry: float = 0.1
@@ -101,6 +104,8 @@ class Step:
         lines: ``B T 1 H W`` the targets' drawings; ``colour`` ``B T 3 H W`` what they should become.
         reference_lines: ``B R 1 H W``; ``reference_colour`` ``B R 3 H W``.
         drawing: ``B T+R H W`` and ``point`` ``B T+R 2 H W``, targets first; None for films without.
+        regions: ``B T+R h w``, what the lines enclose at the working size, targets first; None where the network is not
+            told.
         work: height and width the network works at, None for the lines' own.
     """
 
@@ -110,6 +115,7 @@ class Step:
     reference_colour: Tensor
     drawing: Tensor | None
     point: Tensor | None
+    regions: Tensor | None = None
     work: tuple[int, int] | None = None
 
 
@@ -331,6 +337,7 @@ class Batches:
         if rng.random() < o.detail and min(height, width) >= 160:
             factor = rng.uniform(1.3, 2.5)
             work = (max(64, round(height / factor / 16) * 16), max(64, round(width / factor / 16) * 16))
+        told = rng.random() < o.told
         t = o.targets
         return Step(
             lines[:, :t],
@@ -339,6 +346,7 @@ class Batches:
             colour[:, t:],
             None if drawing is None else drawing.long(),
             None if point is None else point.float(),
+            regions_of(lines if work is None else resize(lines, work)) if told else None,
             work,
         )
 
@@ -394,6 +402,7 @@ class Matching(Task[Step]):
             reference_colour=here(step.reference_colour),
             drawing=None if step.drawing is None else here(step.drawing),
             point=None if step.point is None else here(step.point),
+            regions=None if step.regions is None else here(step.regions),
         )
 
     def loss(self, batch: Step) -> tuple[Tensor, dict[str, Any]]:
@@ -409,7 +418,7 @@ class Matching(Task[Step]):
         for hand, distance in (("soft", 15), ("clean", 15), ("binary", 45)):
             for clip in self._films(hand, distance):
                 step = self._here(as_step(clip))
-                decoded, matched = network(step.lines, step.reference_lines, step.reference_colour)
+                decoded, matched = network(step.lines, step.reference_lines, step.reference_colour, step.regions)
                 assert step.drawing is not None
                 assert step.point is not None
                 accuracy = float(matching_loss(step.drawing, step.point, 1, matched)[1])
@@ -432,7 +441,7 @@ class Matching(Task[Step]):
         for hand, distance in (("soft", 5), ("clean", 15), ("binary", 45), ("broken", 30)):
             for clip in self._films(hand, distance, clips=2):
                 step = self._here(as_step(clip))
-                decoded, matched = network(step.lines, step.reference_lines, step.reference_colour)
+                decoded, matched = network(step.lines, step.reference_lines, step.reference_colour, step.regions)
                 size = step.colour.shape[-2:]
                 carried = F.interpolate(matched.fine[:, -3:], size=matched_size(matched), mode="nearest")
                 views = [
@@ -459,7 +468,15 @@ def as_step(clip: ClipBatch, references: int = 1) -> Step:
         reference_colour=clip.colour[:, :references],
         drawing=None if drawing is None else drawing[:, order],
         point=None if point is None else point[:, order],
+        regions=regions_of(clip.lines[:, order]),
     )
+
+
+def regions_of(lines: Tensor) -> Tensor:
+    """The closed region of every pixel of drawings, ``B T 1 H W`` -> ``B T H W`` int64."""
+    labels = [torch.from_numpy(enclosed(line.cpu().numpy())) for line in lines.flatten(0, 2)]
+    regions: Tensor = torch.stack(labels).unflatten(0, (lines.shape[0], -1))
+    return regions
 
 
 def matched_size(matched: Matched) -> tuple[int, int]:
@@ -483,7 +500,7 @@ def train_loss(network: Matcher, step: Step, options: MatchingOptions) -> tuple[
         small = inputs[0]
         drawing = None if drawing is None else nearest(drawing, step.work)
         point = None if point is None else nearest(point, step.work)
-    decoded, matched = network(*inputs)
+    decoded, matched = network(*inputs, step.regions)
     rgb, confidence = decoded.rgb, decoded.confidence
     small_colour = colour if step.work is None else resize(colour, step.work)
     loss_colour = (rgb - small_colour).abs().mean()

@@ -1,0 +1,139 @@
+"""What the tokens of a closed region agree on.
+
+Lines enclose regions, and what a region shows belongs together. Matching decides token by token; here the tokens of a
+target region first vote for the regions of the references, and every token then prefers the regions its own region
+voted for. A token in the middle of a large blank area, which sees no line of its own, so learns from those at the
+border.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["DOUBT", "Agreement", "Regions", "by_region", "preference"]
+
+DOUBT = 1e-3
+"""Share of the vote that every region of the references has in any case, so that none is ruled out."""
+
+
+@dataclass(frozen=True)
+class Regions:
+    """To which region every token of some drawings belongs; no two drawings of a clip share a number.
+
+    Attributes:
+        eighth: ``B T h w`` int64, tokens at 1/8.
+        quarter: ``B T 2h 2w`` int64, places at 1/4.
+        count: numbers are below it.
+    """
+
+    eighth: Tensor
+    quarter: Tensor
+    count: int
+
+    @classmethod
+    def of(cls, labels: Tensor, multiple: int) -> Regions:
+        """Read them off pixels: a cell belongs to the region most of its pixels belong to.
+
+        Args:
+            labels: ``B T H W`` int64, from 0 in every drawing.
+            multiple: sides are filled up to it by repeating the border.
+        """
+        height, width = labels.shape[-2:]
+        rows = torch.arange(height + -height % multiple, device=labels.device).clamp(max=height - 1)
+        columns = torch.arange(width + -width % multiple, device=labels.device).clamp(max=width - 1)
+        labels = labels[..., rows, :][..., columns]
+        each = int(labels.max()) + 1
+        labels = labels + each * torch.arange(labels.shape[1], device=labels.device)[:, None, None]
+        return cls(_cells(labels, 8), _cells(labels, 4), each * labels.shape[1])
+
+    @staticmethod
+    def join(several: Sequence[Regions | None]) -> Regions | None:
+        """All drawings of all of them, numbered on; None if any is unknown."""
+        known = [r for r in several if r is not None]
+        if len(known) < len(several):
+            return None
+        first, eighth, quarter = 0, [], []
+        for regions in known:
+            eighth.append(regions.eighth + first)
+            quarter.append(regions.quarter + first)
+            first += regions.count
+        return Regions(torch.cat(eighth, 1), torch.cat(quarter, 1), first)
+
+    def part(self, which: slice) -> Regions:
+        """Some of the drawings."""
+        return Regions(self.eighth[:, which], self.quarter[:, which], self.count)
+
+    @property
+    def tokens(self) -> Tensor:
+        """``B T*h*w``."""
+        return self.eighth.flatten(1)
+
+
+def _cells(labels: Tensor, size: int) -> Tensor:
+    """``B T H W`` -> ``B T H/size W/size``: the commonest number of every cell."""
+    cells = labels.unflatten(3, (-1, size)).unflatten(2, (-1, size)).transpose(3, 4).flatten(4)
+    commonest: Tensor = cells.mode(-1).values
+    return commonest
+
+
+def by_region(weight: Tensor, own: Regions, theirs: Regions, first: int) -> Tensor:
+    """The votes of some rows of a matching matrix.
+
+    Args:
+        weight: ``B n M``, rows ``first`` to ``first + n``.
+        own: regions of the rows, theirs: of the columns.
+
+    Returns:
+        ``B P S``: how much the rows of each of P regions weigh the columns of each of S.
+    """
+    rows = own.tokens[:, first : first + weight.shape[1]]
+    grouped = weight @ F.one_hot(theirs.tokens, theirs.count).to(weight.dtype)
+    votes: Tensor = F.one_hot(rows, own.count).to(weight.dtype).transpose(1, 2) @ grouped
+    return votes
+
+
+def preference(votes: Tensor) -> Tensor:
+    """Votes ``B P S`` -> the logarithm of every region's share of them, with :data:`DOUBT`."""
+    share = votes.float() / votes.float().sum(2, keepdim=True).clamp(min=1e-6)
+    return torch.log(share + DOUBT)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What the regions of drawings prefer among the regions of references.
+
+    Attributes:
+        preferred: ``B P S``, added to logits; see :func:`preference`.
+        own: the P regions of the drawings; theirs: the S of the references.
+    """
+
+    preferred: Tensor
+    own: Regions
+    theirs: Regions
+
+    def rows(self, first: int, count: int) -> Tensor:
+        """For tokens of the drawings ``first`` to ``first + count`` and all of the references, ``B n M``."""
+        rows = self.own.tokens[:, first : first + count]
+        mine = self.preferred.gather(1, rows[..., None].expand(-1, -1, self.theirs.count))
+        return mine.gather(2, self.theirs.tokens[:, None].expand(-1, rows.shape[1], -1))
+
+    def windows(self, best: Tensor) -> Tensor:
+        """For the quarters of tokens and the 6 x 6 places around the token each matches best.
+
+        Args:
+            best: ``B N`` int64, a token of the references for each of the drawings.
+
+        Returns:
+            ``B N 4 36``.
+        """
+        clips, drawings, h, w = self.own.eighth.shape
+        quarters = self.own.quarter.view(clips, drawings, h, 2, w, 2).transpose(3, 4).reshape(clips, -1, 4)
+        ring = F.pad(self.theirs.quarter.double(), (2, 2, 2, 2), mode="replicate").long()
+        places = ring.unfold(2, 6, 2).unfold(3, 6, 2).flatten(4).flatten(1, 3)
+        clip = torch.arange(clips, device=best.device)[:, None]
+        return self.preferred[clip[..., None, None], quarters[..., None], places[clip, best][:, :, None]]
