@@ -17,8 +17,14 @@ from torch import Tensor
 
 __all__ = ["DOUBT", "Agreement", "Regions", "by_region", "preference"]
 
-DOUBT = 1e-3
-"""Share of the vote that every region of the references has in any case, so that none is ruled out."""
+STRENGTH = 1.0
+"""What the logarithm of a region's share of the votes weighs against the logits of tokens."""
+
+DOUBT = 1e-2
+"""Share of the votes that every region of the references has in any case, so that none is ruled out."""
+
+SIZE = 0.1
+"""Taken off the logarithm of the share for each power of e that two regions differ by in area."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +34,12 @@ class Regions:
     Attributes:
         eighth: ``B T h w`` int64, tokens at 1/8.
         quarter: ``B T 2h 2w`` int64, places at 1/4.
-        count: numbers are below it.
+        area: ``B count`` float32, pixels of every region.
     """
 
     eighth: Tensor
     quarter: Tensor
-    count: int
+    area: Tensor
 
     @classmethod
     def of(cls, labels: Tensor, multiple: int) -> Regions:
@@ -49,7 +55,9 @@ class Regions:
         labels = labels[..., rows, :][..., columns]
         each = int(labels.max()) + 1
         labels = labels + each * torch.arange(labels.shape[1], device=labels.device)[:, None, None]
-        return cls(_cells(labels, 8), _cells(labels, 4), each * labels.shape[1])
+        area = torch.zeros(labels.shape[0], each * labels.shape[1], device=labels.device)
+        area.scatter_add_(1, labels.flatten(1), torch.ones_like(labels, dtype=area.dtype).flatten(1))
+        return cls(_cells(labels, 8), _cells(labels, 4), area)
 
     @staticmethod
     def join(several: Sequence[Regions | None]) -> Regions | None:
@@ -62,11 +70,16 @@ class Regions:
             eighth.append(regions.eighth + first)
             quarter.append(regions.quarter + first)
             first += regions.count
-        return Regions(torch.cat(eighth, 1), torch.cat(quarter, 1), first)
+        return Regions(torch.cat(eighth, 1), torch.cat(quarter, 1), torch.cat([r.area for r in known], 1))
 
     def part(self, which: slice) -> Regions:
         """Some of the drawings."""
-        return Regions(self.eighth[:, which], self.quarter[:, which], self.count)
+        return Regions(self.eighth[:, which], self.quarter[:, which], self.area)
+
+    @property
+    def count(self) -> int:
+        """Numbers are below it."""
+        return self.area.shape[1]
 
     @property
     def tokens(self) -> Tensor:
@@ -97,10 +110,15 @@ def by_region(weight: Tensor, own: Regions, theirs: Regions, first: int) -> Tens
     return votes
 
 
-def preference(votes: Tensor) -> Tensor:
-    """Votes ``B P S`` -> the logarithm of every region's share of them, with :data:`DOUBT`."""
+def preference(votes: Tensor, own: Regions, theirs: Regions) -> Tensor:
+    """Votes ``B P S`` -> what is added to the logits of tokens, 0 for the region most preferred.
+
+    Regions that show the same thing are of about the same size, which decides where votes are split.
+    """
     share = votes.float() / votes.float().sum(2, keepdim=True).clamp(min=1e-6)
-    return torch.log(share + DOUBT)
+    unlike = own.area.clamp(min=1).log()[:, :, None] - theirs.area.clamp(min=1).log()[:, None]
+    wanted = STRENGTH * (torch.log(share + DOUBT) - SIZE * unlike.abs())
+    return wanted - wanted.amax(2, keepdim=True)
 
 
 @dataclass(frozen=True)

@@ -622,7 +622,7 @@ class Matcher(nn.Module):
                 by_region(self.alike(q[:, i : i + step], offer).softmax(-1), own, theirs, i)
                 for i in range(0, q.shape[1], step)
             ]
-            return Agreement(preference(torch.stack(votes).sum(0)), own, theirs)
+            return Agreement(preference(torch.stack(votes).sum(0), own, theirs), own, theirs)
 
     def carry(
         self, q: Tensor, none: Tensor, offer: Offer, preferred: Tensor | None, *, keep: bool
