@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import pytest
 import torch
 from torch import Tensor
 
-from celpaint.models.consensus import DOUBT, Agreement, Regions, by_region, preference
+from celpaint.models.consensus import DOUBT, SIZE, STRENGTH, Agreement, Regions, by_region, preference
 from celpaint.models.matcher import Matcher, divide
 
 
@@ -43,7 +44,7 @@ def test_drawings_share_no_number() -> None:
     joined = Regions.join([Regions.of(labels(1, 2), 16), Regions.of(labels(2, 1), 16)])
     assert joined is not None
     seen = [set(joined.quarter[:, t].flatten().tolist()) for t in range(3)]
-    assert not seen[0] & seen[1] | seen[0] & seen[2] | seen[1] & seen[2]
+    assert not (seen[0] & seen[1] | seen[0] & seen[2] | seen[1] & seen[2])
     assert max(map(max, seen)) < joined.count
 
 
@@ -61,13 +62,25 @@ def test_votes_and_preferences_are_those_of_plain_loops() -> None:
         for n, row in enumerate(rows[clip].tolist()):
             wanted[clip, row].index_add_(0, columns[clip], weight[clip, n])
     torch.testing.assert_close(votes, wanted)
-    share = wanted / wanted.sum(2, keepdim=True).clamp(min=1e-6)
-    agreement = Agreement(preference(votes), own, theirs)
-    spread = agreement.rows(7, 5)
+    spread = Agreement(preference(votes, own, theirs), own, theirs).rows(7, 5)
     for clip in range(2):
         for n in range(5):
-            row = share[clip, rows[clip, 7 + n]]
-            torch.testing.assert_close(spread[clip, n], torch.log(row[columns[clip]] + DOUBT))
+            mine = int(rows[clip, 7 + n])
+            total = float(wanted[clip, mine].sum())
+            liked = []
+            for region in range(theirs.count):
+                apart = abs(math.log(max(1, own.area[clip, mine])) - math.log(max(1, theirs.area[clip, region])))
+                liked.append(STRENGTH * (math.log(float(wanted[clip, mine, region]) / total + DOUBT) - SIZE * apart))
+            wanted_row = [liked[int(region)] - max(liked) for region in columns[clip]]
+            torch.testing.assert_close(spread[clip, n], torch.tensor(wanted_row), atol=1e-4, rtol=1e-4)
+
+
+def test_areas_are_those_of_the_pixels() -> None:
+    regions = Regions.of(labels(3, 2, 32, 48), 16)
+    assert regions.area.sum(1).tolist() == [2 * 32 * 48] * 2
+    joined = Regions.join([regions, Regions.of(labels(4, 1, 32, 48), 16)])
+    assert joined is not None
+    assert joined.area.shape == (2, joined.count)
 
 
 def test_quarters_prefer_places_of_the_regions_their_region_prefers() -> None:

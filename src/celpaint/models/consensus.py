@@ -17,13 +17,13 @@ from torch import Tensor
 
 __all__ = ["DOUBT", "Agreement", "Regions", "by_region", "preference"]
 
-STRENGTH = 1.0
+STRENGTH = 3.0
 """What the logarithm of a region's share of the votes weighs against the logits of tokens."""
 
-DOUBT = 1e-2
+DOUBT = 0.1
 """Share of the votes that every region of the references has in any case, so that none is ruled out."""
 
-SIZE = 0.1
+SIZE = 0.3
 """Taken off the logarithm of the share for each power of e that two regions differ by in area."""
 
 
