@@ -105,9 +105,9 @@ def by_region(weight: Tensor, own: Regions, theirs: Regions, first: int) -> Tens
         ``B P S``: how much the rows of each of P regions weigh the columns of each of S.
     """
     rows = own.tokens[:, first : first + weight.shape[1]]
-    grouped = weight @ F.one_hot(theirs.tokens, theirs.count).to(weight.dtype)
-    votes: Tensor = F.one_hot(rows, own.count).to(weight.dtype).transpose(1, 2) @ grouped
-    return votes
+    grouped = (F.one_hot(rows, own.count).to(weight.dtype).transpose(1, 2) @ weight).float()
+    columns = theirs.tokens[:, None].expand_as(grouped)
+    return grouped.new_zeros(grouped.shape[0], own.count, theirs.count).scatter_add_(2, columns, grouped)
 
 
 def preference(votes: Tensor, own: Regions, theirs: Regions) -> Tensor:
