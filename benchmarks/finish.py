@@ -15,7 +15,6 @@ import numpy as np
 
 from celpaint.conditions.distance import distance_map
 from celpaint.conditions.lines import classify, extract_lines, read_lines, working_lines
-from celpaint.finish.flat import fill_regions
 from celpaint.finish.ink import cut_out, lay_ink
 from celpaint.finish.size import to_size
 from celpaint.types import Array, Frame
@@ -64,7 +63,6 @@ def main() -> None:
     art = read_lines(frame)
     painted = paint * (1 - line[..., None])
     small = cv2.resize(painted, (320 * 16 // 9, 320), interpolation=cv2.INTER_AREA)
-    palette = np.unique(paint.reshape(-1, 3), axis=0)
     print(f"{size[1]} x {size[0]}, {np.mean(line > 0):.1%} inked, median of {repeats}, CPU time, one thread")
     measure("classify", lambda: classify(frame), repeats)
     measure("read_lines, clean", lambda: read_lines(frame, kind="black on white"), repeats)
@@ -74,7 +72,6 @@ def main() -> None:
     measure("distance_map", lambda: distance_map(line), repeats)
     measure("to_size from 320", lambda: to_size(small, size, line), repeats)
     measure("lay_ink", lambda: lay_ink(painted, art), repeats)
-    measure(f"fill_regions, {len(palette)} colours", lambda: fill_regions(painted, line, palette), repeats)
     measure("cut_out", lambda: cut_out(painted, art), repeats)
 
 
