@@ -163,10 +163,6 @@ class Diffusion(Task[ClipBatch]):
         layers = networks.unet.attention_layers
         need(0 <= options.matching_layer < layers, "task.matching_layer", options.matching_layer, f"0 to {layers - 1}")
 
-    @classmethod
-    def build(cls, recipe: Recipe, device: torch.device) -> Self:
-        raise NotImplementedError
-
     # Data and loss
 
     def batches(self, seed: int, start: int) -> Iterator[ClipBatch]:
