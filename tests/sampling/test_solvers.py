@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from celpaint.sampling.guidance import guided
-from celpaint.sampling.sigmas import edm_sigmas, from_level, v_scaling
+from celpaint.sampling.sigmas import edm_sigmas, v_scaling
 from celpaint.sampling.solvers import SOLVERS, Denoise, dpmpp_2m, euler
 
 
@@ -63,13 +63,6 @@ def test_schedule_ends_are_given() -> None:
     assert edm_sigmas(1) == (pytest.approx(700), 0.0)
     with pytest.raises(ValueError, match="0 steps"):
         edm_sigmas(0)
-
-
-def test_schedule_from_a_level() -> None:
-    assert from_level((700.0, 20.0, 5.0, 0.0), 10.0) == (10.0, 5.0, 0.0)
-    assert from_level((700.0, 10.0, 0.0), 10.0) == (10.0, 0.0)
-    with pytest.raises(ValueError, match="more than 0"):
-        from_level((1.0, 0.0), 0.0)
 
 
 @pytest.mark.parametrize("sigma", [0.002, 1.0, 3.0, 700.0])

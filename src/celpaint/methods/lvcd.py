@@ -6,6 +6,10 @@ colours by attention to the painted reference; a long shot is made in overlappin
 Painted frames are known: they come out as they were painted, and while sampling their latents stand in the answer, so
 that their neighbours agree with them. With several references every frame looks at the one nearest in time, and at
 those that belong to no frame.
+
+Weights may have been trained to refine a draft instead of colouring by themselves: their latents are what the draft
+lacks, as in corrective diffusion (Mardani et al., "Residual Corrective Diffusion Modeling", 2023), and the draft's
+latents are the frames' condition, where the paper has the reference's. All else is the same.
 """
 
 from __future__ import annotations
@@ -34,7 +38,7 @@ from celpaint.sampling.decode import ChunkedDecoder, Chunking
 from celpaint.sampling.guidance import guided
 from celpaint.sampling.segments import WINDOW, Segment, noise_rows, plan_segments
 from celpaint.sampling.sequence import Carry, Window, sample_segments
-from celpaint.sampling.sigmas import edm_sigmas, from_level, v_scaling
+from celpaint.sampling.sigmas import edm_sigmas, v_scaling
 from celpaint.sampling.solvers import SOLVERS, Denoise
 from celpaint.types import Array, Chunk, Event, Painted, Progress, Shot, State
 from celpaint.weights.lvcd import Networks
@@ -125,6 +129,8 @@ class Denoiser:
         context: ``1 1 D``.
         micro: ``1 M``.
         routing: who attends to whom, at noise levels of ``until`` and above; below, ``late``.
+        centre: what the networks' latents are the difference to: a draft ``T C h w``, for networks that refine it.
+        spread: standard deviation of the difference.
     """
 
     def __init__(
@@ -139,20 +145,24 @@ class Denoiser:
         routing: Routing,
         late: Routing,
         until: float = 0.0,
+        centre: Tensor | float = 0.0,
+        spread: float = 1.0,
     ) -> None:
         self.unet, self.controlnet = unet, controlnet
         self.concat, self.hint, self.context, self.micro = concat, hint, context, micro
         self.routing, self.late, self.until = routing, late, until
+        self.centre, self.spread = centre, spread
 
     def __call__(self, x: Tensor, sigma: float, /) -> Tensor:
         """``T C h w`` -> ``T C h w``."""
-        scaling = v_scaling(sigma)
+        scaling = v_scaling(sigma / self.spread)
+        x = (x - self.centre) / self.spread
         routing = self.routing if sigma >= self.until else self.late
         both = torch.cat([x * scaling.inner, self.concat], dim=1)[None].to(self.unet.dtype)
         noise = torch.full((1,), scaling.noise, device=x.device)
         control = self.controlnet(both, noise, self.context, self.micro, routing, self.hint)
         out = self.unet(both, noise, self.context, self.micro, routing, control).sample[0]
-        return x * scaling.skip + cast("Tensor", out).float() * scaling.out
+        return self.centre + self.spread * (x * scaling.skip + cast("Tensor", out).float() * scaling.out)
 
     def blind(self) -> Denoiser:
         """The same without the reference's latents and token, as Stable Video Diffusion leaves out its conditions."""
@@ -166,6 +176,8 @@ class Denoiser:
             routing=self.routing,
             late=self.late,
             until=self.until,
+            centre=self.centre,
+            spread=self.spread,
         )
 
 
@@ -209,12 +221,12 @@ class LVCD(Method):
         self.networks, self.options, self.device, self.dtype = networks, options, device, dtype
         self.drafter = drafter
         card = networks.card
-        sigmas = edm_sigmas(1 if options.preview else options.steps or card.steps, sigma_max=card.sigma_max)
+        highest = card.sigma_max
         if drafter is not None:
-            sigmas = from_level(sigmas, options.draft_sigma)
-        self.sigmas = sigmas
-        routed = round(options.prev_attention * (len(sigmas) - 1))
-        self.until = sigmas[routed - 1] if routed else float("inf")
+            highest = min(highest, options.draft_sigma or card.draft_sigma)
+        self.sigmas = edm_sigmas(1 if options.preview else options.steps or card.steps, sigma_max=highest)
+        routed = round(options.prev_attention * (len(self.sigmas) - 1))
+        self.until = self.sigmas[routed - 1] if routed else float("inf")
 
     @classmethod
     def load(cls, options: LVCDOptions) -> LVCD:
@@ -225,7 +237,8 @@ class LVCD(Method):
             DeviceError: no such device.
         """
         device = resolve_device(options.device)
-        dtype = resolve_dtype(options, device)
+        exactly = options.faithful and options.dtype == "auto" and device.type == "cpu"
+        dtype = torch.float32 if exactly else resolve_dtype(options, device)
         networks = Networks.load(find_weights("lvcd", options.weights))
         home = torch.device("cpu") if options.offload else device
         for network in (networks.unet, networks.controlnet, networks.embed):
@@ -237,8 +250,10 @@ class LVCD(Method):
         if options.compile:
             networks.unet.compile()
             networks.controlnet.compile()
+        if networks.card.draft_spread and options.draft == "none":
+            raise OptionError("--draft none with weights that refine a draft", wanted="--draft auto or matcher")
         drafter: Method | None = None
-        if options.draft == "matcher":
+        if options.draft == "matcher" or (options.draft == "auto" and networks.card.draft_spread):
             from celpaint.methods.matcher import Matcher
 
             drafter = Matcher.load(MatcherOptions(seed=options.seed, device=options.device, dtype=options.dtype))
@@ -406,22 +421,27 @@ class _Run:
         shared = own[:0] if carry is None else carry.latents / scale
         centre = segment.nearest[len(segment.nearest) // 2]
         lines = torch.cat([given.lines[list(segment.references)], self.lines((*segment.previous, *segment.frames))])
+        start = None
+        if self.drafts is not None:
+            drafts = self.drafts.take(segment.frames)
+            start = torch.cat([own * scale, shared * scale, drafts])
+            if networks.card.draft_spread:
+                looked = drafts / scale
+        concat = torch.cat([own, shared, looked])
         sighted = Denoiser(
             networks.unet,
             networks.controlnet,
-            concat=torch.cat([own, shared, looked]),
+            concat=concat,
             hint=networks.controlnet.hint(lines[None]),
             context=given.context[centre][None],
             micro=torch.tensor([networks.card.micro], device=self.method.device),
             routing=segment.routing,
             late=segment.late,
             until=self.method.until,
+            centre=concat * scale if networks.card.draft_spread else 0.0,
+            spread=networks.card.draft_spread or 1.0,
         )
         denoise: Denoise = guided(sighted, sighted.blind(), self.options.guidance)
-        start = None
-        if self.drafts is not None:
-            before = own[:0] if carry is None else carry.latents
-            start = torch.cat([own * scale, before, self.drafts.take(segment.frames)])
         return Window(denoise, start, {} if self.options.faithful else self.known(segment))
 
     def known(self, segment: Segment) -> dict[int, Tensor]:

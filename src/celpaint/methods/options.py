@@ -82,8 +82,13 @@ class LVCDOptions(ComputeOptions):
     guidance: float = option(1.0, "classifier-free guidance scale; 1 = none")
     prev_attention: float = option(1.0, "share of the steps with Prev-Reference Attention, 0 to 1")
     amplify: float = option(10.0, "weight of previous references on overlapped frames (alpha of eq. 7)")
-    draft: Literal["none", "matcher"] = option("none", "start from this method's result instead of noise")
-    draft_sigma: float = option(10.0, "noise level the draft is brought to")
+    draft: Literal["auto", "none", "matcher"] = option(
+        "auto",
+        "matcher: start from the matcher's result instead of noise; auto: where the weights refine a draft",
+    )
+    draft_sigma: float | None = option(
+        None, "noise level the draft is brought to; default: what the weights' card recommends"
+    )
     faithful: bool = option(False, "reproduce the official implementation's numbers, its faults included")
 
     def __post_init__(self) -> None:
@@ -93,7 +98,8 @@ class LVCDOptions(ComputeOptions):
         require(1.0 <= self.guidance <= 30.0, "guidance", self.guidance, "1 to 30")
         require(0.0 <= self.prev_attention <= 1.0, "prev_attention", self.prev_attention, "0 to 1")
         require(self.amplify > 0, "amplify", self.amplify, "more than 0")
-        require(self.draft_sigma > 0, "draft_sigma", self.draft_sigma, "more than 0")
+        level = self.draft_sigma
+        require(level is None or level > 0.002, "draft_sigma", level, "more than 0.002, the last noise level")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["Scaling", "edm_sigmas", "from_level", "v_scaling"]
+__all__ = ["Scaling", "edm_sigmas", "v_scaling"]
 
 
 def edm_sigmas(
@@ -20,13 +19,6 @@ def edm_sigmas(
         raise ValueError(f"{steps} steps, wanted 1 or more")
     high, low = sigma_max ** (1 / rho), sigma_min ** (1 / rho)
     return (*((high + i / max(steps - 1, 1) * (low - high)) ** rho for i in range(steps)), 0.0)
-
-
-def from_level(sigmas: Sequence[float], level: float) -> tuple[float, ...]:
-    """The part of a schedule below ``level``, beginning at it: for a start that is not pure noise."""
-    if level <= 0:
-        raise ValueError(f"level {level}, wanted more than 0")
-    return (level, *(s for s in sigmas if s < level))
 
 
 class Scaling(NamedTuple):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, cast
 
@@ -31,6 +32,7 @@ from celpaint.sampling.segments import plan_segments
 from celpaint.sampling.sigmas import edm_sigmas
 from celpaint.sampling.solvers import euler
 from celpaint.train.clips import Clips
+from celpaint.train.drafts import Drafter
 from celpaint.train.objective import draw_sigma, grid, match_labels, matching_loss, noised, v_loss
 from celpaint.train.recipe import Recipe, from_table, need
 from celpaint.train.sheets import psnr, sheet
@@ -57,6 +59,9 @@ class DiffusionOptions:
         drop: share of clips without the reference's latents and token, for guidance.
         previous: share of batches whose window has reference positions that are not painted: frames made before, as
             in long sampling.
+        draft: the matcher's weights (``small``: those in the package, or a folder) whose answers are refined: they are
+            the frames' condition latents, and what is learnt is the difference to them. Empty: the reference is the
+            condition, and the frames are learnt, as in the paper.
         matching: weight of the cross-entropy on one head of the reference attention, where correspondences are known.
         matching_layer: which layer, counted in the order they run.
         steps: denoising steps of validation and of the exported card.
@@ -71,6 +76,7 @@ class DiffusionOptions:
     sigma_std: float = 1.6
     drop: float = 0.1
     previous: float = 0.25
+    draft: str = ""
     matching: float = 0.2
     matching_layer: int = 5
     steps: int = 10
@@ -159,6 +165,7 @@ class Diffusion(Task[ClipBatch]):
     def __init__(self, networks: Networks, options: DiffusionOptions, clips: Clips, device: torch.device) -> None:
         self.options, self.clips, self.device, self.card = options, clips, device, networks.card
         self.codec = networks.codec.to(device).float().eval().requires_grad_(False)
+        self.drafter = Drafter(options.draft, device) if options.draft else None
         self.network = Denoising(networks.unet, networks.controlnet, networks.embed).to(device)
         layers = networks.unet.attention_layers
         need(0 <= options.matching_layer < layers, "task.matching_layer", options.matching_layer, f"0 to {layers - 1}")
@@ -178,7 +185,7 @@ class Diffusion(Task[ClipBatch]):
         told = torch.rand(batch.colour.shape[0], device=self.device) >= options.drop
         window = window._replace(told=told.to(window.latents.dtype))
         sigma = draw_sigma(batch.colour.shape[0], self.device, options.sigma_mean, options.sigma_std)
-        given = noised(window.latents, sigma, torch.randn_like(window.latents))
+        given = noised(self.lacking(window), sigma, torch.randn_like(window.latents))
         known = options.matching > 0 and batch.drawing is not None and batch.point is not None
         layer = options.matching_layer if known else None
         answer, logits = self.network(given.x, given.c_noise, window, self.micro(sigma), layer)
@@ -215,6 +222,10 @@ class Diffusion(Task[ClipBatch]):
         routing = training_routing(frames)
         order = list(range(size[1]))
         concat = condition[:, None].expand(-1, size[1], -1, -1, -1)
+        if self.drafter is not None:
+            with torch.autocast(self.device.type, enabled=False):
+                drafts = self.codec.encode(2 * self.drafter(clip).flatten(0, 1) - 1).float()
+            concat = torch.cat([condition[:, None], drafts.unflatten(0, (size[0], -1))], dim=1)
         if previous:
             routing = plan_segments(2 * frames, overlap=previous, window=frames)[1].routing
             order = [0, *range(1, 1 + previous), *range(1, size[1])]
@@ -223,6 +234,22 @@ class Diffusion(Task[ClipBatch]):
         token = reference if isinstance(self.network.embed, LatentEmbedding) else rgb[:, 0]
         told = torch.ones(size[0], device=latents.device)
         return Window(latents[:, order], concat, token, clip.lines[:, order], told, routing)
+
+    @torch.no_grad()
+    def spread(self, seed: int, batches: int = 12) -> float:
+        """Standard deviation of what drafts lack, over some batches far along the stream ``seed``."""
+        lacking = []
+        for clip in islice(self.batches(seed, 1 << 40), batches):
+            window = self.window(clip)
+            frames = window.latents[:, 1:] - window.concat[:, 1:] * self.codec.scale
+            lacking.append(frames.square().mean())
+        return float(torch.stack(lacking).mean().sqrt())
+
+    def lacking(self, window: Window) -> Tensor:
+        """``B T C h w`` of unit variance: what is learnt, the latents or what their draft lacks."""
+        if self.drafter is None:
+            return window.latents
+        return (window.latents - window.concat * self.codec.scale) / (self.card.draft_spread or 1.0)
 
     def encode(self, rgb: Tensor, *, likeliest: bool = False) -> Tensor:
         """``N 3 H W`` in [-1, 1] -> latents ``N C h w`` of unit variance: the likeliest or a draw."""
@@ -259,7 +286,7 @@ class Diffusion(Task[ClipBatch]):
         found = []
         for place in (-1.0, 0.0, 1.0):
             sigma = torch.tensor([self.options.sigma_mean + place * self.options.sigma_std], device=self.device).exp()
-            given = noised(window.latents, sigma, torch.randn_like(window.latents))
+            given = noised(self.lacking(window), sigma, torch.randn_like(window.latents))
             answer, _ = network(given.x, given.c_noise, window, self.micro(sigma), None)
             found.append(float(v_loss(answer, given.v)))
         return float(np.mean(found))
@@ -267,6 +294,8 @@ class Diffusion(Task[ClipBatch]):
     def sample(self, network: Denoising, clip: ClipBatch) -> Tensor:
         """What the network makes of a clip's lines and its frame 0: ``1 T 3 H W`` in [0, 1]."""
         window = self.window(clip)
+        spread = self.card.draft_spread or 1.0
+        centre = window.concat[0] * self.codec.scale if self.card.draft_spread else 0.0
         denoise = Denoiser(
             network.unet,
             network.controlnet,
@@ -276,9 +305,11 @@ class Diffusion(Task[ClipBatch]):
             micro=self.micro(window.told),
             routing=window.routing,
             late=window.routing,
+            centre=centre,
+            spread=spread,
         )
-        sigmas = edm_sigmas(self.options.steps, sigma_max=self.options.sigma_max)
-        x = torch.randn_like(window.latents[0]) * (1 + sigmas[0] ** 2) ** 0.5
+        sigmas = edm_sigmas(self.options.steps, sigma_max=self.options.sigma_max * spread)
+        x = centre + torch.randn_like(window.latents[0]) * (spread**2 + sigmas[0] ** 2) ** 0.5
         latents = euler(denoise, x, sigmas) / self.codec.scale
         with torch.autocast(self.device.type, enabled=False):
             rgb = self.codec.decode(latents.float(), window.lines[0], len(latents))
@@ -329,7 +360,11 @@ class DiffusionSmall(Diffusion):
     @classmethod
     def build(cls, recipe: Recipe, device: torch.device) -> Self:
         options = from_table(DiffusionOptions, recipe.task, "task")
-        card = Card(steps=options.steps, sigma_max=options.sigma_max, area=recipe.data.size[0] * recipe.data.size[1])
+        card = Card(
+            steps=options.steps,
+            sigma_max=options.sigma_max,
+            area=recipe.data.size[0] * recipe.data.size[1],
+        )
         if recipe.init.weights:
             networks = replace(Networks.load(Path(recipe.init.weights)), card=card)
             codec = _line_codec(options.autoencoder) if options.autoencoder else networks.codec
@@ -338,6 +373,9 @@ class DiffusionSmall(Diffusion):
             need(bool(options.autoencoder), "task.autoencoder", options.autoencoder, "the autoencoder's folder")
             networks = _fresh(recipe.network, _line_codec(options.autoencoder), card)
         task = cls(networks, options, Clips(recipe.data, device), device)
+        if options.draft:
+            spread = task.spread(recipe.run.seed)
+            task.card = replace(card, draft_spread=spread, draft_sigma=spread * options.sigma_max)
         task.network.float().train().requires_grad_(True)
         _still(task.network)
         _recompute(task.network, recipe.run.checkpoint_gradients)

@@ -52,6 +52,9 @@ class Card:
         sigma_max: noise level to start from.
         micro: micro-conditions (SVD's: frames a second, motion bucket, noise augmentation).
         area: pixels of the working size.
+        draft_sigma: noise level to bring a draft to, where sampling starts from one.
+        draft_spread: for weights that refine a draft: the standard deviation of what the draft lacks, in latents of
+            unit variance. None: these weights colour by themselves, as the paper's.
     """
 
     steps: int = 25
@@ -59,6 +62,8 @@ class Card:
     sigma_max: float = 700.0
     micro: tuple[float, ...] = (6.0, 160.0, 0.0)
     area: int = 576 * 320
+    draft_sigma: float = 10.0
+    draft_spread: float | None = None
 
     @classmethod
     def read(cls, folder: Path) -> Card:
