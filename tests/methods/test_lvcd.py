@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from celpaint.errors import OptionError, WeightsError
 from celpaint.finish.size import to_size
-from celpaint.methods.base import load_method
+from celpaint.methods.base import Method, load_method, silent
 from celpaint.methods.lvcd import KEPT_LINES, LVCD, Fit
 from celpaint.methods.options import LVCDOptions
 from celpaint.models.image_encoder import ClipEmbedding, LatentEmbedding
@@ -26,7 +26,7 @@ from celpaint.models.line_vae import LineVAE, LineVAEConfig
 from celpaint.models.lvcd.controlnet import ControlNet
 from celpaint.models.lvcd.unet import UNet, UNetConfig
 from celpaint.models.vae import LineCodec, VideoVAE, first_stage_encoder
-from celpaint.types import Array, Event, Painted, Reference, Shot
+from celpaint.types import Array, Chunk, Event, Painted, Progress, Reference, Shot, State
 from celpaint.weights.lvcd import Card, Networks
 
 TOY = UNetConfig(
@@ -260,6 +260,46 @@ def test_a_drafted_schedule_begins_at_the_drafts_level(folder: Path) -> None:
     painter = drafted(folder, 1, 5.0)
     assert len(painter.sigmas) == len(method(folder, seed=1).sigmas)
     assert painter.sigmas[0] == pytest.approx(5.0)
+
+
+class Flat(Method):
+    """Colours every drawing alike."""
+
+    def colour(
+        self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = silent
+    ) -> Iterator[Chunk]:
+        grey = np.full((*shot.size, 3), 0.3, np.float32)
+        yield Chunk(0, tuple(Painted(grey) for _ in range(len(shot))))
+
+
+def refining(folder: Path, tmp_path: Path, **options: object) -> LVCD:
+    """Networks that refine a draft, and don't yet know how."""
+    networks = method(folder).networks
+    torch.nn.init.zeros_(networks.unet.conv_out.weight)
+    torch.nn.init.zeros_(networks.unet.conv_out.bias)
+    replace(networks, card=replace(CARD, draft_spread=0.1, draft_sigma=5.0)).save(tmp_path)
+    return method(tmp_path, dtype="float32", **options)
+
+
+def test_refining_begins_with_the_draft(folder: Path, tmp_path: Path) -> None:
+    painter = refining(folder, tmp_path, preview=True)
+    assert painter.drafter is not None
+    assert painter.sigmas == pytest.approx((5.0, 0.0))
+    painter.drafter = Flat()
+    what = shot(20, (None,))
+    fit = Fit.choose(what.size, painter.options, CARD.area, 8)
+    codec = painter.networks.codec
+    grey = fit.enter(np.full((*what.size, 3), 0.3, np.float32), "replicate")
+    for n, frame in enumerate(colour(painter, what)[:4]):
+        with torch.no_grad():
+            lines = fit.enter(what.lines[n], "constant")
+            wanted = fit.leave(codec.decode(codec.encode(grey * 2 - 1), lines, 1)[0])
+        assert np.abs(frame - wanted).mean() < 0.02
+
+
+def test_weights_that_refine_want_a_draft(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="--draft none"):
+        refining(folder, tmp_path, draft="none")
 
 
 # -- size -------------------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from celpaint.train.diffusion import DiffusionFineTune, DiffusionSmall
 from celpaint.train.loop import train
 from celpaint.train.recipe import Recipe, load_recipe
 from celpaint.train.task import build_task
-from celpaint.weights.lvcd import Networks
+from celpaint.weights.lvcd import Card, Networks
 from celpaint.weights.store import write_network
 
 CPU = torch.device("cpu")
@@ -183,6 +183,25 @@ def test_unpainted_reference_positions_are_those_of_long_sampling(vae: Path) -> 
     assert torch.equal(window.lines[:, 1:5], window.lines[:, 5:9])
     assert torch.equal(window.latents[:, 1:5], window.concat[:, 1:5])
     assert torch.equal(window.concat[:, 5], window.concat[:, 0])
+
+
+def test_refining_learns_what_the_draft_lacks(vae: Path, tmp_path: Path) -> None:
+    task = DiffusionSmall.build(small(vae, 'task.draft="small"'), CPU)
+    clip = next(task.batches(0, 0))
+    window = task.window(clip)
+    lacking = task.lacking(window)
+    assert torch.equal(window.concat[:, 0], task.codec.encode(2 * clip.colour[:, 0] - 1))
+    assert task.drafter is not None
+    with torch.no_grad():
+        draft = task.codec.encode(2 * task.drafter(clip)[:, 0] - 1)
+    assert torch.allclose(window.concat[:, 1], draft)
+    spread = task.card.draft_spread
+    assert spread is not None
+    assert torch.allclose(window.concat + spread * lacking, window.latents, atol=1e-5)
+    task.complete_export(tmp_path)
+    assert Card.read(tmp_path).draft_spread == spread
+    with torch.no_grad():
+        assert task.validate(task.network)["psnr"] > 0
 
 
 def test_stored_latents_spare_the_encoder(vae: Path) -> None:
