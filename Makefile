@@ -1,6 +1,7 @@
 # make demo   set up, colour the example shot with the packaged weights
 # make test   set up, run all tests
 # make report the packaged weights and every baseline on the validation clips: build/report/index.html
+# make validate-matcher   the matcher's figures and sheets, about 15 minutes on two idle cores: build/validate/matcher
 # make bench  time every part with random or packaged weights: tables in build/bench
 # make smoke-train   train every network for a minute on the CPU; fails unless validation improves
 VENV ?= .venv
@@ -8,7 +9,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: check test demo pictures report bench smoke-train clean
+.PHONY: check test demo pictures report validate-matcher bench smoke-train clean
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
@@ -31,6 +32,9 @@ pictures: demo
 
 report: $(READY) build/art.safetensors
 	$(BIN)/celpaint benchmark report --out build/report
+
+validate-matcher: $(READY) build/art.safetensors
+	$(BIN)/python benchmarks/matcher.py --out build/validate/matcher
 
 build/art.safetensors: | $(READY)
 	$(BIN)/celpaint data art --out $@

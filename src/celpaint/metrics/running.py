@@ -42,7 +42,7 @@ from celpaint.metrics.suite import Run, Suite, Synthetic, find_suite, read_suite
 from celpaint.metrics.sums import Moments
 from celpaint.types import Array, Clip, Event, Progress
 
-__all__ = ["Benchmark", "Film", "Outcome", "benchmark"]
+__all__ = ["Benchmark", "Film", "Outcome", "benchmark", "commit", "machine"]
 
 
 @dataclass(frozen=True)
@@ -162,9 +162,9 @@ def benchmark(
         films=films,
         outcomes=outcomes,
         reports=reports,
-        machine=_machine(device),
+        machine=machine(device),
         date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        commit=_commit(),
+        commit=commit(),
     )
     write_report(done, out)
     return done
@@ -497,7 +497,8 @@ def _file_digest(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _machine(device: str) -> dict[str, str]:
+def machine(device: str) -> dict[str, str]:
+    """What figures were measured on, by name, for people."""
     import torch
 
     name = platform.processor() or platform.machine()
@@ -515,7 +516,7 @@ def _machine(device: str) -> dict[str, str]:
     }
 
 
-def _commit() -> str:
+def commit() -> str:
     """The commit the code is of, with ``+`` where files were changed since."""
     where = Path(celpaint.__file__).parent
 
@@ -524,7 +525,7 @@ def _commit() -> str:
         return done.stdout.strip() if done.returncode == 0 else ""
 
     try:
-        commit = git("rev-parse", "--short=12", "HEAD")
-        return commit + ("+" if commit and git("status", "--porcelain", "--", str(where)) else "")
+        head = git("rev-parse", "--short=12", "HEAD")
+        return head + ("+" if head and git("status", "--porcelain", "--", str(where)) else "")
     except OSError:
         return ""

@@ -15,7 +15,7 @@ from celpaint.metrics.base import Figure, Metric, Pair
 from celpaint.metrics.sums import Ratio
 from celpaint.types import Array
 
-__all__ = ["SegmentAccuracy", "colour_codes", "majority_colours"]
+__all__ = ["SegmentAccuracy", "colour_codes", "majority_colours", "to_palette"]
 
 LARGE = 10
 """Pixels; segments up to this size are specks between lines, not drawing."""
@@ -84,7 +84,7 @@ class SegmentAccuracy(Metric[_SegmentSums]):
         truth = majority_colours(labels, original)
         right = majority_colours(labels, result) == truth
         palette = np.unique(truth)
-        nearest = majority_colours(labels, _to_palette(result, palette)) == truth
+        nearest = majority_colours(labels, to_palette(result, palette)) == truth
         large = sizes > LARGE
         inside = labels > 0
         return _SegmentSums(
@@ -105,7 +105,7 @@ def colour_codes(picture: Array) -> npt.NDArray[np.int64]:
     return codes
 
 
-def _to_palette(codes: npt.NDArray[np.int64], palette: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def to_palette(codes: npt.NDArray[np.int64], palette: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Every colour code taken to the nearest of the palette's, as distances in RGB go."""
     found, places = np.unique(codes, return_inverse=True)
     nearest = cKDTree(_channels(palette)).query(_channels(found))[1]

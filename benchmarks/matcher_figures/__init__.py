@@ -1,0 +1,1 @@
+"""What ``benchmarks/matcher.py`` measures, a part a module."""

@@ -1,0 +1,126 @@
+"""What every part is given, what it finds, and how its films are spread over the processor's cores."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+import torch
+
+from celpaint.errors import CelpaintError
+from celpaint.methods.base import Method, load_method
+from celpaint.methods.matcher import Matcher
+from celpaint.methods.options import MatcherOptions
+from celpaint.metrics.base import Pair
+from celpaint.metrics.frame import psnr, squared_error
+from celpaint.metrics.networks import fetch
+from celpaint.metrics.perceptual import LPIPSDistance
+from celpaint.types import Array, Painted, Shot
+
+T = TypeVar("T")
+
+Record = dict[str, Any]
+"""One film under one method: what it was, and its figures."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to measure.
+
+    Attributes:
+        art: the file of drawings.
+        weights, device, dtype: of the matcher.
+        size: (height, width) of the films.
+        films: how many a cell.
+        workers: processes.
+    """
+
+    art: Path
+    weights: str = "small"
+    device: str = "auto"
+    dtype: str = "auto"
+    size: tuple[int, int] = (320, 576)
+    films: int = 8
+    workers: int = 1
+
+
+@cache
+def matcher(settings: Settings, *, exact: bool = False, memory: int = 2) -> Matcher:
+    """The method, loaded once a process."""
+    method = load_method(
+        MatcherOptions(
+            weights=settings.weights,
+            device=settings.device,
+            dtype=settings.dtype,  # type: ignore[arg-type]
+            exact=exact,
+            memory=memory,
+        )
+    )
+    assert isinstance(method, Matcher)
+    return method
+
+
+def colour(method: Method, shot: Shot) -> list[Painted]:
+    """Every drawing of the shot."""
+    return [painted for chunk in method.colour(shot) for painted in chunk.painted]
+
+
+@cache
+def _lpips() -> LPIPSDistance | None:
+    try:
+        fetch("lpips")
+        return LPIPSDistance("alex")
+    except CelpaintError as error:
+        print(f"LPIPS is left out: {error}", file=sys.stderr)
+        return None
+
+
+def scores(result: Array, truth: Array) -> Record:
+    """PSNR in dB and LPIPS (AlexNet) of one picture ``H W 3``; LPIPS is NaN where its network can't be had."""
+    metric = _lpips()
+    distance = float("nan") if metric is None else metric.of(Pair(0, result, truth))
+    return {"psnr": psnr(squared_error(result, truth)), "lpips": distance}
+
+
+# -- processes -----------------------------------------------------------------------------------------------------
+
+
+def spread(name: str, jobs: Sequence[Callable[[], T]], workers: int) -> list[T]:
+    """What the jobs return, in their order; a line on stderr says how far they are."""
+    found: dict[int, T] = {}
+    for index, result in _each(jobs, workers):
+        found[index] = result
+        print(f"\r{name}: {len(found)} of {len(jobs)}", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    return [found[index] for index in range(len(jobs))]
+
+
+def _each(jobs: Sequence[Callable[[], T]], workers: int) -> Iterator[tuple[int, T]]:
+    if workers == 1:
+        yield from ((index, job()) for index, job in enumerate(jobs))
+        return
+    _lpips()  # fetched here, so that the workers find it
+    threads = max((os.cpu_count() or 1) // workers, 1)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _start, (threads,)) as pool:
+        running = {pool.submit(job): index for index, job in enumerate(jobs)}
+        try:
+            for job in as_completed(running):
+                yield running[job], job.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _start(threads: int) -> None:
+    """A worker's share of the machine."""
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
