@@ -1,7 +1,8 @@
 # make demo   set up, colour the example shot with the packaged weights
 # make test   set up, run all tests
 # make report the packaged weights and every baseline on the validation clips: build/report/index.html
-# make validate-matcher   the matcher's figures and sheets, about 15 minutes on two idle cores: build/validate/matcher
+# make validate-matcher   the matcher's figures and sheets, 7 minutes on two idle cores: build/validate/matcher;
+#             ARGS='--docs docs/matcher.md' renews the document, ARGS='--films 2' is a quick look
 # make bench  time every part with random or packaged weights: tables in build/bench
 # make smoke-train   train every network for a minute on the CPU; fails unless validation improves
 VENV ?= .venv
@@ -34,7 +35,7 @@ report: $(READY) build/art.safetensors
 	$(BIN)/celpaint benchmark report --out build/report
 
 validate-matcher: $(READY) build/art.safetensors
-	$(BIN)/python benchmarks/matcher.py --out build/validate/matcher
+	$(BIN)/python benchmarks/matcher.py --out build/validate/matcher $(ARGS)
 
 build/art.safetensors: | $(READY)
 	$(BIN)/celpaint data art --out $@

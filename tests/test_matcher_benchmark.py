@@ -207,7 +207,7 @@ def test_sheets_have_a_strip_a_row(tmp_path: Path) -> None:
 
 def test_the_report_says_what_was_aimed_at() -> None:
     at = {"part": "quality", "references": 1, "distance": 15, "lpips": math.nan}
-    own = {"matched": 0.5, "matched_alone": 0.25, "confidence": [[1.0, 2.0, 4.0]] * 10}
+    own = {"matched": 0.5, "matched_drawings": 0.25, "confidence": [[1.0, 2.0, 4.0]] * 10}
     records = [
         {**at, "lines": "any", "method": "copy", "psnr": 18.0},
         *(
@@ -218,7 +218,7 @@ def test_the_report_says_what_was_aimed_at() -> None:
     text = report.report(records, "Settings.")
     assert text.startswith("Settings.\n\n### PSNR")
     assert "| over copying at 15 frames, clean lines | 8 dB | 9.0 dB |" in text
-    assert "| clean | regions agree first | 50.0 |" in text
+    assert "| clean | whole picture | 50.0 |" in text
     assert "0.85" not in text  # segments were not measured
     assert "nan" not in text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -77,13 +78,14 @@ def _one_reference(settings: Settings, distance: int, number: int) -> tuple[list
         (painted,) = colour(method, film.shot)
         assert painted.confidence is not None
         own = scores(painted.rgb, truth)
+        whole, drawings = matched(method, film)
         records.append(
             {
                 **at,
                 "method": "matcher",
                 **own,
-                "matched": matched(method, film, told=True),
-                "matched_alone": matched(method, film, told=False),
+                "matched": whole,
+                "matched_drawings": drawings,
                 "confidence": calibration(painted.rgb, painted.confidence, truth),
             }
         )
@@ -104,21 +106,26 @@ def _more_references(settings: Settings, count: int, distance: int, number: int)
 
 
 @torch.inference_mode()
-def matched(method: Matcher, film: Film, *, told: bool) -> float:
+def matched(method: Matcher, film: Film) -> tuple[float, float]:
     """Share of the target's tokens at 1/8 whose best reference token shows the same, among those that any shows.
 
-    Args:
-        told: let the tokens of closed regions agree first, as when colouring.
+    Returns:
+        of the whole picture; of the drawings alone, without the background; NaN where the references show none of it.
     """
     clip, count = film.clip, len(film.targets)
     assert clip.drawing is not None
     assert clip.point is not None
     order = [*film.targets, *film.references]
     lines, rgb = (x[:, order].to(method.device, method.dtype) for x in (clip.lines, clip.colour))
-    regions = regions_of(clip.lines[:, order]).to(method.device) if told else None
+    regions = regions_of(clip.lines[:, order]).to(method.device)
     _, matching = method.network(lines[:, :count], lines[:, count:], rgb[:, count:], regions)
     drawing, point = (x[:, order].to(method.device) for x in (clip.drawing, clip.point))
-    return float(matching_loss(drawing, point, count, matching)[1])
+    shares = []
+    for background in (0, -1):  # a drawing that no reference shows is not counted
+        drawing[:, :count][drawing[:, :count] == 0] = background
+        shown = torch.isin(drawing[:, :count], drawing[:, count:]).any()
+        shares.append(float(matching_loss(drawing, point, count, matching)[1]) if shown else math.nan)
+    return shares[0], shares[1]
 
 
 def calibration(result: Array, confidence: Array, truth: Array) -> list[list[float]]:
