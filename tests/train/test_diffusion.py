@@ -185,6 +185,21 @@ def test_unpainted_reference_positions_are_those_of_long_sampling(vae: Path) -> 
     assert torch.equal(window.concat[:, 5], window.concat[:, 0])
 
 
+def test_several_noise_levels_of_a_clip(vae: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = DiffusionSmall.build(small(vae, "task.levels=3", "task.drop=0", "task.previous=0"), CPU)
+    clip = next(task.batches(0, 0))
+    losses = {}
+    for levels in ((0.1, 1.0, 9.0), (0.1, 0.1, 0.1), (1.0, 1.0, 1.0), (9.0, 9.0, 9.0)):
+        sigma = torch.tensor(levels).repeat_interleave(len(clip.colour))
+        monkeypatch.setattr("celpaint.train.diffusion.draw_sigma", lambda *_, sigma=sigma: sigma)
+        monkeypatch.setattr("torch.randn_like", torch.zeros_like)
+        torch.manual_seed(0)
+        losses[levels] = float(task.loss(clip)[1]["v"].detach())
+    mixed, *alike = losses.values()
+    assert mixed == pytest.approx(sum(alike) / 3, rel=1e-4)
+    assert max(alike) - min(alike) > 1e-3
+
+
 def test_refining_learns_what_the_draft_lacks(vae: Path, tmp_path: Path) -> None:
     task = DiffusionSmall.build(small(vae, 'task.draft="small"'), CPU)
     clip = next(task.batches(0, 0))

@@ -56,6 +56,7 @@ class DiffusionOptions:
     Attributes:
         autoencoder: folder of the autoencoder; empty: the one in ``init.weights``.
         sigma_mean, sigma_std: of ln(sigma).
+        levels: noise levels drawn for each clip of a step; more than one where clips are dear.
         drop: share of clips without the reference's latents and token, for guidance.
         previous: share of batches whose window has reference positions that are not painted: frames made before, as
             in long sampling.
@@ -74,6 +75,7 @@ class DiffusionOptions:
     autoencoder: str = ""
     sigma_mean: float = 1.0
     sigma_std: float = 1.6
+    levels: int = 1
     drop: float = 0.1
     previous: float = 0.25
     draft: str = ""
@@ -89,6 +91,7 @@ class DiffusionOptions:
         for name in ("drop", "previous"):
             need(0 <= getattr(self, name) <= 1, f"task.{name}", getattr(self, name), "0 to 1")
         need(self.sigma_std > 0, "task.sigma_std", self.sigma_std, "more than 0")
+        need(self.levels >= 1, "task.levels", self.levels, "1 or more")
         need(self.matching >= 0, "task.matching", self.matching, "0 or more")
         need(self.steps >= 1, "task.steps", self.steps, "1 or more")
         need(self.sigma_max > 0.002, "task.sigma_max", self.sigma_max, "more than 0.002")
@@ -137,6 +140,21 @@ class Window(NamedTuple):
     told: Tensor
     routing: Routing
 
+    def repeated(self, times: int) -> Window:
+        """The same clips several times over: ``times * B``."""
+
+        def again(x: Tensor) -> Tensor:
+            return x.repeat(times, *[1] * (x.ndim - 1))
+
+        return Window(
+            again(self.latents),
+            again(self.concat),
+            again(self.token),
+            again(self.lines),
+            again(self.told),
+            self.routing,
+        )
+
 
 class Denoising(nn.Module):
     """UNet, ControlNet and the maker of the context token: all that may be trained."""
@@ -181,10 +199,10 @@ class Diffusion(Task[ClipBatch]):
     def loss(self, batch: ClipBatch) -> tuple[Tensor, dict[str, Any]]:
         options = self.options
         previous = min(OVERLAP, batch.colour.shape[1] - 3) if float(torch.rand(())) < options.previous else 0
-        window = self.window(batch, max(previous, 0))
-        told = torch.rand(batch.colour.shape[0], device=self.device) >= options.drop
+        window = self.window(batch, max(previous, 0)).repeated(options.levels)
+        told = torch.rand(len(window.latents), device=self.device) >= options.drop
         window = window._replace(told=told.to(window.latents.dtype))
-        sigma = draw_sigma(batch.colour.shape[0], self.device, options.sigma_mean, options.sigma_std)
+        sigma = draw_sigma(len(window.latents), self.device, options.sigma_mean, options.sigma_std)
         given = noised(self.lacking(window), sigma, torch.randn_like(window.latents))
         known = options.matching > 0 and batch.drawing is not None and batch.point is not None
         layer = options.matching_layer if known else None
@@ -192,7 +210,7 @@ class Diffusion(Task[ClipBatch]):
         loss = v_loss(answer, given.v)
         figures: dict[str, Any] = {"v": loss}
         if logits is not None:
-            frames = logits[:, -(batch.colour.shape[1] - 1) :, 0]
+            frames = logits[: len(batch.colour), -(batch.colour.shape[1] - 1) :, 0]
             cells = grid(cast("tuple[int, int]", tuple(window.latents.shape[-2:])), logits.shape[-1])
             found, accuracy = matching_loss(frames, match_labels(batch, cells))
             loss = loss + options.matching * found
