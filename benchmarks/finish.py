@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from celpaint.conditions.distance import distance_map
-from celpaint.conditions.lines import classify, extract_lines, read_lines, working_lines
+from celpaint.conditions.lines import Look, classify, extract_lines, read_lines, working_lines
 from celpaint.finish.ink import cut_out, lay_ink
 from celpaint.finish.size import to_size
 from celpaint.types import Array, Frame
@@ -65,8 +65,8 @@ def main() -> None:
     small = cv2.resize(painted, (320 * 16 // 9, 320), interpolation=cv2.INTER_AREA)
     print(f"{size[1]} x {size[0]}, {np.mean(line > 0):.1%} inked, median of {repeats}, CPU time, one thread")
     measure("classify", lambda: classify(frame), repeats)
-    measure("read_lines, clean", lambda: read_lines(frame, kind="black on white"), repeats)
-    measure("read_lines, scan", lambda: read_lines(scan, kind="black on white"), repeats)
+    measure("read_lines, clean", lambda: read_lines(frame, look=Look("black on white")), repeats)
+    measure("read_lines, scan", lambda: read_lines(scan, look=Look("black on white")), repeats)
     measure("extract_lines", lambda: extract_lines(painted), repeats)
     measure("working_lines to 320", lambda: working_lines(line, (320, 569)), repeats)
     measure("distance_map", lambda: distance_map(line), repeats)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 import celpaint
 from celpaint.errors import DiskFull, InputError, OptionError, OutOfMemory, OutputError, ReferenceFrameError
@@ -53,6 +53,19 @@ def test_the_artists_lines_stay_where_they_were(shot: tuple[Path, Path]) -> None
     ):
         ink = np.asarray(Image.open(file)) == 0
         np.testing.assert_array_equal(frame.rgb[ink], 0)
+
+
+@pytest.mark.parametrize("colour", ["blue", "red"])
+def test_lines_drawn_in_one_colour_only_stay_as_drawn(shot: tuple[Path, Path], colour: str) -> None:
+    lines, key = shot
+    for file in lines.iterdir():
+        ImageOps.colorize(Image.open(file), colour, "white").save(file)
+    for file, frame in zip(
+        sorted(lines.iterdir()), celpaint.colorize(lines, reference=key, method="copycat"), strict=True
+    ):
+        drawn = np.asarray(Image.open(file))
+        ink = drawn.min(axis=2) == 0
+        np.testing.assert_array_equal(frame.rgb[ink], np.float32(drawn[ink]) / 255)
 
 
 def test_a_painted_frame_comes_out_as_it_was_painted(shot: tuple[Path, Path]) -> None:

@@ -14,7 +14,7 @@ from typing import Literal, overload
 
 import numpy as np
 
-from celpaint.conditions.lines import LineKind, classify_clip, extract_lines, read_lines
+from celpaint.conditions.lines import Look, classify_clip, extract_lines, read_lines
 from celpaint.conditions.placing import Place, frame_label
 from celpaint.conditions.reference import fit_reference
 from celpaint.finish.ink import cut_out, lay_ink
@@ -96,7 +96,7 @@ class Scene:
         else:
             rgb = to_size(rgb, self.clip.size, art.line)
             rgb = lay_ink(rgb, art) if self._keep_ink else rgb
-        if self._drawings.kind == "on transparent":
+        if self._drawings.look.kind == "on transparent":
             return cut_out(rgb, art) if self._keep_ink else Frame(rgb)
         return Frame(rgb, alpha)
 
@@ -122,13 +122,13 @@ def _shows(painting: Array, art: LineArt) -> bool:
 class _Drawings(Sequence[Array]):
     """The line maps of a shot's drawings, read when asked for; the latest stay at hand to be finished."""
 
-    kind: LineKind
+    look: Look
 
     def __init__(self, clip: Clip, frames: Sequence[int], mode: Literal["auto", "keep", "extract"]) -> None:
         self._clip, self._frames, self._mode = clip, frames, mode
         looked_at = sorted({round(i * (len(frames) - 1) / (_JUDGED - 1)) for i in range(_JUDGED)})
-        self.kind = "painting" if mode == "extract" else classify_clip(clip[frames[i]] for i in looked_at)
-        if self.kind == "painting" and mode == "auto":
+        self.look = Look("painting") if mode == "extract" else classify_clip(clip[frames[i]] for i in looked_at)
+        if self.look.kind == "painting" and mode == "auto":
             log.info("these are coloured pictures, so their lines are extracted; --lines keep takes them as they are")
         self._at_hand: OrderedDict[int, tuple[LineArt, Array | None]] = OrderedDict()
         height, width = clip.size
@@ -138,7 +138,7 @@ class _Drawings(Sequence[Array]):
         """The drawing's line art, and the alpha of its frame."""
         if drawing not in self._at_hand:
             frame = self._clip[self._frames[drawing]]
-            self._at_hand[drawing] = read_lines(frame, self._mode, self.kind), frame.alpha
+            self._at_hand[drawing] = read_lines(frame, self._mode, self.look), frame.alpha
             while len(self._at_hand) > self._room:
                 self._at_hand.popitem(last=False)
         return self._at_hand[drawing]

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import pytest
@@ -6,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from celpaint.conditions.lines import classify, classify_clip, extract_lines, flatten, read_lines, working_lines
+from celpaint.conditions.lines import Look, classify, classify_clip, extract_lines, flatten, read_lines, working_lines
 from celpaint.types import Frame, LineArt
 
 SOFT, BINARY, WIDE = scene(), scene(soft=False), scene(270, 480, pen=3)
@@ -45,7 +47,7 @@ def test_black_on_white_is_read_as_coverage_and_black(drawn: Scene):
 @SCENES
 def test_white_on_black_reads_as_its_negative(drawn: Scene):
     white_on_black = 1 - drawn.drawing(trace=(0, 0, 0))
-    assert classify(Frame(white_on_black)) == "white on black"
+    assert classify(Frame(white_on_black)).kind == "white on black"
     art = read_lines(Frame(white_on_black))
     np.testing.assert_allclose(art.line, drawn.line + drawn.trace, atol=1e-6)
     np.testing.assert_allclose(on_white(art), 1 - white_on_black, atol=1e-6)
@@ -55,7 +57,7 @@ def test_a_trace_line_keeps_its_hue_on_black_paper():
     picture = np.zeros((120, 160, 3), np.float32)
     picture[20:100, 40:42] = 1
     picture[20:100, 80:82] = (1, 0, 0)
-    art = read_lines(Frame(picture), kind="white on black")
+    art = read_lines(Frame(picture), look=Look("white on black"))
     np.testing.assert_array_equal(art.ink[50, 80], [1, 0, 0])
     assert art.trace[50, 80] == 1
     assert art.trace[50, 40] == 0
@@ -64,7 +66,7 @@ def test_a_trace_line_keeps_its_hue_on_black_paper():
 @SCENES
 def test_ink_on_transparent_paper_is_its_alpha(drawn: Scene):
     frame = transparent(drawn)
-    assert classify(frame) == "on transparent"
+    assert classify(frame).kind == "on transparent"
     art = read_lines(frame)
     np.testing.assert_array_equal(art.line, frame.alpha)
     np.testing.assert_allclose(on_white(art), flatten(frame), atol=1e-6)
@@ -73,7 +75,7 @@ def test_ink_on_transparent_paper_is_its_alpha(drawn: Scene):
 
 def test_white_ink_on_transparent_paper_is_seen():
     frame = Frame(np.ones((*SOFT.line.shape, 3), np.float32), SOFT.line)
-    assert classify(frame) == "on transparent"
+    assert classify(frame).kind == "on transparent"
     np.testing.assert_array_equal(read_lines(frame).line, SOFT.line)
 
 
@@ -81,7 +83,7 @@ def test_a_cel_with_white_paint_on_transparency_is_read_on_white():
     alpha = np.zeros_like(SOFT.line)
     cv2.circle(alpha, (160, 90), 70, 1.0, -1)
     frame = Frame(SOFT.drawing(), alpha)
-    assert classify(frame) == "black on white"
+    assert classify(frame).kind == "black on white"
     np.testing.assert_allclose(on_white(read_lines(frame)), flatten(frame), atol=1e-6)
 
 
@@ -92,6 +94,54 @@ def test_saturated_lines_are_trace(hue: tuple[float, float, float]):
     np.testing.assert_allclose(art.trace[alone], art.line[alone], atol=1e-5)
     far = cv2.dilate(SOFT.trace, np.ones((7, 7), np.uint8)) == 0
     assert art.trace[far].max() == 0
+
+
+def on_black(drawn: Scene, **inks: tuple[float, ...]) -> Frame:
+    drawing = drawn.drawing(**inks)
+    return Frame(drawing + (1 - drawing.min(axis=2) - drawing.max(axis=2))[..., None])
+
+
+def on_transparent(drawn: Scene, **inks: tuple[float, ...]) -> Frame:
+    alpha = drawn.line + drawn.trace
+    return Frame(np.float32(1 - (1 - drawn.drawing(**inks)) / np.maximum(alpha, 1e-6)[..., None]), alpha)
+
+
+def on_paper(drawn: Scene, **inks: tuple[float, ...]) -> Frame:
+    return Frame(drawn.drawing(**inks))
+
+
+@pytest.mark.parametrize("lay", [on_paper, on_black, on_transparent])
+@pytest.mark.parametrize("trace", [(0, 0, 1), (1, 0, 0)], ids=["one colour", "two colours"])
+def test_saturated_lines_are_ink_where_there_is_no_other(lay: Callable[..., Frame], trace: tuple[float, ...]):
+    frame = lay(SOFT, ink=(0, 0, 1), trace=trace)
+    assert classify(frame).coloured
+    art = read_lines(frame)
+    assert art.trace.max() == 0
+    np.testing.assert_allclose(art.line, SOFT.line + SOFT.trace, atol=1e-6)
+    np.testing.assert_allclose(on_white(art), SOFT.drawing(ink=(0, 0, 1), trace=trace), atol=1e-6)
+
+
+def test_pale_blue_pencil_covers_fully_and_gives_the_drawing_back():
+    drawing = WIDE.drawing(ink=(0.35, 0.6, 0.95), trace=(0.35, 0.6, 0.95))
+    art = read_lines(Frame(drawing))
+    np.testing.assert_allclose(art.line[WIDE.line == 1], 1, atol=1e-5)
+    np.testing.assert_allclose(on_white(art), drawing, atol=1e-6)
+
+
+def test_a_jpeg_drawing_in_blue_keeps_its_lines():
+    blue = SOFT.drawing(ink=(0, 0, 1), trace=(0, 0, 1))[..., ::-1]
+    _, packed = cv2.imencode(".jpg", (blue * 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 60])
+    art = read_lines(Frame(cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1].astype(np.float32) / 255))
+    assert art.trace.max() == 0
+    assert np.mean((art.line > 0.5) != (SOFT.line + SOFT.trace > 0.5)) < 0.01
+
+
+def test_the_shot_says_whether_saturated_lines_are_trace():
+    mixed, blue = Frame(SOFT.drawing()), on_paper(SOFT, ink=(0, 0, 1), trace=(1, 0, 0))
+    assert classify_clip([mixed, blue, mixed]) == ("black on white", False)
+    assert classify_clip([blue, mixed, blue]) == ("black on white", True)
+    assert read_lines(blue, look=Look("black on white", False)).trace.max() == 1
+    assert read_lines(mixed, look=Look("black on white", True)).trace.max() == 0
 
 
 @pytest.mark.parametrize("ink", [(0.3, 0.15, 0.1), (0.2, 0.2, 0.2), (0.1, 0.1, 0.3), (0.5, 0.3, 0.2)])
@@ -121,7 +171,7 @@ def test_grey_paper_becomes_white(tone: float):
 
 def test_a_scan_loses_paper_light_and_grain_and_keeps_lines():
     frame = Frame(scanned(WIDE))
-    assert classify(frame) == "black on white"
+    assert classify(frame).kind == "black on white"
     art = read_lines(frame)
     paper = (WIDE.line + WIDE.trace) == 0
     assert art.line[paper].mean() < 0.002
@@ -147,7 +197,7 @@ def test_an_empty_frame_is_a_drawing_without_ink(paper: float):
 
 def test_an_empty_transparent_frame_has_no_ink():
     frame = Frame(np.zeros((90, 160, 3), np.float32), np.zeros((90, 160), np.float32))
-    assert classify(frame) == "on transparent"
+    assert classify(frame).kind == "on transparent"
     assert read_lines(frame).line.max() == 0
 
 
@@ -155,7 +205,7 @@ def test_pencil_tone_makes_no_painting():
     toned = WIDE.drawing()
     cv2.circle(toned, (400, 60), 40, (0.7, 0.7, 0.7), -1)
     toned = cv2.GaussianBlur(toned, (0, 0), 1)
-    assert classify(Frame(toned)) == "black on white"
+    assert classify(Frame(toned)).kind == "black on white"
     np.testing.assert_allclose(on_white(read_lines(Frame(toned))), toned, atol=1e-6)
 
 
@@ -179,7 +229,7 @@ def paintings() -> dict[str, Frame]:
 @pytest.mark.parametrize("name", paintings())
 def test_a_painting_is_one(name: str):
     frame = paintings()[name]
-    assert classify(frame) == "painting"
+    assert classify(frame).kind == "painting"
     art = read_lines(frame)
     assert not art.drawn
     np.testing.assert_array_equal(art.ink, flatten(frame))
@@ -188,22 +238,22 @@ def test_a_painting_is_one(name: str):
 def test_mode_overrules_what_the_frame_looks_like():
     assert read_lines(Frame(WIDE.painting()), mode="keep").drawn
     assert not read_lines(Frame(WIDE.drawing()), mode="extract").drawn
-    assert not read_lines(Frame(WIDE.drawing()), kind="painting").drawn
-    assert read_lines(Frame(WIDE.drawing()), mode="keep", kind="painting").drawn
+    assert not read_lines(Frame(WIDE.drawing()), look=Look("painting")).drawn
+    assert read_lines(Frame(WIDE.drawing()), mode="keep", look=Look("painting")).drawn
 
 
 def test_the_majority_of_a_shot_decides_and_empty_frames_abstain():
     drawing, odd = Frame(SOFT.drawing()), Frame(1 - SOFT.drawing())
     black = Frame(np.zeros_like(odd.rgb))
-    assert classify_clip([drawing, odd, drawing]) == "black on white"
-    assert classify_clip([black, black, black, drawing]) == "black on white"
-    assert classify_clip([black]) == "white on black"
+    assert classify_clip([drawing, odd, drawing]).kind == "black on white"
+    assert classify_clip([black, black, black, drawing]).kind == "black on white"
+    assert classify_clip([black]).kind == "white on black"
     with pytest.raises(ValueError, match="at least one frame"):
         classify_clip([])
 
 
 def test_an_opaque_frame_in_a_transparent_shot_is_judged_by_itself():
-    art = read_lines(Frame(SOFT.drawing()), kind="on transparent")
+    art = read_lines(Frame(SOFT.drawing()), look=Look("on transparent"))
     np.testing.assert_allclose(art.line, SOFT.line + SOFT.trace, atol=1e-6)
 
 
@@ -222,16 +272,16 @@ PIXELS = hnp.arrays(
 
 
 @settings(max_examples=60, deadline=None)
-@given(PIXELS)
-def test_any_picture_on_clean_paper_comes_back(pixels: np.ndarray):
+@given(PIXELS, st.booleans())
+def test_any_picture_on_clean_paper_comes_back(pixels: np.ndarray, coloured: bool):
     paper = np.ones((pixels.shape[0] * 4, pixels.shape[1] * 4, 3), np.float32)
     paper[: pixels.shape[0], : pixels.shape[1]] = pixels
-    art = read_lines(Frame(paper), kind="black on white")
+    art = read_lines(Frame(paper), look=Look("black on white", coloured))
     assert np.abs(on_white(art) - paper).max() < 1 / 255 / 16
     assert 0 <= art.line.min() <= art.line.max() <= 1
     assert 0 <= art.ink.min() <= art.ink.max() <= 1
     assert (art.trace <= art.line).all()
-    again = read_lines(Frame(on_white(art)), kind="black on white")
+    again = read_lines(Frame(on_white(art)), look=Look("black on white", coloured))
     np.testing.assert_allclose(again.line, art.line, atol=1e-4)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -19,6 +19,7 @@ from celpaint.types import Array, Frame, LineArt
 
 __all__ = [
     "LineKind",
+    "Look",
     "classify",
     "classify_clip",
     "dog_lines",
@@ -30,6 +31,19 @@ __all__ = [
 
 LineKind = Literal["black on white", "white on black", "on transparent", "painting"]
 """How a frame shows its lines; the last has none of its own."""
+
+
+class Look(NamedTuple):
+    """What reading a shot's lines takes to know of it.
+
+    Attributes:
+        kind: how they show.
+        coloured: that nothing is drawn but saturated lines. Then these are its ink; beside other ink they are trace.
+    """
+
+    kind: LineKind
+    coloured: bool = False
+
 
 Mask = npt.NDArray[np.bool_]
 
@@ -45,16 +59,14 @@ def flatten(frame: Frame) -> Array:
     return frame.rgb * alpha + (1 - alpha)
 
 
-def read_lines(
-    frame: Frame, mode: Literal["auto", "keep", "extract"] = "auto", kind: LineKind | None = None
-) -> LineArt:
+def read_lines(frame: Frame, mode: Literal["auto", "keep", "extract"] = "auto", look: Look | None = None) -> LineArt:
     """The lines of a frame.
 
     Args:
         frame: a drawing or a painting.
         mode: ``keep`` takes the lines as drawn even where the frame looks like a painting, ``extract`` finds lines in
-            the colours even where it looks like a drawing, ``auto`` decides by ``kind``.
-        kind: what :func:`classify_clip` said of the whole shot; None judges this frame alone.
+            the colours even where it looks like a drawing, ``auto`` decides by ``look``.
+        look: what :func:`classify_clip` said of the whole shot; None judges this frame alone.
 
     Returns:
         Line art of the frame's size. Where it was drawn, ``1 - line + line * ink`` is the drawing on white paper to
@@ -62,26 +74,27 @@ def read_lines(
     """
     if mode == "extract":
         return _extracted(frame)
-    if kind is None or (kind == "on transparent" and not _has_transparency(frame)):
-        kind = classify(frame)
+    kind, coloured = look or classify(frame)
+    if kind == "on transparent" and not _has_transparency(frame):
+        kind = classify(frame).kind
     if kind == "painting" and mode == "auto":
         return _extracted(frame)
     if kind == "painting":
-        kind = _judge(frame, drawn=True)[0]
+        kind = _judge(frame, drawn=True)[0].kind
     if kind == "on transparent" and frame.alpha is not None:
-        return _with_trace(frame.alpha.astype(np.float32), frame.rgb)
+        return _line_art(frame.alpha.astype(np.float32), frame.rgb, coloured)
     rgb = flatten(frame)
     if kind == "white on black":
         rgb = _negative(rgb)
-    return _unmix(_white_paper(rgb))
+    return _unmix(_white_paper(rgb), coloured)
 
 
-def classify(frame: Frame) -> LineKind:
+def classify(frame: Frame) -> Look:
     """How this frame shows its lines. An empty one is a drawing without ink, not a painting."""
     return _judge(frame)[0]
 
 
-def classify_clip(samples: Iterable[Frame]) -> LineKind:
+def classify_clip(samples: Iterable[Frame]) -> Look:
     """How a shot shows its lines, by the majority of some of its frames, so that one odd frame flips nothing.
 
     Frames without any drawing have no say unless all are empty.
@@ -89,20 +102,19 @@ def classify_clip(samples: Iterable[Frame]) -> LineKind:
     Raises:
         ValueError: no frame was given.
     """
-    votes: Counter[LineKind] = Counter()
-    empty: Counter[LineKind] = Counter()
-    for frame in samples:
-        kind, inked = _judge(frame)
-        (votes if inked else empty)[kind] += 1
-    if not votes and not empty:
+    judged = [_judge(frame) for frame in samples]
+    if not judged:
         raise ValueError("classify_clip wants at least one frame")
-    return (votes or empty).most_common(1)[0][0]
+    looks = [look for look, inked in judged if inked] or [look for look, _ in judged]
+    kind = Counter(look.kind for look in looks).most_common(1)[0][0]
+    coloured = [look.coloured for look in looks if look.kind == kind]
+    return Look(kind, 2 * sum(coloured) > len(coloured))
 
 
 # -- drawings: coverage and ink ------------------------------------------------------------------------------------
 
 
-def _unmix(rgb: Array) -> LineArt:
+def _unmix(rgb: Array, coloured: bool) -> LineArt:
     """A drawing on white paper as coverage and ink.
 
     Any coverage c >= 1 - min(rgb) has an ink 1 - (1 - rgb) / c in [0, 1] that gives the drawing back. The least one
@@ -110,33 +122,44 @@ def _unmix(rgb: Array) -> LineArt:
     """
     low, high = _extremes(rgb)
     darkness = 1 - low
-    line = np.minimum(darkness / _ink_darkness(darkness, high - low), 1)
+    cores = darkness > 0.3
+    if not coloured:
+        cores &= high - low < 0.5 * darkness
+    line = np.minimum(darkness / _ink_darkness(darkness[cores]), 1)
     inked = line > 0
     ink = np.zeros_like(rgb)
     ink[inked] = np.clip(1 - (1 - rgb[inked]) / line[inked, None], 0, 1)
-    return _with_trace(line, ink)
+    return _line_art(line, ink, coloured)
 
 
-def _ink_darkness(darkness: Array, chroma: Array) -> float:
-    """How dark the ink is where it covers fully: the darkness of line cores, in [0.5, 1]; 1 where there is none."""
-    cores = darkness[(darkness > 0.3) & (chroma < 0.5 * darkness)]
+def _ink_darkness(cores: Array) -> float:
+    """How dark the ink is where it covers fully, from line cores' darkness: in [0.5, 1]; 1 where there is none."""
     return float(np.clip(np.percentile(cores, 90), 0.5, 1)) if cores.size else 1.0
 
 
-def _with_trace(line: Array, ink: Array) -> LineArt:
-    """Line art whose saturated inks count as colour trace.
+def _line_art(line: Array, ink: Array, coloured: bool) -> LineArt:
+    """Line art whose saturated inks count as colour trace, unless it is ``coloured``, that is, has no other ink.
 
-    (max - min) / (1 - min) is the share of pure hue in an ink, the rest being black: 1 for red, green or blue, about
-    0.3 for a brown outline, 0 for grey. Ink is trace from 0.7 on; its soft edge and its mixture with black ink beside
-    it are trace by their share. What is faint and alone is grain.
+    Ink is trace from a :func:`_purity` of 0.7 on; its soft edge and its mixture with black ink beside it are trace by
+    their share. What is faint and alone is grain.
     """
-    low, high = _extremes(ink)
-    purity = np.where(line > 0, (high - low) / np.maximum(1 - low, 1e-3), 0)
+    if coloured:
+        return LineArt(line=line, ink=ink, trace=np.zeros_like(line))
+    purity = np.where(line > 0, _purity(ink), 0)
     solid = line > 0.3
     beside = cv2.dilate((solid & (purity > 0.7)).astype(np.uint8), np.ones((5, 5), np.uint8))
     share = np.maximum((solid | (beside > 0)) * np.clip((purity - 0.55) / 0.15, 0, 1), beside * purity)
     trace: Array = line * share.astype(np.float32)
     return LineArt(line=line, ink=ink, trace=trace)
+
+
+def _purity(ink: Array) -> Array:
+    """``H W 3`` -> ``H W``, the share of pure hue in an ink, the rest being black, however thinly it covers the paper.
+
+    (max - min) / (1 - min): 1 for red, green or blue, about 0.3 for a brown outline, 0 for grey.
+    """
+    low, high = _extremes(ink)
+    return np.asarray((high - low) / np.maximum(1 - low, 1e-3), np.float32)
 
 
 def _extremes(rgb: Array) -> tuple[Array, Array]:
@@ -206,21 +229,22 @@ _CUBIC = [(i, j) for i in range(4) for j in range(4 - i)]
 # -- what is it? ---------------------------------------------------------------------------------------------------
 
 
-def _judge(frame: Frame, *, drawn: bool = False) -> tuple[LineKind, bool]:
-    """The kind of a frame, and whether anything is drawn on it; ``drawn`` rules a painting out."""
+def _judge(frame: Frame, *, drawn: bool = False) -> tuple[Look, bool]:
+    """The look of a frame, and whether anything is drawn on it; ``drawn`` rules a painting out."""
     rgb = _seen(flatten(frame))
     if _has_transparency(frame) and frame.alpha is not None:
         alpha = _seen(frame.alpha)
         opaque = alpha > 0.5
         light = _thick(opaque & (rgb.min(axis=2) > 0.85))
         if light.sum() <= 0.1 * opaque.sum() and (drawn or not _is_painting(rgb)):
-            return "on transparent", bool(frame.alpha.max() > 0.1)
+            return Look("on transparent", _is_coloured(rgb)), bool(frame.alpha.max() > 0.1)
     dark_ink = _ink_is_dark(rgb)
     upright = rgb if dark_ink else _negative(rgb)
     inked = bool(np.ptp(rgb.reshape(-1, 3), axis=0).max() > 0.1)
+    coloured = _is_coloured(_white_paper(upright))
     if not drawn and _is_painting(upright):
-        return "painting", inked
-    return ("black on white" if dark_ink else "white on black"), inked
+        return Look("painting", coloured), inked
+    return Look("black on white" if dark_ink else "white on black", coloured), inked
 
 
 def _has_transparency(frame: Frame) -> bool:
@@ -239,6 +263,16 @@ def _ink_is_dark(rgb: Array) -> bool:
     thin_light = float(np.sum(cv2.morphologyEx(tone, cv2.MORPH_TOPHAT, disc)))
     thinness = (thin_dark - thin_light) / max(thin_dark + thin_light, 1e-6)
     return 2 * bright - 1 + thinness > 0
+
+
+def _is_coloured(rgb: Array) -> bool:
+    """Whether nine tenths of the ink of a drawing on white paper, or more, are saturated colours.
+
+    Compression takes hue from thin lines, but not down to the purity of grey, brown and dark blue ink.
+    """
+    low, _ = _extremes(rgb)
+    purity = _purity(rgb)[low < 0.7]
+    return bool(purity.size) and float(np.mean(purity < 0.4)) < 0.1
 
 
 def _is_painting(rgb: Array) -> bool:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import cv2
 
-from celpaint.conditions.lines import LineKind, classify_clip, flatten, read_lines, working_lines
+from celpaint.conditions.lines import Look, classify_clip, flatten, read_lines, working_lines
 from celpaint.errors import CelpaintError, InputError, OptionError
 from celpaint.frames.read import open_clip
 from celpaint.frames.video import VIDEO_SUFFIXES
@@ -275,7 +275,7 @@ class Job:
         return len(first)
 
 
-def _line_kind(clip: Clip) -> LineKind:
+def _look(clip: Clip) -> Look:
     """How the line art is drawn, judged by a few frames of the clip."""
     return classify_clip(clip[i] for i in sorted({0, len(clip) // 3, 2 * len(clip) // 3}))
 
@@ -360,9 +360,9 @@ class Ruler:
         step = -(-share // _PIECE) * _PIECE  # a piece a worker: opening a clip reads every header
         pieces = [range(start, min(start + step, count)) for start in range(0, count, step)]
         workers = len(pieces)
-        kind = None if job.lines is None else _line_kind(open_clip(job.lines))
+        look = None if job.lines is None else _look(open_clip(job.lines))
         with _one_thread_each(workers), ThreadPoolExecutor(workers) as pool:
-            done = list(pool.map(lambda piece: self._measure_piece(job, piece, kind, tick), pieces))
+            done = list(pool.map(lambda piece: self._measure_piece(job, piece, look, tick), pieces))
         sums: dict[str, Any] = {}
         series: dict[str, list[float]] = {}
         for piece_sums, piece_series in done:
@@ -381,7 +381,7 @@ class Ruler:
         return Measured(ClipScores(job.name, count, scored, figures, series, distance), pooled)
 
     def _measure_piece(
-        self, job: Job, piece: range, kind: LineKind | None, tick: Callable[[], None]
+        self, job: Job, piece: range, look: Look | None, tick: Callable[[], None]
     ) -> tuple[dict[str, Any], dict[str, list[float]]]:
         """Sums of the metrics over some frames, and the frames' own figures."""
         history = max(metric.history for metric in self.metrics.values())
@@ -389,7 +389,7 @@ class Ruler:
         large: deque[Pair] = deque(maxlen=history)
         sums: dict[str, Any] = dict.fromkeys(self.metrics)
         series: dict[str, list[float]] = defaultdict(list)
-        for native in self._read(job, range(max(piece.start - history + 1, 0), piece.stop), kind):
+        for native in self._read(job, range(max(piece.start - history + 1, 0), piece.stop), look):
             large.append(native)
             small.append(self._fit(native, small[-1] if small else None))
             if native.index < piece.start:
@@ -407,7 +407,7 @@ class Ruler:
             tick()
         return sums, series
 
-    def _read(self, job: Job, indices: range, kind: LineKind | None) -> Iterator[Pair]:
+    def _read(self, job: Job, indices: range, look: Look | None) -> Iterator[Pair]:
         """Frames side by side at their own size, on white paper where they are transparent."""
         result, original = open_clip(job.result), open_clip(job.original)
         wanted = any("lines" in metric.needs for metric in self.metrics.values())
@@ -417,7 +417,7 @@ class Ruler:
                 index=i,
                 result=flatten(result[i]),
                 original=flatten(original[i]),
-                line=None if lines is None else read_lines(lines[i], "keep", kind).line,
+                line=None if lines is None else read_lines(lines[i], "keep", look).line,
                 scored=i not in job.references,
             )
 
