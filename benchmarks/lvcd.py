@@ -105,8 +105,11 @@ CONFIGS = {
 @torch.no_grad()
 def random_weights(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
     """Weights that keep activations in range; networks made on the meta device are given memory here."""
-    network = network.to_empty(device=device) if any(p.is_meta for p in network.parameters()) else network.to(device)
-    network = network.to(dtype)
+    if any(p.is_meta for p in network.parameters()):
+        network = network.to_empty(device=device)
+        for buffer in network.buffers():  # memory as it was found may hold anything
+            buffer.fill_(0.5)
+    network = network.to(device, dtype)
     for parameter in network.parameters():
         if parameter.ndim > 1:
             parameter.normal_(std=parameter[0].numel() ** -0.5)

@@ -1,315 +1,322 @@
-"""What LVCD small can do: quality on held-out drawings, steps against time, the example shot; ``make validate-small``.
+"""What LVCD small can do: quality on held-out drawings, steps against time, the example shot.
 
-    python benchmarks/validate_lvcd.py
-    python benchmarks/validate_lvcd.py --clips 2 --only quality --weights runs/lvcd_small/export
-
-Writes into ``--out``: ``tables.md``, numbers as JSON, contact sheets. ``--page FILE`` puts the tables between
-``<!-- figures -->`` and ``<!-- /figures -->`` of a document.
+    make validate-small                                          everything, into build/validate/small
+    python benchmarks/validate_lvcd.py quality --films 2         a part, a quick look
+    python benchmarks/validate_lvcd.py --weights DIR --out FOLDER --docs docs/lvcd_small.md
 
 - *quality*: films of 8 frames in a row, the first of them 1, 15 or 45 frames from the painting, in four hands; the
   same films for all hands and methods.
-- *steps*: settings of the sampler on some of these films; seconds are those of whole windows of 14 frames.
-- *demo*: the example shot, finished as `celpaint colorize` finishes it.
+- *steps*: settings of the sampler on a few films of 14 frames, which is a whole window.
+- *demo*: the example shot, finished as ``celpaint colorize`` finishes it.
 
-What an earlier run wrote is kept for the parts that are not run again.
+``--out`` gets the tables (``figures.md``), every film's own figures (a JSON a part) and contact sheets; parts that are
+not run again are taken from there. ``--docs`` also puts the tables between the markers ``<!-- figures -->`` and
+``<!-- /figures -->`` of a document and the sheets into ``images`` beside it.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
+import os
+import runpy
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 import celpaint
-from celpaint.data.synthetic import HANDS, Art, toy_art, validation_clips
+from celpaint.conditions.lines import flatten
+from celpaint.data.synthetic import Art, toy_art, validation_clips
 from celpaint.errors import CelpaintError, WeightsError
-from celpaint.frames.colour import quantise
+from celpaint.frames.colour import quantise, to_float
 from celpaint.frames.read import open_clip, read_picture
 from celpaint.methods.base import Method, load_method
 from celpaint.methods.lvcd import LVCD
 from celpaint.methods.options import ComputeOptions, LVCDOptions, MatcherOptions
 from celpaint.metrics.base import Metric, Pair
 from celpaint.metrics.baselines import ChainedFlow, CopyReference
-from celpaint.metrics.frame import PSNR, psnr, squared_error
-from celpaint.metrics.perceptual import LPIPSDistance
-from celpaint.metrics.sums import Ratio
+from celpaint.metrics.frame import psnr, squared_error
+from celpaint.metrics.running import commit, machine
 from celpaint.metrics.temporal import DIS, TemporalConsistency, WarpError
+from celpaint.sampling.segments import WINDOW
 from celpaint.types import Array, Reference, Shot
 from celpaint.weights.lvcd import Card
 from celpaint.weights.registry import find_weights
-from lvcd import processor
-from lvcd_tables import (
-    OURS,
-    Score,
-    Setting,
-    Trial,
-    choose,
-    demo_table,
-    load,
-    preview,
-    quality_table,
-    steadiness_table,
-    steps_table,
-    store,
-    verdict_table,
-    verdicts,
-)
+from lvcd_tables import OURS, choose, load, report, trials
+from matcher_figures.demo import EXAMPLES, flicker
+from matcher_figures.sheets import Row, save, sheet
+from matcher_figures.tables import insert, store
+from matcher_figures.work import Record, Settings, matcher, scores, spread
 
 PARTS = ("quality", "steps", "demo")
+HANDS = ("soft", "clean", "binary", "thick")
 DISTANCES = (1, 15, 45)
+FRAMES = 8
+"""Of a film."""
 TRIED = (("soft", 15), ("binary", 45))
 """Hands and distances that settings are tried on."""
-WINDOW = 14
-"""Frames LVCD makes at once, however many are asked for."""
-SEEN = 8 / 255
-"""A change of a channel that is seen."""
+VIEWS = ("painting", "lines", "matcher", OURS, "truth")
 RIGHT = 0.08
 """A colour is right where no channel is further off."""
 
 
 @dataclass(frozen=True)
 class Film:
-    """A shot with its truth."""
+    """A shot with its truth, ``H W 3`` a frame; the painting belongs to no frame of it."""
 
     shot: Shot
     truth: list[Array]
 
 
-def films(
-    art: Art, hand: str, distance: int, size: tuple[int, int], clips: int, frames: int
-) -> Iterator[tuple[int, Film]]:
-    """Held-out drawings: ``frames`` in a row, the first of them ``distance`` frames from the painting, numbered."""
-    height, width = size
-    found = validation_clips(art, distance, hand, clips=clips, frames=frames + 1, height=height, width=width)
-    for number, clip in enumerate(found):
+@cache
+def drawings(file: Path) -> Art:
+    """The whole collection; ``toy`` is one made on the spot."""
+    return toy_art() if file.name == "toy" else Art.load(file)
+
+
+def films(settings: Settings, lines: str, distance: int, count: int, frames: int) -> list[Film]:
+    """Held-out drawings: ``frames`` in a row, the first of them ``distance`` frames from the painting."""
+    height, width = settings.size
+    clips = validation_clips(
+        drawings(settings.art), distance, lines, clips=count, frames=frames + 1, height=height, width=width
+    )
+    made = []
+    for clip in clips:
         colour = [np.ascontiguousarray(frame) for frame in clip.colour[0].permute(0, 2, 3, 1).numpy()]
-        lines = list(clip.lines[0, :, 0].numpy())
-        yield number, Film(Shot(lines[1:], (Reference(colour[0], lines[0], None),), size), colour[1:])
+        drawn = list(clip.lines[0, :, 0].numpy())
+        made.append(Film(Shot(drawn[1:], (Reference(colour[0], drawn[0], None),), settings.size), colour[1:]))
+    return made
 
 
-def colour(method: Method, shot: Shot) -> tuple[list[Array], float]:
-    """The drawings coloured, and seconds a drawing."""
-    began = time.perf_counter()
-    result = [painted.rgb for chunk in method.colour(shot) for painted in chunk.painted]
-    return result, (time.perf_counter() - began) / len(shot)
+def lvcd_options(settings: Settings, **options: Any) -> LVCDOptions:
+    chosen: dict[str, Any] = {"weights": settings.weights, "device": settings.device, "dtype": settings.dtype}
+    return LVCDOptions(**chosen, **options)
 
 
-class Ruler:
-    """Metrics at the films' own size. LPIPS needs a network that is fetched once; without it, it is NaN."""
-
-    def __init__(self) -> None:
-        self.flow = DIS()
-        self.metrics: dict[str, Metric] = {
-            "psnr": PSNR(), "tc": TemporalConsistency(self.flow), "warp": WarpError(self.flow)
-        }  # fmt: skip
-        try:
-            self.metrics["lpips"] = LPIPSDistance("alex")
-        except WeightsError as error:
-            print(f"no LPIPS: {error}", file=sys.stderr)
-
-    def measure(self, result: Sequence[Array], truth: Sequence[Array]) -> dict[str, float]:
-        """Figures of a clip."""
-        pairs: list[Pair] = []
-        for index, (ours, true) in enumerate(zip(result, truth, strict=True)):
-            pair = Pair(index, ours, true)
-            if pairs:
-                before = pairs[-1].original
-                pair = replace(pair, back=self.flow.between(true, before), forth=self.flow.between(before, true))
-            pairs.append(pair)
-        figures = {"lpips": np.nan, "flicker": flicker(result, truth)}
-        for name, metric in self.metrics.items():
-            sums = [metric.measure(pairs[max(i - 1, 0) : i + 1]) for i in range(len(pairs))]
-            counted = [s for s in sums if s is not None]
-            values = metric.figures_of(sum(counted[1:], counted[0])) if counted else (np.nan, np.nan)
-            figures[name] = float(values[0])
-            if name == "warp":
-                figures["warp_truth"] = float(values[1])
-        return figures
+@cache
+def painters(settings: Settings) -> dict[str, Method]:
+    """Everything that colours films, loaded once a process."""
+    return {
+        OURS: load_method(lvcd_options(settings, size=settings.size[::-1])),
+        "matcher": matcher(replace(settings, weights="small")),
+        "flow-chained": ChainedFlow(),
+        "copy": CopyReference(),
+    }
 
 
-def flicker(result: Sequence[Array], truth: Sequence[Array]) -> float:
-    """Per cent of the pixels that stand still in the truth from one frame to the next and visibly change in the result;
-    NaN where nothing stands still.
+def colour(method: Method, shot: Shot) -> list[Array]:
+    """Every drawing of the shot.
+
+    Raises:
+        WeightsError: what comes out is no number.
     """
-    total = Ratio()
-    for (a, b), (x, y) in zip(pairwise(result), pairwise(truth), strict=True):
-        still = np.abs(x - y).max(-1) < 1 / 255
-        total += Ratio(float((np.abs(a - b).max(-1)[still] > SEEN).sum()), float(still.sum()))
-    return 100 * total.value
+    result = [painted.rgb for chunk in method.colour(shot) for painted in chunk.painted]
+    if not all(np.isfinite(rgb).all() for rgb in result):
+        raise WeightsError("the networks' pictures hold values that are no numbers", wanted="weights that are sound")
+    return result
 
 
-# -- the parts -----------------------------------------------------------------------------------------------------
+def measure(result: Sequence[Array], truth: Sequence[Array]) -> Record:
+    """PSNR, LPIPS, TC, warp error and flicker of a film; NaN where there is nothing to measure."""
+    flow = DIS()
+    pairs: list[Pair] = []
+    for index, (ours, true) in enumerate(zip(result, truth, strict=True)):
+        pair = Pair(index, ours, true)
+        if pairs:
+            before = pairs[-1].original
+            pair = replace(pair, back=flow.between(true, before), forth=flow.between(before, true))
+        pairs.append(pair)
+
+    def over(metric: Metric[Any]) -> tuple[float, ...]:
+        sums = [s for i in range(1, len(pairs)) if (s := metric.measure(pairs[i - 1 : i + 1])) is not None]
+        return metric.figures_of(sum(sums[1:], sums[0])) if sums else (math.nan, math.nan)
+
+    each = [scores(pair.result, pair.original) for pair in pairs]
+    warped, of_truth = over(WarpError(flow))
+    still = any((a.original == b.original).all(-1).any() for a, b in pairwise(pairs))
+    return {
+        **{name: float(np.mean([one[name] for one in each])) for name in ("psnr", "lpips")},
+        "tc": over(TemporalConsistency(flow))[0],
+        "warp": warped,
+        "warp_truth": of_truth,
+        "flicker": 100 * flicker(list(result), list(truth)) if still else math.nan,
+    }
+
+
+# -- quality -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Row:
-    """A row of a contact sheet: pictures ``H W 3`` uint8, and what is to be known of it."""
+class Case:
+    """The last frame of a film, to be looked at; ``psnr`` is LVCD's of the whole film."""
 
-    hand: str
+    lines: str
     distance: int
-    clip: int
+    film: int
     psnr: float
-    caption: str
-    pictures: list[np.ndarray]
+    row: Row
 
 
-def quality(given: argparse.Namespace, ruler: Ruler) -> list[Score]:
-    """Every method on every hand and distance; contact sheets beside."""
-    art = drawings(given.art)
-    height, width = given.size
-    methods: dict[str, Method] = {
-        OURS: load_method(LVCDOptions(size=(width, height), **compute(given))),
-        "matcher": load_method(MatcherOptions(device=given.device, dtype=given.dtype)),
-        "flow": ChainedFlow(),
-        "copy": CopyReference(),
-    }
-    scores: list[Score] = []
-    rows: list[Row] = []
-    for hand in given.hands:
-        for distance in DISTANCES:
-            for number, film in films(art, hand, distance, given.size, given.clips, given.frames):
-                results = {}
-                for name, method in methods.items():
-                    results[name], seconds = colour(method, film.shot)
-                    figures = ruler.measure(results[name], film.truth) | {"seconds": seconds}
-                    scores.append(Score(name, hand, distance, number, figures))
-                rows.append(row(hand, distance, number, film, results, scores[-len(methods) :]))
-            print(f"{hand} lines, {distance} frames away: done", file=sys.stderr, flush=True)
-    head = ("painting", "lines", "matcher", OURS, "truth")
-    for hand in given.hands:
-        shown = [r for r in rows if r.hand == hand and r.clip < 2]
-        write_sheet(given.out / f"{hand}.png", head, [(r.caption, r.pictures) for r in shown])
-    worst = {r.clip: r for r in sorted(rows, key=lambda r: -r.psnr)}  # of every film its worst
-    kept = sorted(worst.values(), key=lambda r: r.psnr)[:6]
-    write_sheet(given.out / "worst.png", head, [(r.caption, r.pictures) for r in kept])
-    return scores
+def quality(settings: Settings) -> tuple[list[Record], dict[str, Image.Image]]:
+    """Every method on every hand and distance; sheets by hand, and the worst cases."""
+    jobs = [partial(_cell, settings, lines, distance) for lines in HANDS for distance in DISTANCES]
+    found = spread("quality", jobs, settings.workers)
+    cases = [case for _, some in found for case in some]
+    sheets = {lines: [c.row for c in cases if c.lines == lines and c.film < 2] for lines in HANDS}
+    worst = {case.film: case for case in sorted(cases, key=lambda c: -c.psnr)}  # of every film its worst
+    sheets["worst"] = [case.row for case in sorted(worst.values(), key=lambda c: c.psnr)[:6]]
+    records = [record for some, _ in found for record in some]
+    return records, {name: sheet(VIEWS, rows) for name, rows in sheets.items()}
 
 
-def row(
-    hand: str, distance: int, number: int, film: Film, results: dict[str, list[Array]], scores: Sequence[Score]
-) -> Row:
-    """The last frame of a clip."""
-    reference, line = film.shot.references[0], film.shot.lines[-1]
-    shown = [reference.rgb, np.repeat(1 - line[..., None], 3, -1), results["matcher"][-1], results[OURS][-1]]
-    found = {name: psnr(squared_error(frames[-1], film.truth[-1])) for name, frames in results.items()}
-    told = ", ".join(f"{name} {value:.1f}" for name, value in found.items())
-    caption = f"film {number}, {hand} lines, {distance + len(film.truth) - 1} frames away: {told} dB"
-    pictures = [quantise(picture, 8) for picture in (*shown, film.truth[-1])]
-    return Row(hand, distance, number, scores[0].figures["psnr"], caption, pictures)
+def _cell(settings: Settings, lines: str, distance: int) -> tuple[list[Record], list[Case]]:
+    records: list[Record] = []
+    cases = []
+    for number, film in enumerate(films(settings, lines, distance, settings.films, FRAMES)):
+        results = {name: colour(method, film.shot) for name, method in painters(settings).items()}
+        place = {"lines": lines, "distance": distance, "film": number}
+        some = [{"method": name, **place, **measure(result, film.truth)} for name, result in results.items()]
+        records += some
+        last = {name: psnr(squared_error(frames[-1], film.truth[-1])) for name, frames in results.items()}
+        told = ", ".join(f"{name} {value:.1f}" for name, value in last.items())
+        caption = f"film {number}, {lines} lines, {distance + FRAMES - 1} frames away: {told} dB"
+        drawn = np.repeat(1 - film.shot.lines[-1][..., None], 3, -1)
+        painting = film.shot.references[0].rgb
+        views = [painting, drawn, results["matcher"][-1], results[OURS][-1], film.truth[-1]]
+        cases.append(Case(lines, distance, number, some[0]["psnr"], Row(caption, views)))
+    return records, cases
 
 
-def steps(given: argparse.Namespace, ruler: Ruler) -> list[Trial]:
-    """Settings of the sampler, all on the same films."""
-    art = drawings(given.art)
-    each = max(1, given.clips // 4)
-    tried = [film for hand, away in TRIED for _, film in films(art, hand, away, given.size, each, WINDOW)]
+# -- steps ---------------------------------------------------------------------------------------------------------
 
-    def trial(setting: Setting) -> Trial:
-        method = lvcd(given, setting)
-        figures = []
-        for film in tried:
-            result, seconds = colour(method, film.shot)
-            figures.append(ruler.measure(result, film.truth) | {"seconds": seconds})
-        done = Trial(setting, figures)
-        print(f"{setting}: {done.mean('psnr'):.2f} dB, {done.mean('seconds'):.2f} s", file=sys.stderr, flush=True)
-        return done
 
-    known = [lvcd(given, None), lvcd(given, None, preview=True)]
-    colour(known[1], tried[0].shot)  # warms up
-    recommended, quick = (own_setting(m, n) for m, n in zip(known, ("the default", "--preview"), strict=True))
-    draft = recommended.draft
-    wanted = [Setting("", n, "euler", draft, None) for n in (1, 2, 4, 6, 10, 16)]
-    wanted += [Setting("", n, "dpmpp_2m", draft, None) for n in (2, 4, 6, 10)]
-    trials = [trial(s) for s in wanted]
-    solver = choose(trials).setting.solver
-    wanted = [Setting("", n, solver, "matcher", sigma) for sigma in (0.5, 1.0, 2.0, 5.0, 10.0) for n in (1, 2, 4)]
+@dataclass(frozen=True)
+class Setting:
+    """How LVCD is run.
+
+    Attributes:
+        steps: calls of the network a window.
+        solver: one of `celpaint.sampling.solvers.SOLVERS`.
+        draft: ``none`` or ``matcher``.
+        sigma: noise level the draft is brought to; None: from noise alone.
+    """
+
+    steps: int
+    solver: str
+    draft: str
+    sigma: float | None = None
+
+
+def steps(settings: Settings) -> list[Record]:
+    """Settings of the sampler, all on the same films, in this process alone so that the clock tells."""
+    each = max(1, settings.films // 4)
+    tried = [film for lines, distance in TRIED for film in films(settings, lines, distance, each, WINDOW)]
+    named = {recommended(settings): "recommended by the weights", recommended(settings, preview=True): "--preview"}
+    draft = next(iter(named)).draft
+    colour(configured(settings, Setting(1, "euler", draft)), tried[0].shot)  # warms up
+    wanted = [Setting(n, "euler", draft) for n in (1, 2, 4, 6, 10, 16)]
+    wanted += [Setting(n, "dpmpp_2m", draft) for n in (2, 4, 6, 10)]
+    records: list[Record] = []
+
+    def try_all(wanted: Sequence[Setting]) -> None:
+        for setting in wanted:
+            method = configured(settings, setting)
+            print(f"steps: {setting}", file=sys.stderr)
+            start = "noise" if setting.sigma is None else f"{setting.sigma:g}"
+            told = {"draft": setting.draft, "start": start, "solver": setting.solver, "steps": setting.steps}
+            for number, film in enumerate(tried):
+                began = time.perf_counter()
+                result = colour(method, film.shot)
+                seconds = (time.perf_counter() - began) / len(film.truth)
+                figures = measure(result, film.truth)
+                records.append({"name": named.get(setting, ""), **told, "film": number, "seconds": seconds, **figures})
+
+    try_all(wanted)
+    solver = choose(trials(records)).solver
+    rest = [Setting(n, solver, "matcher", sigma) for sigma in (0.5, 1.0, 2.0, 5.0, 10.0) for n in (1, 2, 4)]
     if draft != "none":
-        wanted += [Setting("", n, solver, "none", None) for n in (4, 10)]
-    trials += [trial(s) for s in wanted]
-    for named in (recommended, quick):
-        alike = [i for i, t in enumerate(trials) if replace(t.setting, name="") == replace(named, name="")]
-        if alike:
-            trials[alike[0]] = replace(trials[alike[0]], setting=named)
-        else:
-            trials.append(trial(named))
-    return trials
+        rest += [Setting(n, solver, "none") for n in (4, 10)]
+    try_all([*rest, *(setting for setting in named if setting not in {*wanted, *rest})])
+    return records
 
 
-def lvcd(given: argparse.Namespace, setting: Setting | None, **options: Any) -> LVCD:
-    """LVCD under a setting, None: as its card has it."""
-    height, width = given.size
-    base = LVCDOptions(size=(width, height), **options, **compute(given))
-    if setting is None:
-        method = load_method(base)
-    else:
-        card = Card.read(find_weights("lvcd", given.weights))
-        sigma = setting.sigma or card.sigma_max  # at the highest level a draft is drowned in noise
-        method = load_method(replace(base, steps=setting.steps, draft=setting.draft, draft_sigma=sigma))
-    assert isinstance(method, LVCD)
-    if setting is not None:
-        card = replace(method.networks.card, solver=setting.solver)
-        method.networks = replace(method.networks, card=card)
+def configured(settings: Settings, setting: Setting) -> LVCD:
+    """LVCD under a setting."""
+    card = Card.read(find_weights("lvcd", settings.weights))
+    sigma = setting.sigma or card.sigma_max  # at the highest level a draft is drowned in noise
+    method = LVCD.load(
+        lvcd_options(settings, size=settings.size[::-1], steps=setting.steps, draft=setting.draft, draft_sigma=sigma)
+    )
+    solver: Any = setting.solver
+    method.networks = replace(method.networks, card=replace(method.networks.card, solver=solver))
     return method
 
 
-def own_setting(method: LVCD, name: str) -> Setting:
-    """How a method is run."""
-    card, start = method.networks.card, method.sigmas[0]
+def recommended(settings: Settings, **options: Any) -> Setting:
+    """How LVCD is run where nothing is said; a single step is the same with every solver."""
+    method = LVCD.load(lvcd_options(settings, size=settings.size[::-1], **options))
+    card, count, start = method.networks.card, len(method.sigmas) - 1, method.sigmas[0]
+    from_noise = method.drafter is None or math.isclose(start, card.sigma_max, rel_tol=1e-6)
     return Setting(
-        name,
-        len(method.sigmas) - 1,
-        card.solver if len(method.sigmas) > 2 else "euler",  # one step is the same with both
+        count,
+        card.solver if count > 1 else "euler",
         "none" if method.drafter is None else "matcher",
-        None if start >= card.sigma_max else start,
+        None if from_noise else float(f"{start:g}"),
     )
 
 
-def demo(given: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """The example shot, coloured from end to end and finished."""
-    shot = Path(given.shot)
-    original = [frame.rgb for frame in open_clip(shot / "original")]
-    painted = read_picture(shot / "reference.png")[0].rgb
-    moving = np.zeros(original[0].shape[:2], bool)
-    for frame in original:
-        moving |= np.abs(frame - original[0]).max(-1) > SEEN
+# -- the example shot ----------------------------------------------------------------------------------------------
+
+
+def demo(settings: Settings, shot: Path) -> tuple[list[Record], Image.Image]:
+    """The shot coloured from end to end, beside the matcher and copying.
+
+    Args:
+        shot: a folder with ``lines``, ``original`` and ``reference.png``, the first frame painted.
+    """
+    original = [flatten(frame) for frame in open_clip(shot / "original")]
+    drawn = [flatten(frame) for frame in open_clip(shot / "lines")]
+    moves = runpy.run_path(str(EXAMPLES / "demo.py"))["MOVES"]
+    moving = np.any([np.abs(frame - original[0]).max(-1) > moves for frame in original], axis=0)
     methods: dict[str, ComputeOptions] = {
-        OURS: LVCDOptions(**compute(given)),
-        "matcher": MatcherOptions(device=given.device, dtype=given.dtype),
+        OURS: lvcd_options(settings),
+        "matcher": MatcherOptions(device=settings.device),
     }
-    results, found = {}, {}
+    results: dict[str, list[Array]] = {}
+    records: list[Record] = []
     for name, options in methods.items():
         began = time.perf_counter()
         frames = celpaint.colorize(shot / "lines", reference=shot / "reference.png", method=options)
-        results[name] = [frame.rgb for frame in frames]
+        results[name] = [to_float(quantise(flatten(frame), 8)) for frame in frames]
         seconds = (time.perf_counter() - began) / len(original)
-        found[name] = shot_figures(results[name], original, moving) | {"seconds": seconds}
-    found["copy"] = shot_figures([painted] * len(original), original, moving) | {"seconds": np.nan}
-    lines = [frame.rgb for frame in open_clip(shot / "lines")]
+        records.append({"method": name, "seconds": seconds, **shot_figures(results[name], original, moving)})
+    copied = [flatten(read_picture(shot / "reference.png")[0])] * len(original)
+    records.append({"method": "copy", "seconds": math.nan, **shot_figures(copied, original, moving)})
     errors = [squared_error(a[moving], b[moving]) for a, b in zip(results[OURS], original, strict=True)]
-    chosen = sorted({*np.linspace(0, len(original) - 1, 5).round().astype(int).tolist(), int(np.argmax(errors))})
+    worst = int(np.argmax(errors))
+    chosen = sorted({*np.linspace(0, len(original) - 1, 5).round().astype(int).tolist(), worst})
     rows = [
-        (
-            f"frame {i + 1}, moving parts {psnr(errors[i]):.1f} dB" + (", the worst" if i == np.argmax(errors) else ""),
-            [quantise(clip[i], 8) for clip in (lines, results["matcher"], results[OURS], original)],
+        Row(
+            f"frame {i + 1}, moving parts {psnr(errors[i]):.1f} dB" + ", the worst" * (i == worst),
+            [drawn[i], results["matcher"][i], results[OURS][i], original[i]],
         )
         for i in chosen
     ]
-    write_sheet(given.out / "demo.png", ("lines", "matcher", OURS, "original"), rows)
-    return found
+    return records, sheet(("lines", "matcher", OURS, "original"), rows)
 
 
-def shot_figures(result: Sequence[Array], original: Sequence[Array], moving: np.ndarray) -> dict[str, float]:
-    """Figures of a shot, pooled over all frames but the first, which was given painted.
+def shot_figures(result: Sequence[Array], original: Sequence[Array], moving: np.ndarray) -> Record:
+    """Figures pooled over all frames but the first, which was given painted; flicker over all.
 
     Args:
         result, original: ``H W 3``.
@@ -320,121 +327,91 @@ def shot_figures(result: Sequence[Array], original: Sequence[Array], moving: np.
     return {
         "psnr": psnr(float(np.mean([squared_error(a, b) for a, b in pairs]))),
         "psnr_moving": psnr(float(np.mean([squared_error(a[moving], b[moving]) for a, b in pairs]))),
-        "right_moving": 100 * float(np.mean(right)),
-        "flicker": flicker(result, original),
+        "right": 100 * float(np.mean(right)),
+        "flicker": 100 * flicker(list(result), list(original)),
     }
-
-
-# -- what is written -----------------------------------------------------------------------------------------------
-
-
-def write_sheet(path: Path, head: Sequence[str], rows: Sequence[tuple[str, Sequence[np.ndarray]]]) -> None:
-    """Rows of pictures of one size, each under its caption, the columns named above."""
-    height, width = rows[0][1][0].shape[:2]
-    gap, text = 4, 22
-    whole = Image.new("RGB", (len(head) * (width + gap), text + len(rows) * (height + text + gap)), "white")
-    pen, font = ImageDraw.Draw(whole), ImageFont.load_default(14)
-    for column, name in enumerate(head):
-        pen.text((column * (width + gap) + width // 2, text // 2), name, fill="black", font=font, anchor="mm")
-    for number, (caption, pictures) in enumerate(rows):
-        top = text + number * (height + text + gap)
-        pen.text((4, top + text // 2), caption, fill="black", font=font, anchor="lm")
-        for column, picture in enumerate(pictures):
-            whole.paste(Image.fromarray(picture), (column * (width + gap), top + text))
-    whole.save(path, optimize=True)
-
-
-def tables(out: Path) -> str:
-    """All that is there of this and earlier runs, as Markdown."""
-    found = {part: load(out / f"{part}.json") for part in PARTS if (out / f"{part}.json").exists()}
-    about = {part: f"{kept['about']}\n" for part, kept in found.items()}
-    scores = [Score(**s) for s in found.get("quality", {}).get("found", [])]
-    trials = [Trial(Setting(**t["setting"]), t["figures"]) for t in found.get("steps", {}).get("found", [])]
-    shot = found.get("demo", {}).get("found", {})
-    pieces = ["### Targets\n", verdict_table(verdicts(scores, shot))]
-    if scores:
-        pieces += ["### Quality\n", about["quality"], quality_table(scores)]
-        pieces += ["### From frame to frame\n", "Mean over all hands.\n", steadiness_table(scores)]
-    if trials:
-        pieces += ["### Steps, solver and start\n", about["steps"], steps_table(trials), picked(trials)]
-    if shot:
-        pieces += ["### The example shot\n", about["demo"], demo_table(shot)]
-    return "\n".join(pieces)
-
-
-def picked(trials: Sequence[Trial]) -> str:
-    """The choice in words."""
-    best, quick = choose(trials), preview(trials)
-    told = [f"Default: {said(best.setting)}."]
-    if quick is not None:
-        told.append(f"Preview: {said(quick.setting)}.")
-    return " ".join(told) + "\n"
-
-
-def said(s: Setting) -> str:
-    start = "from noise" if s.sigma is None else f"from sigma {s.sigma:g}"
-    return f"{s.steps} step{'s' * (s.steps > 1)} of `{s.solver}` {start}, draft {s.draft}"
 
 
 # -- the command ---------------------------------------------------------------------------------------------------
 
 
-def compute(given: argparse.Namespace) -> dict[str, Any]:
-    """Which weights, where and how."""
-    return {"weights": given.weights, "device": given.device, "dtype": given.dtype}
-
-
-def drawings(path: str) -> Art:
-    """The whole collection."""
-    return toy_art() if path == "toy" else Art.load(Path(path))
-
-
-def machine(given: argparse.Namespace, what: str) -> str:
-    """How figures were made."""
-    method = lvcd(given, None)
-    gpu = method.device.type == "cuda"
-    where = torch.cuda.get_device_name(method.device) if gpu else f"{processor()}, {torch.get_num_threads()} threads"
-    dtype = str(method.dtype).removeprefix("torch.")
-    return f"{what}. {where}, {dtype}, torch {torch.__version__}, {datetime.now(UTC):%Y-%m-%d}."
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", default="small")
-    parser.add_argument("--art", default="build/art.safetensors", help="a file of drawings, or toy")
-    parser.add_argument("--shot", default="examples/dancer")
-    parser.add_argument("--out", type=Path, default=Path("build/validate/small"))
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--clips", type=int, default=8, help="films a hand and distance; a quarter of it for steps")
-    parser.add_argument("--frames", type=int, default=8, help="frames a film")
-    parser.add_argument("--hands", nargs="+", choices=HANDS, default=["soft", "clean", "binary", "thick"])
-    parser.add_argument("--size", default="320x192", metavar="WIDTHxHEIGHT")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--dtype", default="auto")
-    given = parser.parse_args()
-    width, height = map(int, given.size.split("x"))
-    given.size = height, width
-    given.out.mkdir(parents=True, exist_ok=True)
-    ruler = Ruler()
-    at = f"{width}x{height}"
-    if "quality" in given.only:
-        found = quality(given, ruler)
-        what = f"{given.clips} held-out films of {given.frames} frames a row, {at}, mean ± standard error"
-        store(given.out / "quality.json", {"about": machine(given, what), "found": found})
-    if "steps" in given.only:
-        trials = steps(given, ruler)
-        cells = " and ".join(f"{hand} lines {distance} frames away" for hand, distance in TRIED)
-        what = f"{len(trials[0].figures)} held-out films of {WINDOW} frames, {cells}, {at}"
-        store(given.out / "steps.json", {"about": machine(given, what), "found": trials})
-    if "demo" in given.only:
-        store(given.out / "demo.json", {"about": machine(given, f"`{given.shot}`"), "found": demo(given)})
-    text = tables(given.out)
-    (given.out / "tables.md").write_text(text, encoding="utf-8")
+    chosen = arguments()
+    settings = Settings(
+        chosen.art, chosen.weights, chosen.device, chosen.dtype, tuple(chosen.size), chosen.films, chosen.workers
+    )
+    for folder in filter(None, (chosen.out, chosen.docs and chosen.docs.parent / "images")):
+        folder.mkdir(parents=True, exist_ok=True)
+    pictures: dict[str, Image.Image] = {}
+    for part in chosen.parts:
+        records, seen = run(part, settings, chosen.shot)
+        store(chosen.out / f"{part}.json", {"about": about(part, settings), "records": records})
+        for name, picture in seen.items():
+            save(picture, chosen.out / f"{name}.webp")
+        pictures |= seen
+    kept = {part: load(chosen.out / f"{part}.json") for part in PARTS if (chosen.out / f"{part}.json").exists()}
+    text = report({part: (found["about"], found["records"]) for part, found in kept.items()})
+    (chosen.out / "figures.md").write_text(text, encoding="utf-8")
     print(text)
+    if chosen.docs:
+        chosen.docs.write_text(insert(chosen.docs.read_text(encoding="utf-8"), "figures", text), encoding="utf-8")
+        for name, picture in pictures.items():
+            save(picture, chosen.docs.parent / "images" / f"lvcd-small-{name}.webp")
+
+
+def run(part: str, settings: Settings, shot: Path) -> tuple[list[Record], dict[str, Image.Image]]:
+    """The records of a part, and its sheets by name."""
+    if part == "quality":
+        return quality(settings)
+    if part == "steps":
+        return steps(settings), {}
+    records, picture = demo(settings, shot)
+    return records, {"demo": picture}
+
+
+def about(part: str, settings: Settings) -> str:
+    """What was measured, on what."""
+    host, height, width = machine(settings.device), *settings.size
+    cells = " and ".join(f"{lines} lines {distance} frames away" for lines, distance in TRIED)
+    held = f"Films of held-out drawings, {width}x{height}"
+    what = {
+        "quality": f"{held}, {FRAMES} frames in a row, {settings.films} films a cell, mean ± standard error over them.",
+        "steps": f"{held}, {WINDOW} frames in a row, {max(1, settings.films // 4)} of each of {cells}.",
+        "demo": "`examples/dancer`, 36 frames on twos.",
+    }
+    method = LVCD.load(lvcd_options(settings))
+    dtype = str(method.dtype).removeprefix("torch.")
+    threads = max((os.cpu_count() or 1) // settings.workers, 1) if part == "quality" else torch.get_num_threads()
+    workers = f"{settings.workers} processes of {threads}" if part == "quality" else f"{threads}"
+    return (
+        f"{what[part]} {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {commit() or 'unknown'}, weights "
+        f"'{settings.weights}', {dtype}. {host['processor']}, GPU {host['GPU']}, torch {host['torch']}, "
+        f"{workers} threads."
+    )
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all of them by default")
+    parser.add_argument("--art", type=Path, default=Path("build/art.safetensors"), help="the file of drawings, or toy")
+    parser.add_argument("--films", type=int, default=8, help="a hand and distance; a quarter of them for steps")
+    parser.add_argument("--size", type=int, nargs=2, default=(192, 320), metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument("--weights", default="small")
+    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--shot", type=Path, default=EXAMPLES / "dancer")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes; one a core by default")
+    parser.add_argument("--out", type=Path, default=Path("build/validate/small"))
+    parser.add_argument("--docs", type=Path, help="a document to renew")
+    chosen = parser.parse_args()
+    if unknown := sorted(set(chosen.parts) - set(PARTS)):
+        parser.error(f"there is no part '{unknown[0]}'; there are {', '.join(PARTS)}")
+    chosen.parts = chosen.parts or PARTS
+    return chosen
 
 
 if __name__ == "__main__":
     try:
         main()
-    except (CelpaintError, KeyboardInterrupt) as error:
-        sys.exit(f"celpaint: {error}")
+    except CelpaintError as error:
+        sys.exit(f"validate_lvcd.py: {error}")
