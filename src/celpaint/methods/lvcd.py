@@ -9,7 +9,8 @@ those that belong to no frame.
 
 Weights may have been trained to refine a draft instead of colouring by themselves: their latents are what the draft
 lacks, as in corrective diffusion (Mardani et al., "Residual Corrective Diffusion Modeling", 2023), and the draft's
-latents are the frames' condition, where the paper has the reference's. All else is the same.
+latents are the frames' condition, where the paper has the reference's. What they changed is added to the draft's own
+pixels, so that nothing is lost where nothing is to mend. All else is the same.
 """
 
 from __future__ import annotations
@@ -423,7 +424,7 @@ class _Run:
         lines = torch.cat([given.lines[list(segment.references)], self.lines((*segment.previous, *segment.frames))])
         start = None
         if self.drafts is not None:
-            drafts = self.drafts.take(segment.frames)
+            drafts = self.drafts.latents(segment.frames) * scale
             start = torch.cat([own * scale, shared * scale, drafts])
             if networks.card.draft_spread:
                 looked = drafts / scale
@@ -457,8 +458,16 @@ class _Run:
 
         def decode(latents: Tensor, places: tuple[int, ...]) -> Tensor:
             drawings = [place - self.front for place in places if place >= self.front]
-            lines = torch.cat([given.lines[lead][None]] * (len(places) - len(drawings)) + [self.lines(drawings)])
-            return codec.decode(latents / codec.scale, lines, len(places))
+            before = len(places) - len(drawings)
+            lines = torch.cat([given.lines[lead][None]] * before + [self.lines(drawings)])
+            latents = latents / codec.scale
+            if self.drafts is None or self.networks.card.draft_spread is None:
+                return codec.decode(latents, lines, len(places))
+            drafts = torch.cat([given.latents[lead][None]] * before + [self.drafts.latents(drawings)])
+            both = codec.decode(torch.cat([latents, drafts]), torch.cat([lines, lines]), len(places))
+            mended, drafted = both.float().chunk(2)
+            mended[before:] += self.drafts.pictures(drawings).to(mended) - drafted[before:]
+            return mended
 
         return ChunkedDecoder(
             decode,
@@ -472,24 +481,28 @@ class _Run:
 
 
 class _Drafts:
-    """Another method's frames as latents, made in order as they are asked for; only one window of them is kept."""
+    """Another method's frames, made in order as they are asked for; only as many are kept as can be asked for again."""
 
     def __init__(self, run: _Run, drafter: Method) -> None:
         self.run = run
         frames = (painted.rgb for chunk in drafter.colour(run.shot) for painted in chunk.painted)
-        self.frames = islice(frames, run.skip, None)
-        self.made = 0
-        self.kept: dict[int, Tensor] = {}
+        self.frames = enumerate(islice(frames, run.skip, None))
+        self.made: dict[int, Tensor] = {}
+        self.encoded: dict[int, Tensor] = {}
 
-    def take(self, drawings: Sequence[int]) -> Tensor:
-        """``N C h w``, scaled; drawings before the first of these are forgotten."""
-        codec = self.run.networks.codec
-        self.kept = {d: latents for d, latents in self.kept.items() if d >= min(drawings)}
+    def pictures(self, drawings: Sequence[int]) -> Tensor:
+        """``N 3 H W`` in [-1, 1] at the networks' size, on the CPU."""
+        while not self.made.keys() >= set(drawings):
+            drawing, rgb = next(self.frames)
+            self.made[drawing] = self.run.fit.enter(rgb, "replicate") * 2 - 1
+            self.made.pop(drawing - KEPT_LINES, None)
+        return torch.cat([self.made[drawing] for drawing in drawings])
+
+    def latents(self, drawings: Sequence[int]) -> Tensor:
+        """``N C h w``, not scaled."""
+        codec, device = self.run.networks.codec, self.run.method.device
         with self.run.method._at_work(codec):
-            while self.made <= max(drawings):
-                rgb = next(self.frames)
-                if self.made >= min(drawings):
-                    picture = self.run.fit.enter(rgb, "replicate").to(self.run.method.device) * 2 - 1
-                    self.kept[self.made] = codec.encode(picture).float()[0] * codec.scale
-                self.made += 1
-        return torch.stack([self.kept[d] for d in drawings])
+            for drawing in sorted(set(drawings) - self.encoded.keys()):
+                self.encoded[drawing] = codec.encode(self.pictures([drawing]).to(device)).float()
+                self.encoded.pop(drawing - KEPT_LINES, None)
+        return torch.cat([self.encoded[drawing] for drawing in drawings])

@@ -331,6 +331,9 @@ class Diffusion(Task[ClipBatch]):
         latents = euler(denoise, x, sigmas) / self.codec.scale
         with torch.autocast(self.device.type, enabled=False):
             rgb = self.codec.decode(latents.float(), window.lines[0], len(latents))
+            if self.drafter is not None:
+                rgb[1:] += 2 * self.drafter(clip)[0] - 1
+                rgb[1:] -= self.codec.decode(window.concat[0], window.lines[0], len(latents))[1:]
         return (0.5 * rgb + 0.5).clamp(0, 1)[None]
 
     def sample_sheet(self, network: nn.Module) -> npt.NDArray[np.uint8]:
