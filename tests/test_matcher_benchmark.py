@@ -192,9 +192,9 @@ def test_the_worst_cases_gain_least_and_are_all_different() -> None:
 
 
 def test_the_typical_film_is_the_median() -> None:
-    cases = [case(0, 15, 9), case(0, 45, 1), case(1, 15, 2), case(2, 15, 7), case(3, 15, 8)]
+    cases = [case(0, 15, 9), case(0, 45, 1), case(0, 1, -60), case(1, 15, 2), case(2, 15, 7), case(3, 15, 8)]
     assert sheets.typical(cases) == 0
-    assert sheets.typical(cases[2:]) == 2
+    assert sheets.typical(cases[3:]) == 2
 
 
 def test_sheets_have_a_strip_a_row(tmp_path: Path) -> None:
@@ -241,6 +241,7 @@ def test_the_example_shot_is_measured_through_the_whole_path(tmp_path: Path) -> 
     assert by_name["matcher"]["psnr"] > by_name["copy"]["psnr"]
     assert [one.name for one in shown][:3] == ["lines", "matcher", "confidence"]
     assert {len(one.frames) for one in shown} == {4}
+    assert sheets.shots(shown).size[1] == sheets.STRIP + len(sheets.SHOT) * (sheets.STRIP + 192)
 
 
 def test_the_command_at_toy_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,17 @@ from matcher_figures.demo import Shown
 from matcher_figures.quality import Case
 
 VIEWS = ("reference", "lines", "result", "truth", "confidence")
+SHOT = {
+    "lines": "lines; frame 1 is also given painted",
+    "original": "original",
+    "matcher": "matcher",
+    "confidence": "its confidence",
+    "matcher, `--exact`": "matcher, --exact",
+    "flow-chained": "optical flow, chained",
+    "segments": "segment matching",
+}
+"""Rows of the example shot's sheet: names and captions."""
+
 MARGIN, STRIP = 5, 24
 
 
@@ -37,7 +48,7 @@ def sheet(heads: Sequence[str], rows: Sequence[Row], width: int = 288) -> Image.
         pen.text((column * (width + MARGIN) + width // 2, STRIP // 2), head, fill="black", font=font, anchor="mm")
     for number, row in enumerate(rows):
         top = STRIP + number * (STRIP + height)
-        pen.text((2, top + STRIP // 2), row.caption, fill="black", font=font, anchor="lm")
+        pen.text((6, top + STRIP // 2), row.caption, fill="black", font=font, anchor="lm")
         for column, view in enumerate(row.pictures):
             small = Image.fromarray(quantise(view, 8)).resize((width, height), Image.Resampling.LANCZOS)
             picture.paste(small, (column * (width + MARGIN), top + STRIP))
@@ -45,7 +56,7 @@ def sheet(heads: Sequence[str], rows: Sequence[Row], width: int = 288) -> Image.
 
 
 def distances(cases: Sequence[Case], lines: str = "clean") -> Image.Image:
-    """The same film at every distance: the one whose mean gain is the median film's, one below where they are even."""
+    """The same film at every distance, the typical one."""
     some = [case for case in cases if case.lines == lines]
     film = typical(some)
     rows = [Row(_caption(case), case.views) for case in some if case.film == film]
@@ -58,26 +69,28 @@ def failures(cases: Sequence[Case], count: int = 8) -> Image.Image:
 
 
 def typical(cases: Sequence[Case]) -> int:
-    """The number of the film whose gain, the mean over its cases, is the lower median."""
+    """The number of the film whose gain, the mean over its telling cases, is the lower median."""
     gains: dict[int, list[float]] = defaultdict(list)
-    for case in cases:
+    for case in filter(telling, cases):
         gains[case.film].append(case.gain)
     ranked = sorted(gains, key=lambda film: float(np.mean(gains[film])))
     return ranked[(len(ranked) - 1) // 2]
 
 
 def worst(cases: Sequence[Case], count: int) -> list[Case]:
-    """Those that gain least over copying, one a film and distance, worst first.
-
-    At one frame most drawings are held and copying is nearly exact, which says nothing: those are left out.
-    """
+    """The telling ones that gain least over copying, one a film and distance, worst first."""
     seen: set[tuple[int, int]] = set()
     chosen: list[Case] = []
-    for case in sorted(cases, key=lambda case: case.gain):
-        if case.distance > 1 and (case.film, case.distance) not in seen:
+    for case in sorted(filter(telling, cases), key=lambda case: case.gain):
+        if (case.film, case.distance) not in seen:
             seen.add((case.film, case.distance))
             chosen.append(case)
     return chosen[:count]
+
+
+def telling(case: Case) -> bool:
+    """Whether its gain says anything: at one frame most drawings are held, and copying is nearly exact."""
+    return case.distance > 1
 
 
 def _caption(case: Case) -> str:
@@ -89,9 +102,10 @@ def _caption(case: Case) -> str:
 
 
 def shots(shown: Sequence[Shown], columns: int = 5) -> Image.Image:
-    """Frames of the example shot, from first to last, a row a method."""
+    """Frames of the example shot, from first to last, a row each of :data:`SHOT`."""
+    frames = {one.name: one.frames for one in shown}
     chosen = np.linspace(0, len(shown[0].frames) - 1, columns).round().astype(int)
-    rows = [Row(one.name.replace("`", ""), [one.frames[i] for i in chosen]) for one in shown]
+    rows = [Row(caption, [frames[name][i] for i in chosen]) for name, caption in SHOT.items()]
     return sheet([f"frame {i + 1}" for i in chosen], rows)
 
 
