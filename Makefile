@@ -3,6 +3,8 @@
 # make report the packaged weights and every baseline on the validation clips: build/report/index.html
 # make validate-matcher   the matcher's figures and sheets, 7 minutes on two idle cores: build/validate/matcher;
 #             ARGS='--docs docs/matcher.md' renews the document, ARGS='--films 2' is a quick look
+# make validate-small   LVCD small's figures, choice of steps and sheets: build/validate/small; about 20 minutes on two
+#             idle cores; ARGS='--docs docs/lvcd_small.md' renews the document, ARGS='quality --films 2' is a quick look
 # make bench  time every part with random or packaged weights: tables in build/bench
 # make smoke-train   train every network for a minute on the CPU; fails unless validation improves
 VENV ?= .venv
@@ -10,7 +12,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: check test demo pictures report validate-matcher bench smoke-train clean
+.PHONY: check test demo pictures report validate-matcher validate-small bench smoke-train clean
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
@@ -36,6 +38,9 @@ report: $(READY) build/art.safetensors
 
 validate-matcher: $(READY) build/art.safetensors
 	$(BIN)/python benchmarks/matcher.py --out build/validate/matcher $(ARGS)
+
+validate-small: $(READY) build/art.safetensors
+	$(BIN)/python benchmarks/validate_lvcd.py --out build/validate/small $(ARGS)
 
 build/art.safetensors: | $(READY)
 	$(BIN)/celpaint data art --out $@

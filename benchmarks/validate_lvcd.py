@@ -17,6 +17,7 @@ not run again are taken from there. ``--docs`` also puts the tables between the 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import math
 import os
 import runpy
@@ -66,6 +67,12 @@ FRAMES = 8
 TRIED = (("soft", 15), ("binary", 45))
 """Hands and distances that settings are tried on."""
 VIEWS = ("painting", "lines", "matcher", OURS, "truth")
+PICTURES = {
+    "soft": "Two films at three distances, soft lines: painting, lines, matcher, LVCD small, truth",
+    "worst": "What fails: the worst case of each of six films",
+    "demo": "The example shot: lines, matcher, LVCD small, original",
+}
+"""Sheets that go into the document."""
 RIGHT = 0.08
 """A colour is right where no channel is further off."""
 
@@ -226,27 +233,30 @@ def steps(settings: Settings) -> list[Record]:
     colour(configured(settings, Setting(1, "euler", draft)), tried[0].shot)  # warms up
     wanted = [Setting(n, "euler", draft) for n in (1, 2, 4, 6, 10, 16)]
     wanted += [Setting(n, "dpmpp_2m", draft) for n in (2, 4, 6, 10)]
-    records: list[Record] = []
 
-    def try_all(wanted: Sequence[Setting]) -> None:
-        for setting in wanted:
-            method = configured(settings, setting)
-            print(f"steps: {setting}", file=sys.stderr)
-            start = "noise" if setting.sigma is None else f"{setting.sigma:g}"
-            told = {"draft": setting.draft, "start": start, "solver": setting.solver, "steps": setting.steps}
-            for number, film in enumerate(tried):
-                began = time.perf_counter()
-                result = colour(method, film.shot)
-                seconds = (time.perf_counter() - began) / len(film.truth)
-                figures = measure(result, film.truth)
-                records.append({"name": named.get(setting, ""), **told, "film": number, "seconds": seconds, **figures})
+    def attempt(setting: Setting) -> list[Record]:
+        start = "noise" if setting.sigma is None else f"{setting.sigma:g}"
+        told = {"draft": setting.draft, "start": start, "solver": setting.solver, "steps": setting.steps}
+        print(f"steps: {told}", file=sys.stderr)
+        return timed(configured(settings, setting), tried, {"name": named.get(setting, ""), **told})
 
-    try_all(wanted)
+    records = [record for setting in wanted for record in attempt(setting)]
     solver = choose(trials(records)).solver
     rest = [Setting(n, solver, "matcher", sigma) for sigma in (0.5, 1.0, 2.0, 5.0, 10.0) for n in (1, 2, 4)]
-    if draft != "none":
-        rest += [Setting(n, solver, "none") for n in (4, 10)]
-    try_all([*rest, *(setting for setting in named if setting not in {*wanted, *rest})])
+    rest += [setting for setting in named if setting not in {*wanted, *rest}]
+    records += [record for setting in rest for record in attempt(setting)]
+    alone = {"name": "the matcher alone", "draft": "matcher", "start": "-", "solver": "-", "steps": 0}
+    return records + timed(painters(settings)["matcher"], tried, alone)
+
+
+def timed(method: Method, tried: Sequence[Film], told: Record) -> list[Record]:
+    """Figures and seconds a frame, film by film."""
+    records = []
+    for number, film in enumerate(tried):
+        began = time.perf_counter()
+        result = colour(method, film.shot)
+        seconds = (time.perf_counter() - began) / len(film.truth)
+        records.append({**told, "film": number, "seconds": seconds, **measure(result, film.truth)})
     return records
 
 
@@ -267,12 +277,8 @@ def recommended(settings: Settings, **options: Any) -> Setting:
     method = LVCD.load(lvcd_options(settings, size=settings.size[::-1], **options))
     card, count, start = method.networks.card, len(method.sigmas) - 1, method.sigmas[0]
     from_noise = method.drafter is None or math.isclose(start, card.sigma_max, rel_tol=1e-6)
-    return Setting(
-        count,
-        card.solver if count > 1 else "euler",
-        "none" if method.drafter is None else "matcher",
-        None if from_noise else float(f"{start:g}"),
-    )
+    draft = "none" if method.drafter is None else "matcher"
+    return Setting(count, card.solver if count > 1 else "euler", draft, None if from_noise else float(f"{start:g}"))
 
 
 # -- the example shot ----------------------------------------------------------------------------------------------
@@ -354,9 +360,11 @@ def main() -> None:
     (chosen.out / "figures.md").write_text(text, encoding="utf-8")
     print(text)
     if chosen.docs:
+        images = chosen.docs.parent / "images"
+        for name in PICTURES.keys() & pictures.keys():
+            save(pictures[name], images / f"lvcd-small-{name}.webp")
+        text += gallery(images)
         chosen.docs.write_text(insert(chosen.docs.read_text(encoding="utf-8"), "figures", text), encoding="utf-8")
-        for name, picture in pictures.items():
-            save(picture, chosen.docs.parent / "images" / f"lvcd-small-{name}.webp")
 
 
 def run(part: str, settings: Settings, shot: Path) -> tuple[list[Record], dict[str, Image.Image]]:
@@ -367,6 +375,13 @@ def run(part: str, settings: Settings, shot: Path) -> tuple[list[Record], dict[s
         return steps(settings), {}
     records, picture = demo(settings, shot)
     return records, {"demo": picture}
+
+
+def gallery(images: Path) -> str:
+    """The published sheets that are there, as Markdown for a document beside their folder."""
+    there = {name: about for name, about in PICTURES.items() if (images / f"lvcd-small-{name}.webp").exists()}
+    shown = [f"{about}:\n\n![{about}](images/lvcd-small-{name}.webp)\n" for name, about in there.items()]
+    return "\n".join(["", "### In pictures\n", *shown]) if shown else ""
 
 
 def about(part: str, settings: Settings) -> str:
@@ -383,10 +398,13 @@ def about(part: str, settings: Settings) -> str:
     dtype = str(method.dtype).removeprefix("torch.")
     threads = max((os.cpu_count() or 1) // settings.workers, 1) if part == "quality" else torch.get_num_threads()
     workers = f"{settings.workers} processes of {threads}" if part == "quality" else f"{threads}"
+    digest = hashlib.sha256()
+    for file in sorted(find_weights("lvcd", settings.weights).rglob("*.safetensors")):
+        digest.update(file.read_bytes())
     return (
         f"{what[part]} {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {commit() or 'unknown'}, weights "
-        f"'{settings.weights}', {dtype}. {host['processor']}, GPU {host['GPU']}, torch {host['torch']}, "
-        f"{workers} threads."
+        f"'{settings.weights}' ({digest.hexdigest()[:12]}), {dtype}. {host['processor']}, GPU {host['GPU']}, torch "
+        f"{host['torch']}, {workers} threads."
     )
 
 

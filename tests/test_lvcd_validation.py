@@ -42,7 +42,7 @@ def quality(soft: float, binary: float, near: float, far: float, sharp: float) -
     return [
         {"method": method, "lines": lines, "distance": distance, "psnr": psnr + shift, "lpips": lpips, **rest}
         for (lines, distance), ours in own.items()
-        for method, psnr, lpips in ((tables.OURS, ours, sharp), ("copying", 15.0, 0.2))
+        for method, psnr, lpips in ((tables.OURS, ours, sharp), ("matcher", ours - 0.5, 0.12), ("copying", 15.0, 0.2))
         for shift in (-1, 1)
     ]
 
@@ -116,14 +116,17 @@ def test_without_lpips_psnr_alone_chooses() -> None:
 
 
 def test_the_report_is_whole_and_says_what_was_chosen() -> None:
-    tried = [trial(1, 20.0, 0.2, 0.2), trial(4, 22.0, 0.1, 0.5)]
+    tried = [trial(1, 20.0, 0.2, 0.2), trial(4, 22.0, 0.1, 0.5), trial(0, 23.0, 0.1, 0.1)]  # 0: the draft itself
     records = [record for t in tried for record in t.records]
     raw = [r | {"method": "copy" if r["method"] == "copying" else r["method"]} for r in quality(23, 22.5, 24, 23, 0.09)]
     text = tables.report({"quality": ("Q", raw), "steps": ("S", records), "demo": ("D", shot())})
     blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
     assert all(len({row.count("|") for row in block}) == 1 for block in blocks)
-    assert [len(block) for block in blocks] == [2 + 8, 2 + 4, 2 + 4, 2 + 9, 2 + 2, 2 + 2]
-    one, four = blocks[4][2:]
+    assert [len(block) - 2 for block in blocks] == [8, 6, 6, 2, 2, 3 * 4, 3, 2]
+    assert blocks[3][2] == "| soft | 0.50 ± 0.00 | 0.50 ± 0.00 | 0.50 ± 0.00 |"
+    assert [row.split("|")[1:3] for row in blocks[5][-2:]] == [[" 45 ", " copying "], [" 45 ", " truth "]]
+    one, four, draft = blocks[6][2:]
+    assert "| -1.00 ± 0.00 |" in draft
     assert "20" in one
     assert "2.00 ± 0.00" in one
     assert "**preview**" in one
@@ -201,7 +204,9 @@ def test_it_runs_at_toy_size(
     monkeypatch.setattr("sys.argv", ["validate_lvcd.py", *words, *places, "--docs", str(page)])
     validation.main()
     text = capsys.readouterr().out
-    assert page.read_text() == f"Before\n<!-- figures -->\n{text.strip()}\n<!-- /figures -->\nAfter\n"
+    written = page.read_text()
+    assert written.startswith(f"Before\n<!-- figures -->\n{text.strip()}\n")
+    assert written.endswith("(images/lvcd-small-demo.webp)\n<!-- /figures -->\nAfter\n")
     assert text.count("**default**") == 1
     assert "recommended by the weights" in text
     assert "--preview" in text
