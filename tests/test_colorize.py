@@ -12,8 +12,10 @@ from PIL import Image, ImageOps
 
 import celpaint
 from celpaint.errors import DiskFull, InputError, OptionError, OutOfMemory, OutputError, ReferenceFrameError
+from celpaint.methods import base
+from celpaint.methods.options import ComputeOptions, LVCDOptions
 from celpaint.types import Event
-from copycat import CopycatOptions
+from copycat import Copycat, CopycatOptions
 from shots import SIZE, draw_line, make_shot, paint_key
 
 
@@ -245,6 +247,37 @@ def test_a_changed_request_begins_anew(
         )
     assert summary.resumed == 0
     assert "beginning anew" in caplog.text
+
+
+@pytest.mark.parametrize("draft", ["auto", "matcher", "none"])
+def test_other_weights_of_the_drafting_matcher_begin_anew(
+    shot: tuple[Path, Path], tmp_path: Path, draft: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LVCD's place is taken by the copycat: only what the job writes down of its request counts here."""
+    monkeypatch.setitem(base._CLASSES, LVCDOptions, f"{__name__}:Standin")
+    folders = {name: tmp_path / "packaged" / name for name in ("lvcd", "matcher")}
+    for folder in folders.values():
+        folder.mkdir(parents=True)
+        (folder / "model.safetensors").write_bytes(b"weights")
+    monkeypatch.setattr("celpaint.weights.registry.packaged", lambda: folders)
+
+    def run(progress: celpaint.Progress = base.silent) -> celpaint.Summary:
+        return celpaint.render(
+            shot[0], tmp_path / "out", reference=shot[1], method="lvcd", draft=draft, progress=progress
+        )
+
+    with pytest.raises(Stop):
+        run(stop_at(9))
+    (folders["matcher"] / "model.safetensors").write_bytes(b"better weights")
+    assert run().resumed == (8 if draft == "none" else 0)
+
+
+class Standin(Copycat):
+    """The copycat under LVCD's options."""
+
+    @classmethod
+    def load(cls, options: ComputeOptions) -> Standin:
+        return cls(CopycatOptions())
 
 
 def test_what_does_not_change_the_frames_may_change(shot: tuple[Path, Path], tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
 from pathlib import Path
@@ -20,7 +20,7 @@ import numpy as np
 from celpaint.errors import OutOfMemory, WeightsError
 from celpaint.methods.base import Method, load_method, silent
 from celpaint.methods.choose import choose_method, method_name
-from celpaint.methods.options import ComputeOptions, PathOptions, require
+from celpaint.methods.options import ComputeOptions, LVCDOptions, MatcherOptions, PathOptions, require
 from celpaint.types import Array, Chunk, Clip, Frame, Progress, Shot, State
 from celpaint.weights.registry import find_weights
 
@@ -237,12 +237,15 @@ def _request(scene: Scene, path: PathOptions, chosen: ComputeOptions, result: Re
 
 
 def _weight_files(chosen: ComputeOptions) -> list[Path]:
-    """Empty for a method without weights."""
-    try:
-        folder = find_weights(method_name(chosen), chosen.weights)
-    except WeightsError:
-        return []
-    return sorted(file for file in folder.rglob("*") if file.is_file())
+    """Those of the method, and the matcher's where it may draft; empty for a method without weights."""
+    used = {method_name(chosen): chosen.weights}
+    if isinstance(chosen, LVCDOptions) and chosen.draft != "none":
+        used["matcher"] = MatcherOptions.weights
+    files: list[Path] = []
+    for method, name in used.items():
+        with suppress(WeightsError):
+            files += sorted(file for file in find_weights(method, name).rglob("*") if file.is_file())
+    return files
 
 
 @contextmanager
