@@ -54,6 +54,7 @@ TINY = UNetConfig(
     addition_time_embed_dim=8,
     projection_class_embeddings_input_dim=24,
 )
+"""The least that runs, to try the benchmark itself."""
 
 
 def svd_vae() -> VideoVAE:

@@ -23,22 +23,13 @@ from celpaint.methods.base import Method, load_method, silent
 from celpaint.methods.lvcd import KEPT_LINES, LVCD, Fit
 from celpaint.methods.options import LVCDOptions
 from celpaint.models.image_encoder import ClipEmbedding, LatentEmbedding
-from celpaint.models.line_vae import LineVAE, LineVAEConfig
 from celpaint.models.lvcd.controlnet import ControlNet
-from celpaint.models.lvcd.unet import UNet, UNetConfig
+from celpaint.models.lvcd.unet import UNet
 from celpaint.models.vae import LineCodec, VideoVAE, first_stage_encoder
 from celpaint.types import Array, Chunk, Event, Painted, Progress, Reference, Shot, State
 from celpaint.weights.lvcd import Card, Networks
+from toy import toy_config, toy_controlnet, toy_line_vae
 
-TOY = UNetConfig(
-    down_block_types=("DownBlockSpatioTemporal", "CrossAttnDownBlockSpatioTemporal"),
-    block_out_channels=(32, 32),
-    layers_per_block=1,
-    num_attention_heads=(2, 2),
-    cross_attention_dim=16,
-    addition_time_embed_dim=8,
-    projection_class_embeddings_input_dim=24,
-)
 SIZE = (50, 90)
 CARD = Card(steps=2, area=48 * 64, sigma_max=20.0)
 
@@ -46,8 +37,8 @@ CARD = Card(steps=2, area=48 * 64, sigma_max=20.0)
 def denoiser() -> tuple[UNet, ControlNet]:
     """Both halves, the ControlNet's zeros replaced so that line art counts."""
     torch.manual_seed(0)
-    unet = UNet(TOY)
-    control = ControlNet.from_unet(unet, conditioning_channels=1, conditioning_embedding_out_channels=(4, 4, 8, 8))
+    unet = UNet(toy_config())
+    control = toy_controlnet(unet)
     for parameter in control.parameters():
         if not parameter.any():
             torch.nn.init.normal_(parameter, std=0.1)
@@ -58,7 +49,7 @@ def denoiser() -> tuple[UNet, ControlNet]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights of the small kind at toy size."""
     unet, control = denoiser()
-    vae = LineVAE(LineVAEConfig(latent_channels=4, widths=(8, 8, 16, 16), blocks=1))
+    vae = toy_line_vae()
     out = tmp_path_factory.mktemp("lvcd")
     Networks(unet, control, LineCodec(vae), LatentEmbedding(4, 16), CARD).save(out)
     return out
@@ -442,8 +433,8 @@ def test_a_missing_part_is_named(copy: Path, part: str) -> None:
 
 def test_parts_of_different_sizes_are_refused(copy: Path) -> None:
     unet, control = denoiser()
-    other = UNet(replace(TOY, cross_attention_dim=24))
-    vae = LineVAE(LineVAEConfig(latent_channels=6, widths=(8, 8, 16, 16), blocks=1))
+    other = UNet(toy_config(cross_attention_dim=24))
+    vae = toy_line_vae(6)
     Networks(other, control, LineCodec(vae), LatentEmbedding(4, 16), CARD).save(copy)
     with pytest.raises(WeightsError, match="differ in size"):
         Networks.load(copy)

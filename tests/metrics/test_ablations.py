@@ -12,12 +12,11 @@ from celpaint.methods.options import LVCDOptions
 from celpaint.metrics.ablations import Renewed, UnattendedReference
 from celpaint.metrics.baselines import CopyReference, SegmentMatcher
 from celpaint.models.image_encoder import LatentEmbedding
-from celpaint.models.line_vae import LineVAE, LineVAEConfig
-from celpaint.models.lvcd.controlnet import ControlNet
-from celpaint.models.lvcd.unet import UNet, UNetConfig
+from celpaint.models.lvcd.unet import UNet
 from celpaint.models.vae import LineCodec
 from celpaint.types import Reference, Shot
 from celpaint.weights.lvcd import Card, Networks
+from toy import toy_config, toy_controlnet, toy_line_vae
 
 
 @pytest.fixture(scope="module")
@@ -34,18 +33,8 @@ def paint(method, shot, **resume):
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     torch.manual_seed(0)
-    config = UNetConfig(
-        down_block_types=("DownBlockSpatioTemporal", "CrossAttnDownBlockSpatioTemporal"),
-        block_out_channels=(32, 32),
-        layers_per_block=1,
-        num_attention_heads=(2, 2),
-        cross_attention_dim=16,
-        addition_time_embed_dim=8,
-        projection_class_embeddings_input_dim=24,
-    )
-    unet = UNet(config)
-    control = ControlNet.from_unet(unet, conditioning_channels=1, conditioning_embedding_out_channels=(4, 4, 8, 8))
-    vae = LineVAE(LineVAEConfig(latent_channels=4, widths=(8, 8, 16, 16), blocks=1))
+    unet = UNet(toy_config())
+    control, vae = toy_controlnet(unet), toy_line_vae()
     folder = tmp_path_factory.mktemp("lvcd")
     card = Card(steps=2, area=48 * 64, sigma_max=20.0)
     Networks(unet, control, LineCodec(vae), LatentEmbedding(4, 16), card).save(folder)

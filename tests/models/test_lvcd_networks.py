@@ -15,15 +15,10 @@ from celpaint.models.image_encoder import ClipEmbedding, LatentEmbedding
 from celpaint.models.lvcd.controlnet import SMALL_CONTROL, ControlNet, ControlNetConfig
 from celpaint.models.lvcd.unet import SMALL, SVD, UNet, UNetConfig
 from celpaint.sampling.segments import plan_segments
+from toy import WITH_ATTENTION, WITHOUT, toy_config
 
-TOY = UNetConfig(
-    down_block_types=("DownBlockSpatioTemporal", "CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal"),
-    block_out_channels=(32, 32, 64),
-    layers_per_block=1,
-    num_attention_heads=(2, 2, 4),
-    cross_attention_dim=16,
-    addition_time_embed_dim=8,
-    projection_class_embeddings_input_dim=24,
+TOY = toy_config(
+    down_block_types=(WITHOUT, WITH_ATTENTION, WITHOUT), block_out_channels=(32, 32, 64), num_attention_heads=(2, 2, 4)
 )
 ROUTING = training_routing(3)
 

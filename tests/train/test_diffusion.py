@@ -18,7 +18,7 @@ from celpaint.errors import OptionError, WeightsError
 from celpaint.models.image_encoder import ClipEmbedding
 from celpaint.models.line_vae import LineVAE, LineVAEConfig
 from celpaint.models.lvcd.controlnet import ControlNet
-from celpaint.models.lvcd.unet import UNet, UNetConfig
+from celpaint.models.lvcd.unet import UNet
 from celpaint.models.vae import VideoVAE
 from celpaint.train.command import export, run
 from celpaint.train.diffusion import DiffusionFineTune, DiffusionSmall
@@ -27,6 +27,7 @@ from celpaint.train.recipe import Recipe, load_recipe
 from celpaint.train.task import build_task
 from celpaint.weights.lvcd import Card, Networks
 from celpaint.weights.store import write_network
+from toy import WITH_ATTENTION, WITHOUT, toy_config
 
 CPU = torch.device("cpu")
 SMALL = Path("lvcd_small_smoke")
@@ -60,16 +61,7 @@ def vae(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def svd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Stable Video Diffusion's parts, tiny, without a ControlNet."""
     torch.manual_seed(4)
-    sizes = UNetConfig(
-        down_block_types=("CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal"),
-        block_out_channels=(32, 32),
-        layers_per_block=1,
-        num_attention_heads=(2, 2),
-        cross_attention_dim=16,
-        addition_time_embed_dim=8,
-        projection_class_embeddings_input_dim=24,
-    )
-    unet = UNet(sizes)
+    unet = UNet(toy_config(down_block_types=(WITH_ATTENTION, WITHOUT)))
     autoencoder = AutoencoderKLTemporalDecoder(
         block_out_channels=(32, 32, 32, 32), layers_per_block=1, down_block_types=("DownEncoderBlock2D",) * 4
     )
