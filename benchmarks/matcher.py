@@ -36,6 +36,7 @@ from matcher_figures.steadiness import steadiness
 from matcher_figures.tables import insert, store
 from matcher_figures.work import Record, Settings, matcher
 
+# Speed comes first: a child process counts its peak memory from what its parent has at hand.
 PARTS = ("speed", "demo", "quality", "segments", "steadiness")
 
 

@@ -182,7 +182,7 @@ def test_stored_figures_have_no_nan(tmp_path: Path) -> None:
 
 
 def case(film: int, distance: int, gain: float, lines: str = "clean") -> quality.Case:
-    return quality.Case(lines, distance, film, 20 + gain, 20.0, (np.zeros((32, 48, 3), np.float32),) * 5)
+    return quality.Case(lines, distance, film, 20 + gain, 20.0, (np.zeros((32, 48, 3), np.uint8),) * 5)
 
 
 def test_the_worst_cases_gain_least_and_are_all_different() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from celpaint.conditions.lines import flatten
 from celpaint.conditions.placing import Place
-from celpaint.frames.colour import quantise, to_float
+from celpaint.frames.colour import Pixels, quantise, to_float
 from celpaint.frames.read import open_clip
 from celpaint.methods.options import PathOptions
 from celpaint.metrics.baselines import BASELINES
@@ -28,10 +28,15 @@ VISIBLE = 8 / 255
 
 @dataclass(frozen=True)
 class Shown:
-    """Frames to be shown: of a method, in [0, 1], ``H W 3``."""
+    """Frames to be shown, ``H W 3`` uint8 each."""
 
     name: str
-    frames: list[Array]
+    frames: list[Pixels]
+
+    @classmethod
+    def of(cls, name: str, frames: list[Array]) -> Shown:
+        """From frames in [0, 1]."""
+        return cls(name, [quantise(frame, 8) for frame in frames])
 
 
 def demo(settings: Settings, shot: Path = EXAMPLES / "dancer") -> tuple[list[Record], list[Shown]]:
@@ -43,7 +48,7 @@ def demo(settings: Settings, shot: Path = EXAMPLES / "dancer") -> tuple[list[Rec
     names = ("matcher", "matcher, `--exact`", "copy", "flow", "flow-chained", "segments")
     found = spread("example shot", [partial(_paint, settings, shot, name) for name in names], settings.workers)
     original, lines = _frames(shot / "original"), _frames(shot / "lines")
-    shown = [Shown("lines", lines), *(s for _, views in found for s in views), Shown("original", original)]
+    shown = [Shown.of("lines", lines), *(s for _, views in found for s in views), Shown.of("original", original)]
     truth = {"part": "demo", "method": "original", "flicker": flicker(original, original)}
     return [*(record for record, _ in found), truth], shown
 
@@ -80,9 +85,9 @@ def _paint(settings: Settings, shot: Path, name: str) -> tuple[Record, list[Show
         "flicker": flicker(frames, original),
         "seconds": seconds / len(scene.shot),
     }
-    views = [Shown(name, frames)]
+    views = [Shown.of(name, frames)]
     if name == "matcher":
-        views.append(Shown("confidence", sure))
+        views.append(Shown.of("confidence", sure))
     return record, views
 
 

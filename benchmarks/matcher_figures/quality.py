@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from celpaint.conditions.regions import label_regions
+from celpaint.frames.colour import Pixels, quantise
 from celpaint.metrics.baselines import BASELINES
 from celpaint.metrics.segments import LARGE, colour_codes, majority_colours, to_palette
 from celpaint.train.matching import matching_loss, regions_of
@@ -34,7 +35,7 @@ class Case:
     Attributes:
         lines: the hand; distance: frames from the reference; film: its number.
         psnr: dB; copied: the same of the reference as it is.
-        views: reference, lines, result, truth, confidence, ``H W 3`` in [0, 1] each.
+        views: reference, lines, result, truth, confidence, ``H W 3`` uint8 each.
     """
 
     lines: str
@@ -42,7 +43,7 @@ class Case:
     film: int
     psnr: float
     copied: float
-    views: tuple[Array, ...]
+    views: tuple[Pixels, ...]
 
     @property
     def gain(self) -> float:
@@ -93,7 +94,7 @@ def _one_reference(settings: Settings, distance: int, number: int) -> tuple[list
             (other,) = colour(BASELINES[name](), film.shot)
             records.append({**at, "method": name, **scores(other.rgb, truth)})
         drawn, sure = (np.repeat(x[..., None], 3, -1) for x in (1 - film.shot.lines[0], painted.confidence))
-        views = (reference, drawn, painted.rgb, truth, sure)
+        views = tuple(quantise(view, 8) for view in (reference, drawn, painted.rgb, truth, sure))
         cases.append(Case(hand, distance, number, own["psnr"], records[0]["psnr"], views))
     return records, cases
 

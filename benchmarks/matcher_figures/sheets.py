@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from celpaint.frames.colour import quantise
-from celpaint.types import Array
+from celpaint.frames.colour import Pixels
 from matcher_figures.demo import Shown
 from matcher_figures.quality import Case
 
@@ -32,10 +31,10 @@ MARGIN, STRIP = 5, 24
 
 @dataclass(frozen=True)
 class Row:
-    """Pictures ``H W 3`` in [0, 1] side by side under a caption."""
+    """Pictures ``H W 3`` uint8 side by side under a caption."""
 
     caption: str
-    pictures: Sequence[Array]
+    pictures: Sequence[Pixels]
 
 
 def sheet(heads: Sequence[str], rows: Sequence[Row], width: int = 288) -> Image.Image:
@@ -50,7 +49,7 @@ def sheet(heads: Sequence[str], rows: Sequence[Row], width: int = 288) -> Image.
         top = STRIP + number * (STRIP + height)
         pen.text((6, top + STRIP // 2), row.caption, fill="black", font=font, anchor="lm")
         for column, view in enumerate(row.pictures):
-            small = Image.fromarray(quantise(view, 8)).resize((width, height), Image.Resampling.LANCZOS)
+            small = Image.fromarray(view).resize((width, height), Image.Resampling.LANCZOS)
             picture.paste(small, (column * (width + MARGIN), top + STRIP))
     return picture
 
