@@ -1,4 +1,4 @@
-# make demo   set up, colour the example shot with the packaged weights
+# make demo   set up, colour the example shot with the packaged weights; METHOD=lvcd takes the other method
 # make test   set up, run all tests
 # make report the packaged weights and every baseline on the validation clips: build/report/index.html
 # make validate-matcher   the matcher's figures and sheets, 7 minutes on two idle cores: build/validate/matcher;
@@ -9,6 +9,7 @@
 # make smoke-train   train every network for a minute on the CPU; fails unless validation improves
 VENV ?= .venv
 PYTHON ?= python3
+METHOD ?= auto
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
@@ -28,7 +29,7 @@ test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
 demo: $(READY)
-	$(BIN)/python examples/demo.py
+	$(BIN)/python examples/demo.py --method $(METHOD)
 
 pictures: demo
 	$(BIN)/python examples/pictures.py

@@ -1,12 +1,13 @@
 """Colour the example shot and show the result beside the original: ``make demo``.
 
-    python examples/demo.py [SHOT] [OUT]
+    python examples/demo.py [SHOT] [OUT] [--method lvcd]
 
 SHOT is a folder with ``lines/``, ``reference.png`` (the first frame, painted) and ``original/`` (all frames, painted).
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -26,10 +27,12 @@ MOVES = 8 / 255
 """A pixel belongs to the moving parts if it ever differs by more than this from the first frame, in any channel."""
 
 
-def main(shot: Path, out: Path) -> None:
+def main(shot: Path, out: Path, method: str = "auto") -> None:
     with report(quiet=False, json_lines=False) as told:
         reference = shot / "reference.png"
-        summary = celpaint.render(shot / "lines", out / "frames", reference=reference, overwrite=True, progress=told)
+        summary = celpaint.render(
+            shot / "lines", out / "frames", reference=reference, method=method, overwrite=True, progress=told
+        )
     lines, result, original = (open_clip(f) for f in (shot / "lines", out / "frames", shot / "original"))
     video, sheet = out / f"{shot.name}.mp4", out / f"{shot.name}.png"
     write_video(result, video)
@@ -85,10 +88,12 @@ def write_sheet(rows: dict[str, Clip], path: Path, columns: int = 5, width: int 
 
 if __name__ == "__main__":
     here = Path(__file__).parent
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("shot", type=Path, nargs="?", default=here / "dancer")
+    parser.add_argument("out", type=Path, nargs="?", default=here.parent / "out" / "demo")
+    parser.add_argument("--method", default="auto", help="as in celpaint colorize")
+    given = parser.parse_args()
     try:
-        main(
-            Path(sys.argv[1]) if len(sys.argv) > 1 else here / "dancer",
-            Path(sys.argv[2]) if len(sys.argv) > 2 else here.parent / "out" / "demo",
-        )
+        main(given.shot, given.out, given.method)
     except (celpaint.CelpaintError, KeyboardInterrupt) as error:
         sys.exit(f"celpaint: {error}")
