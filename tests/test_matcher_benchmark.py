@@ -55,12 +55,14 @@ def test_the_flow_is_where_points_come_from(move: tuple[float, float]) -> None:
 def test_other_drawings_and_unknown_points_are_not_seen() -> None:
     drawing, other = np.zeros((24, 40), np.int64), np.zeros((24, 40), np.int64)
     drawing[:, 20:] = 64
-    points = shifted(0, 0)
+    points, other_points = shifted(0, 0), shifted(0, 0)
     points[:, :, :8] = np.nan
-    _, seen = films.flow_of(drawing, points, other, shifted(0, 0))
+    other_points[:, 20:], other[20:] = np.nan, 128
+    _, seen = films.flow_of(drawing, points, other, other_points)
     assert not seen[:, 20:].any()
     assert not seen[:, :8].any()
-    assert seen[4:-4, 10:18].all()
+    assert not seen[20:].any()
+    assert seen[4:18, 10:18].all()
 
 
 def test_warp_error_is_what_moves_otherwise() -> None:

@@ -140,8 +140,10 @@ def flow_of(
     source, target = known[hit], other_known[found[hit]]
 
     slope = np.stack([np.gradient(there.reshape(height, width, 2), axis=axis) for axis in (1, 0)], -1).reshape(-1, 2, 2)
-    inside = _inside(other_drawing).ravel() & (np.abs(np.linalg.det(slope)) > 1e-3)
-    source, target = source[inside[target]], target[inside[target]]
+    inside = _inside(other_drawing).ravel()[target]
+    source, target = source[inside], target[inside]
+    steep = np.abs(np.linalg.det(slope[target])) > 1e-3
+    source, target = source[steep], target[steep]
     step = np.linalg.solve(slope[target], (here[source] - there[target])[..., None])[..., 0]
     near = np.abs(step).max(1, initial=0) < 1
     source, target, step = source[near], target[near], step[near]

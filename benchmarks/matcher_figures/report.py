@@ -93,7 +93,7 @@ def _steadiness(records: list[Record]) -> list[str]:
         "Eight neighbouring frames, the first 5 after the painting; clean, pencil and trembling lines. Warp "
         "error: squared difference of each frame and the one before, moved by the flow that the synthesizer "
         f"knows, over RGB, in units of 1e-4, where the same point is seen in both ({seen:.0%} of the pixels). "
-        "Change: of the error from frame to frame, in 1/255; copying hardly changes, and is wrong.",
+        "Change: of the error from frame to frame, mean over pixels and channels, in 1/255.",
         by_figure(
             records,
             ("method",),
