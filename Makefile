@@ -1,7 +1,7 @@
 # make demo   set up, colour the example shot with the packaged weights; METHOD=lvcd takes the other method
 # make test   set up, run all tests
 # make report the packaged weights and every baseline on the validation clips: build/report/index.html
-# make validate-matcher   the matcher's figures and sheets, 7 minutes on two idle cores: build/validate/matcher;
+# make validate-matcher   the matcher's figures and sheets, about 8 minutes on two idle cores: build/validate/matcher;
 #             ARGS='--docs docs/matcher.md' renews the document, ARGS='--films 2' is a quick look
 # make validate-small   LVCD small's figures, choice of steps and sheets: build/validate/small; about 20 minutes on two
 #             idle cores; ARGS='--docs docs/lvcd_small.md' renews the document, ARGS='quality --films 2' is a quick look
