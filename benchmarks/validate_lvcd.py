@@ -200,7 +200,8 @@ def _cell(settings: Settings, lines: str, distance: int) -> tuple[list[Record], 
         drawn = np.repeat(1 - film.shot.lines[-1][..., None], 3, -1)
         painting = film.shot.references[0].rgb
         views = [painting, drawn, results["matcher"][-1], results[OURS][-1], film.truth[-1]]
-        cases.append(Case(lines, distance, number, some[0]["psnr"], Row(caption, views)))
+        row = Row(caption, [quantise(view, 8) for view in views])
+        cases.append(Case(lines, distance, number, some[0]["psnr"], row))
     return records, cases
 
 
@@ -314,7 +315,7 @@ def demo(settings: Settings, shot: Path) -> tuple[list[Record], Image.Image]:
     rows = [
         Row(
             f"frame {i + 1}, moving parts {psnr(errors[i]):.1f} dB" + ", the worst" * (i == worst),
-            [drawn[i], results["matcher"][i], results[OURS][i], original[i]],
+            [quantise(clip[i], 8) for clip in (drawn, results["matcher"], results[OURS], original)],
         )
         for i in chosen
     ]
