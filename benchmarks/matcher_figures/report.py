@@ -106,8 +106,9 @@ def _demo(records: list[Record]) -> list[str]:
     return [
         "### Example shot",
         "`examples/dancer` through the whole path, the artist's lines laid over whatever the method, copying "
-        "too. PSNR in dB of the moving parts, as `make demo` prints it of the matcher; LPIPS of whole frames. Flicker: of the pixels that stay exactly as they are "
-        "from one original frame to the next, the share that changes by more than 8/255.",
+        "too. PSNR in dB of the moving parts, as `make demo` prints it of the matcher; LPIPS of whole frames. "
+        "Flicker: of the pixels that stay exactly as they are from one original frame to the next, the share that "
+        "changes by more than 8/255.",
         by_figure(
             [{**r, "flicker": 100 * r["flicker"]} for r in records],
             ("method",),
