@@ -111,6 +111,11 @@ def test_where_psnr_and_lpips_disagree_the_lesser_evil_is_chosen() -> None:
     assert tables.choose([blurred, sharp]) is sharp  # 2.5 times too far behind; the other 20 times too unlike
 
 
+def test_of_the_equally_quick_the_best_is_chosen() -> None:
+    near, nearer, slow = trial(1, 21.9, 0.1, 0.50), trial(1, 22.0, 0.1, 0.52), trial(1, 22.1, 0.1, 0.60)
+    assert tables.choose([near, nearer, slow]) is nearer
+
+
 def test_without_lpips_psnr_alone_chooses() -> None:
     assert tables.choose([trial(1, 21.9, math.nan, 0.2), trial(4, 22.0, math.nan, 0.5)]).steps == 1
 
@@ -132,7 +137,11 @@ def test_the_report_is_whole_and_says_what_was_chosen() -> None:
     assert "**preview**" in one
     assert "**default**" in four
     assert "Default: 4 steps of `euler` from noise, no draft. Preview: 1 step of" in text
+    assert "The draft itself is beaten by neither PSNR nor LPIPS." in text
     assert "| 15 frames away: 22 dB | soft 23.0, binary 22.5 | met |" in text
+    sharper = [*tried[:2], trial(0, 21.0, 0.11, 0.1)]
+    text = tables.report({"steps": ("S", [record for t in sharper for record in t.records])})
+    assert "The draft itself is beaten by PSNR and by LPIPS." in text
 
 
 # -- figures -------------------------------------------------------------------------------------------------------
