@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from celpaint.conditions.regions import label_regions
-from celpaint.methods.exact import ExactFill, flat_palette
+from celpaint.methods.exact import Drawing, ExactFill, Known, flat_palette
 from celpaint.types import Array
 
 COLOURS = np.array([[0.9, 0.1, 0.2], [0.1, 0.3, 0.8], [1.0, 0.9, 0.5], [0.2, 0.6, 0.3]], np.float32)
@@ -31,65 +30,98 @@ def identity(height: int, width: int, shift: int = 0) -> tuple[Array, Array]:
     return (x - shift).clip(0.5), y
 
 
+def fill(
+    exact: ExactFill, line: Array, x: Array, y: Array, known: list[Known] | None = None, sure: Array | None = None
+) -> tuple[Array, Known]:
+    """Filled, where the network votes as pixels are found."""
+    drawing, known = Drawing.of(line, exact.work), exact.known if known is None else known
+    pad = [(0, -side % 16) for side in exact.work]
+    sizes = [int(k.drawing.small.max()) + 1 for k in known]
+    first = np.cumsum([0, *sizes])
+    tall = np.concatenate([np.pad(k.drawing.small, pad, mode="edge") + n for k, n in zip(known, first, strict=False)])
+    votes = np.zeros((int(drawing.small.max()) + 1, sum(sizes)), np.float32)
+    np.add.at(votes, (np.pad(drawing.small, pad, mode="edge"), tall[y.astype(int), x.astype(int)]), 1)
+    return exact.fill(drawing, known, np.ones_like(line) if sure is None else sure, x, y, votes)
+
+
 def test_regions_take_the_colour_of_the_regions_they_are_found_in() -> None:
     rgb, line = picture(60, 80, 0)
     moved_rgb, moved = picture(60, 80, 6)
     exact = ExactFill([(rgb, line)], (60, 80))
-    filled, regions = exact.fill(moved, np.ones_like(line), exact.maps, *identity(60, 80, 6))
+    filled, known = fill(exact, moved, *identity(60, 80, 6))
     paper = moved == 0
     assert np.array_equal(filled[paper], moved_rgb[paper])
     assert {tuple(c) for c in filled.reshape(-1, 3).tolist()} <= {tuple(c) for c in COLOURS.tolist()}
-    labels = label_regions(moved)
-    for number in range(1, labels.max() + 1):
-        assert len(np.unique(regions[labels == number])) == 1
+    assert np.array_equal(exact.palette[known.paint[known.drawing.grown]], filled)
+
+
+def rows(*edges: int) -> tuple[Array, Array]:
+    """A strip parted by lines at ``edges``, painted in one colour after another."""
+    line, rgb = np.zeros((32, 160), np.float32), np.zeros((32, 160, 3), np.float32)
+    line[:, list(edges)] = 1
+    for part, colour in zip(np.split(np.arange(160), list(edges)), COLOURS, strict=True):
+        rgb[:, part] = colour
+    return rgb, line
 
 
 def test_sure_pixels_decide() -> None:
-    rgb, line = picture(60, 80, 0)
-    exact = ExactFill([(rgb, line)], (60, 80))
-    x, y = identity(60, 80)
-    box = np.zeros(x.shape, bool)
-    box[4:24, 4:17] = True
-    x[box] += 40  # half of the first box is found in the second
+    rgb, line = rows(40, 80, 120)
+    exact = ExactFill([(rgb, line)], (32, 160))
+    x, y = identity(32, 160)
+    x[:, :20] = 100.5  # half of the first part is found in the third
+    x[:, 80:120] = 20.5  # which is found in the first
+    drawing = Drawing.of(line, (32, 160))
+    votes = np.ones((5, 5), np.float32)
     sure = np.ones_like(line)
-    sure[box[:60, :80]] = 0.01
-    assert np.array_equal(exact.fill(line, sure, exact.maps, x, y)[0][10, 10], COLOURS[0])
-    assert np.array_equal(exact.fill(line, 1.01 - sure, exact.maps, x, y)[0][10, 10], COLOURS[1])
+    sure[:, :20] = 0.01
+    assert np.array_equal(exact.fill(drawing, exact.known, sure, x, y, votes)[0][10, 10], COLOURS[0])
+    assert np.array_equal(exact.fill(drawing, exact.known, 1.01 - sure, x, y, votes)[0][10, 10], COLOURS[2])
+
+
+def test_neighbours_decide_where_nothing_is_found() -> None:
+    """The second part is found all over the strip, and only the neighbours of the reference's second are beside it."""
+    rgb, line = rows(20, 60, 100)
+    _, moved = rows(60, 100, 140)
+    exact = ExactFill([(rgb, line)], (32, 160))
+    x, y = identity(32, 160, 40)
+    x[:, 60:100] = np.arange(40) * 4 + 0.5
+    filled, _ = fill(exact, moved, x, y)
+    assert np.array_equal(filled[10, 80], COLOURS[1])
 
 
 def test_where_votes_are_split_size_decides() -> None:
-    line = np.zeros((40, 96), np.float32)
-    line[:, 20] = line[:, 70] = 1
-    rgb = np.ones((40, 96, 3), np.float32) * COLOURS[0]
-    rgb[:, 20:] = COLOURS[1]
-    rgb[:, 70:] = COLOURS[3]
+    """The middle is found in both ends of the reference, as far away and with the same neighbour, and is like one."""
+    line, rgb = np.zeros((40, 96), np.float32), np.zeros((40, 96, 3), np.float32)
+    line[:, [20, 46]] = 1
+    rgb[:, :20], rgb[:, 20:46], rgb[:, 46:] = COLOURS[0], COLOURS[3], COLOURS[1]
     drawn = np.zeros_like(line)
-    drawn[:, 46] = 1
-    exact = ExactFill([(rgb, line)], (40, 96))
+    drawn[:, [31, 50]] = 1
     x, y = identity(40, 96)
-    x[:, :23], x[:, 23:46] = 5.5, 45.5
-    filled, _ = exact.fill(drawn, np.ones_like(line), exact.maps, x, y)
-    assert np.array_equal(filled[20, 10], COLOURS[1])
+    x[:, :31], x[:, 31:41], x[:, 41:51], x[:, 51:] = 30.5, 5.5, 60.5, 30.5
+    filled, _ = fill(ExactFill([(rgb, line)], (40, 96)), drawn, x, y)
+    assert np.array_equal(filled[20, 40], COLOURS[0])
 
 
 def test_drawings_filled_before_serve_as_references() -> None:
     rgb, line = picture(60, 80, 0)
     exact = ExactFill([(rgb, line)], (60, 80))
-    filled, regions = exact.fill(line, np.ones_like(line), exact.maps, *identity(60, 80))
     x, y = identity(60, 80)
-    again, _ = exact.fill(line, np.ones_like(line), [*exact.maps, exact.shrink(regions)], x, y + 64)
-    assert np.array_equal(filled, again)
+    filled, known = fill(exact, line, x, y)
+    wrong = Known(known.drawing, known.paint * 0, 1.0)
+    for other, colours in ((known, filled), (wrong, np.broadcast_to(exact.palette[0], filled.shape))):
+        again, _ = fill(exact, line, x, y + 64, [*exact.known, other])
+        assert np.array_equal(again, colours)
 
 
 def test_a_smaller_working_size_and_pictures_of_nothing_but_ink() -> None:
     rgb, line = picture(120, 160, 0)
     exact = ExactFill([(rgb, line)], (60, 80))
-    filled, _ = exact.fill(line, np.ones_like(line), exact.maps, *identity(60, 80))
+    filled, _ = fill(exact, line, *identity(60, 80))
     assert np.array_equal(filled[line == 0], rgb[line == 0])
     full = np.ones((120, 160), np.float32)
-    assert exact.fill(full, full, exact.maps, *identity(60, 80))[0].shape == (120, 160, 3)
+    assert fill(exact, full, *identity(60, 80))[0].shape == (120, 160, 3)
     only_ink = ExactFill([(rgb, full)], (60, 80))
-    assert len(np.unique(only_ink.fill(line, full, only_ink.maps, *identity(60, 80))[0].reshape(-1, 3), axis=0)) == 1
+    assert len(np.unique(fill(only_ink, line, *identity(60, 80))[0].reshape(-1, 3), axis=0)) == 1
 
 
 def test_the_palette_leaves_mixed_colours_out() -> None:

@@ -1,94 +1,211 @@
 """Flat cels by matching: every closed region takes one colour of the references, bit for bit.
 
-Pixels of a region vote for the reference's region that the matching finds there. Regions that match have about the same
-size, which decides where votes are split.
+Each region of a drawing is compared with those of every drawing whose colours are known: by what the network finds,
+there and back, by size and by place. Then neighbours support each other: a region is another the more likely the more
+of its border runs along regions that are that one's neighbours (relaxation labelling, Rosenfeld, Hummel and Zucker,
+"Scene labeling by relaxation operations", IEEE Transactions on Systems, Man, and Cybernetics 6, 1976). The colour that
+is likeliest in sum is taken.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_array
 
 from celpaint.conditions.regions import Labels, grow_regions, label_regions
 from celpaint.types import Array
 
-__all__ = ["ExactFill", "flat_palette"]
+__all__ = ["Drawing", "ExactFill", "Known", "flat_palette"]
 
 STRIDE = 16
 """What the network pads its pictures to."""
 
-SIZE_WEIGHT = 0.4
-"""How much regions of another size are disliked: off the logarithm of the votes, for each power of e in area."""
+BACK, AREA, PLACE = 1.5, 0.2, 1.5
+"""Weights, where that of the logarithm of a region's own votes is 1: of the logarithm of the share of votes that a
+known region gives back, of each power of e in area, and of each diagonal of the picture between the centres."""
 
 LEAST_SHARE = 0.02
-"""Of the votes; so that none at all is no veto."""
+"""Of votes; so that none at all is no veto."""
+
+ROUNDS = 4
+"""In which neighbours hear of each other."""
+
+EVIDENCE, NEIGHBOURS = 0.6, 2.0
+"""Weights of what is said above and of the logarithm of the neighbours' support, once that is heard."""
+
+LEAST_SUPPORT = 0.05
+"""Of neighbours; so that none at all is no veto."""
+
+REMEMBERED = 0.3
+"""What a drawing coloured by us weighs against a painted reference."""
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """The regions of a drawing. All that is listed by region begins with number 0, ink or nothing.
+
+    Attributes:
+        labels: ``H W`` from 1 on, 0 = ink.
+        grown: ``H W``, with ink given to the nearest region.
+        small: ``h w``, that at the working size, where the smallest regions may be missing.
+        area: ``N+1``, share of the picture.
+        centre: ``N+1 2``, in diagonals of the picture.
+        border: ``N+1 N+1``, how long two regions run along each other, in pixels.
+    """
+
+    labels: Labels
+    grown: Labels
+    small: Labels
+    area: Floats
+    centre: Floats
+    border: csr_array
+
+    @classmethod
+    def of(cls, line: Array, work: tuple[int, int]) -> Drawing:
+        """The regions that lines ``H W`` enclose, for matching at ``work``, height and width."""
+        labels = label_regions(line)
+        grown, count = grow_regions(labels), int(labels.max()) + 1
+        small = grown[_near(work[0], line.shape[0])][:, _near(work[1], line.shape[1])]
+        area = np.bincount(labels.ravel(), minlength=count)
+        y, x = (_sums(labels, axis, count) / np.maximum(area, 1) for axis in (0, 1))
+        edges = [(grown[1:], grown[:-1]), (grown[:, 1:], grown[:, :-1])]
+        a, b = (np.concatenate([pair[i][pair[0] != pair[1]] for pair in edges]) for i in (0, 1))
+        border = csr_array((np.ones(2 * len(a)), (np.r_[a, b], np.r_[b, a])), shape=(count, count))
+        centre = np.stack([x, y], 1) / np.hypot(*line.shape)
+        return cls(labels, grown, small, area / line.size, centre, border)
+
+    def __len__(self) -> int:
+        return len(self.area)
+
+
+@dataclass(frozen=True)
+class Known:
+    """A drawing whose regions have colours.
+
+    Attributes:
+        drawing: what it encloses.
+        paint: ``N+1``, the number in the palette of every region's colour.
+        trust: 1 for a painted reference.
+    """
+
+    drawing: Drawing
+    paint: npt.NDArray[np.int64]
+    trust: float = REMEMBERED
 
 
 class ExactFill:
-    """The regions of painted references and their colours.
+    """Fills drawings with the colours of painted references.
 
     Args:
         references: RGB ``H W 3`` and lines ``H W`` of each.
         work: height and width the matching works at.
 
     Attributes:
-        maps: for every reference ``h w``, the number of the region that every pixel of the working size belongs to;
-            numbers run on from reference to reference, 0 = none.
-        colours: ``N 3``, the colour of every region.
-        area: ``N``, their share of the picture.
+        palette: ``K 3``, see :func:`flat_palette`.
+        known: the references.
     """
 
     def __init__(self, references: Sequence[tuple[Array, Array]], work: tuple[int, int]) -> None:
         self.work = work
-        palette = flat_palette(references)
-        self.maps: list[Labels] = []
-        colours, area, count = [palette[:1]], [np.ones(1)], 0
+        self.palette = flat_palette(references)
+        self.known: list[Known] = []
         for rgb, line in references:
-            labels = label_regions(line)
-            grown, regions = grow_regions(labels), int(labels.max())
-            near = np.argmin((palette**2).sum(1) - 2 * rgb @ palette.T, axis=2)
-            votes = _count(labels, near, len(palette), np.ones(line.shape))[1:]
-            colours.append(palette[votes.argmax(1)])
-            area.append(votes.sum(1) / line.size)
-            self.maps.append(self.shrink(np.where(grown > 0, grown + count, 0).astype(np.int32)))
-            count += regions
-        self.colours, self.area = np.concatenate(colours), np.concatenate(area)
+            drawing = Drawing.of(line, work)
+            near = np.argmin((self.palette**2).sum(1) - 2 * rgb @ self.palette.T, axis=2)
+            shown = _count(drawing.labels, near, len(drawing), len(self.palette), np.ones(line.shape))
+            shown[0] = 0
+            self.known.append(Known(drawing, shown.argmax(1), 1.0))
 
-    def shrink(self, labels: Labels) -> Labels:
-        """``H W`` to the working size, nearest pixels."""
-        small: Labels = labels[_near(self.work[0], labels.shape[0])][:, _near(self.work[1], labels.shape[1])]
-        return small
-
-    def fill(self, line: Array, confidence: Array, maps: Sequence[Labels], x: Array, y: Array) -> tuple[Array, Labels]:
-        """Give every region of a drawing the colour of one of the references' regions.
+    def fill(
+        self, drawing: Drawing, known: Sequence[Known], confidence: Array, x: Array, y: Array, votes: Array
+    ) -> tuple[Array, Known]:
+        """Give every region of a drawing one of the references' colours.
 
         Args:
-            line: ``H W``.
+            drawing: what is to be filled.
+            known: what it was matched with.
             confidence: ``H W``, the weight of every pixel's vote.
-            maps: ``maps`` of the references, then what this returned for drawings that served as references.
             x: ``h w`` at the working size, padded so that 16 divides it: where every pixel is found, in pixels of all
-                references one below another.
+                known drawings one below another.
             y: ``h w``, as x.
+            votes: ``P S``, how much of each of their regions the network finds in each of the drawing's, both numbered
+                as in ``Drawing.small``.
 
         Returns:
-            RGB ``H W 3``, and the number of the region that every pixel is like, ``H W``.
+            RGB ``H W 3``, and the drawing as one known from now on.
         """
+        found = self._found(drawing.labels.shape, known, x, y)
+        there = _count(drawing.labels, found, len(drawing), sum(len(k.drawing) for k in known), confidence + 1e-3)
+        there /= np.maximum(there.sum(1, keepdims=True), 1e-9)
+        back = votes / np.maximum(votes.sum(0), 1e-9)
+        scores, first, first_vote = [], 0, 0
+        for k in known:
+            last, last_vote = first + len(k.drawing), first_vote + int(k.drawing.small.max()) + 1
+            given = np.zeros((len(drawing), len(k.drawing)))
+            given[: len(back), : last_vote - first_vote] = back[:, first_vote:last_vote]
+            scores.append(_likeness(drawing, k, there[:, first:last], given))
+            first, first_vote = last, last_vote
+        likely = _softmax(np.concatenate(scores, 1))
+        colour = np.eye(len(self.palette))[np.concatenate([k.paint for k in known])]
+        paint = (likely @ colour).argmax(1)
+        filled: Array = self.palette[paint[drawing.grown]]
+        return filled, Known(drawing, paint)
+
+    def _found(self, size: tuple[int, int], known: Sequence[Known], x: Array, y: Array) -> Labels:
+        """``H W``: the region every pixel is found in, numbered on from drawing to drawing."""
         pad = [(0, -side % STRIDE) for side in self.work]
-        tall = np.concatenate([np.pad(m, pad, mode="edge") for m in maps])
+        start = np.cumsum([0, *(len(k.drawing) for k in known)])
+        tall = np.concatenate(
+            [np.pad(k.drawing.small, pad, mode="edge") + s for k, s in zip(known, start, strict=False)]
+        )
         found = tall[y.astype(int), x.astype(int)][: self.work[0], : self.work[1]]
-        found = found[_near(line.shape[0], self.work[0])][:, _near(line.shape[1], self.work[1])]
-        labels = label_regions(line)
-        votes = _count(labels, found, len(self.area), confidence + 1e-3)
-        share = votes / np.maximum(votes.sum(1, keepdims=True), 1e-9)
-        area = np.bincount(labels.ravel(), minlength=len(votes)) / line.size
-        unlike = np.abs(np.log(np.maximum(area, 1e-9))[:, None] - np.log(np.maximum(self.area, 1e-9)))
-        score = np.log(share + LEAST_SHARE) - SIZE_WEIGHT * unlike
-        score[:, 0] = -np.inf if len(self.area) > 1 else 0.0
-        chosen = score.argmax(1).astype(np.int32)[grow_regions(labels)]
-        filled: Array = self.colours[chosen]
-        return filled, chosen
+        wide: Labels = found[_near(size[0], self.work[0])][:, _near(size[1], self.work[1])]
+        return wide
+
+
+def _likeness(drawing: Drawing, known: Known, there: Floats, back: Floats) -> Floats:
+    """How likely every region of a drawing is every region of a known one: logarithms ``N+1 M+1``, less a constant.
+
+    Args:
+        drawing: with N regions; known: with M.
+        there: ``N+1 M+1``, share of each region's pixels found in each known one.
+        back: ``N+1 M+1``, share of each known region's votes that each gives.
+    """
+    evidence = np.log(there + LEAST_SHARE) + BACK * np.log(back + LEAST_SHARE)
+    mine, theirs = (np.log(np.maximum(d.area, 1e-9)) for d in (drawing, known.drawing))
+    evidence -= AREA * np.abs(mine[:, None] - theirs)
+    evidence -= PLACE * np.linalg.norm(drawing.centre[:, None] - known.drawing.centre, axis=2)
+    if len(known.drawing) > 1:
+        evidence[:, 0] = -np.inf
+    around = np.maximum(drawing.border.sum(1), 1)[:, None]
+    beside = known.drawing.border.sign()
+    score: Floats = evidence
+    for _ in range(ROUNDS):
+        support = drawing.border @ _softmax(score) @ beside / around
+        score = EVIDENCE * evidence + NEIGHBOURS * np.log(support + LEAST_SUPPORT)
+    trusted: Floats = score + np.log(known.trust)
+    return trusted
+
+
+def _softmax(logits: Floats) -> Floats:
+    """Along the last axis."""
+    powers = np.exp(logits - logits.max(-1, keepdims=True))
+    shares: Floats = powers / powers.sum(-1, keepdims=True)
+    return shares
+
+
+def _sums(labels: Labels, axis: int, count: int) -> Floats:
+    """Of the coordinates along an axis, by region."""
+    shape = [1, 1]
+    shape[axis] = -1
+    place = np.broadcast_to(np.arange(labels.shape[axis], dtype=np.float64).reshape(shape), labels.shape)
+    return np.asarray(np.bincount(labels.ravel(), place.ravel(), count), np.float64)
 
 
 def _near(size: int, of: int) -> npt.NDArray[np.intp]:
@@ -97,10 +214,9 @@ def _near(size: int, of: int) -> npt.NDArray[np.intp]:
 
 
 def _count(
-    labels: Labels, kinds: npt.NDArray[np.integer], count: int, weight: npt.NDArray[np.floating]
-) -> npt.NDArray[np.float64]:
-    """``labels.max() + 1  count``: the weight of every kind in every region."""
-    regions = int(labels.max()) + 1
+    labels: Labels, kinds: npt.NDArray[np.integer], regions: int, count: int, weight: npt.NDArray[np.floating]
+) -> Floats:
+    """``regions count``: the weight of every kind in every region."""
     votes = np.bincount((labels.astype(np.int64) * count + kinds).ravel(), weight.ravel(), regions * count)
     return np.asarray(votes.reshape(regions, count), np.float64)
 

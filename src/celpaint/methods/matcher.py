@@ -21,16 +21,16 @@ from torch import Tensor
 from celpaint.conditions.regions import enclosed
 from celpaint.methods.base import Method, silent
 from celpaint.methods.compute import resolve_device, resolve_dtype
-from celpaint.methods.exact import ExactFill
+from celpaint.methods.exact import Drawing, ExactFill, Known
 from celpaint.methods.options import MatcherOptions
-from celpaint.models.matcher import STRIDE, Lines, Offer, pixels
+from celpaint.models.matcher import STRIDE, Lines, Matching, Offer, pixels
 from celpaint.models.matcher import Matcher as Network
 from celpaint.types import Array, Chunk, Event, Painted, Progress, Reference, Shot, State
 from celpaint.weights.registry import find_weights
 from celpaint.weights.store import load_network, read_config, read_tensors
 
 if TYPE_CHECKING:
-    from celpaint.conditions.regions import Labels
+    import numpy.typing as npt
 
 __all__ = ["Matcher", "working_size"]
 
@@ -100,24 +100,32 @@ class Matcher(Method):
         self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = silent
     ) -> Iterator[Chunk]:
         work = working_size(shot.size, self.options)
-        painted = Offer.join([self._reference(r, work) for r in shot.references])
         exact = ExactFill([(r.rgb, r.line) for r in shot.references], work) if self.options.exact else None
+        drawings = [None] * len(shot.references) if exact is None else [k.drawing for k in exact.known]
+        painted = Offer.join([self._reference(r, work, d) for r, d in zip(shot.references, drawings, strict=True)])
         memory = _Memory.resume(state)
-        recent = [self._remember(self._lines(shot.lines[i], work), *memory.get(i)) for i in memory.index]
+        filled = [Known(Drawing.of(shot.lines[i], work), paint) for i, paint in memory.paint.items()]
+        recent: list[Offer] = []
+        for place, i in enumerate(memory.index):
+            small = self._lines(shot.lines[i], work)
+            features = self._encode(small, filled[place].drawing if filled else None)
+            recent.append(self._remember(small, *memory.get(i), features))
         for begin in range(start, len(shot), CHUNK):
             done: list[Painted] = []
             for index in range(begin, min(begin + CHUNK, len(shot))):
                 line = shot.lines[index]
                 small = self._lines(line, work)
-                features = self._encode(small)
-                rgb, confidence, place = self._paint(features, Offer.join([painted, *recent]))
+                drawing = None if exact is None else Drawing.of(line, work)
+                features = self._encode(small, drawing)
+                rgb, confidence, matching = self._paint(features, Offer.join([painted, *recent]))
                 full = self._full(line, small, rgb, confidence)
-                if exact is not None:
-                    full, regions = self._fill(exact, line, full, [*exact.maps, *memory.regions], place)
+                if exact is not None and drawing is not None:
+                    full, known = self._fill(exact, drawing, full, [*exact.known, *filled], matching)
                     rgb = _fit(torch.from_numpy(full.rgb).permute(2, 0, 1)[None], work)
-                    memory.regions = [*memory.regions, regions][-self.options.memory :] if self.options.memory else []
+                    filled = [*filled, known][-self.options.memory :] if self.options.memory else []
                 if self.options.memory:
                     memory.push(index, rgb, confidence, self.options.memory)
+                    memory.paint = dict(zip(memory.index, [k.paint for k in filled], strict=False))
                     recent = [*recent, self._remember(small, rgb, confidence, features)][-self.options.memory :]
                 done.append(full)
                 progress(Event("frame", index + 1, len(shot)))
@@ -125,27 +133,29 @@ class Matcher(Method):
 
     # -- one drawing ------------------------------------------------------------------------------------------
 
-    def _encode(self, lines: Tensor) -> Lines:
-        """Features of a drawing, ``1 1 1 h w``, and the regions it encloses."""
-        regions = enclosed(lines[0, 0, 0].float().cpu().numpy())
+    def _encode(self, lines: Tensor, drawing: Drawing | None = None) -> Lines:
+        """Features of a drawing, ``1 1 1 h w``, and the regions it encloses, as given or seen at that size."""
+        regions = enclosed(lines[0, 0, 0].float().cpu().numpy()) if drawing is None else drawing.small.astype(np.int64)
         return self.network.encode_lines(lines, torch.from_numpy(regions)[None, None].to(self.device))
 
-    def _paint(self, features: Lines, offer: Offer) -> tuple[Tensor, Tensor, Tensor]:
-        """RGB ``1 3 h w`` and confidence ``1 1 h w`` in [0, 1]; where in the references, ``1 2 h/4 w/4``, padded."""
+    def _paint(self, features: Lines, offer: Offer) -> tuple[Tensor, Tensor, Matching]:
+        """RGB ``1 3 h w`` and confidence ``1 1 h w`` in [0, 1], and the matching they come from."""
         matching = self.network.match(features, offer, rows=ROWS)
         decoded = self.network.decode(features, matching, offer)
         rgb, confidence = decoded.rgb[0].float().clamp(0, 1), decoded.confidence[0].float().sigmoid()
-        return rgb.cpu(), confidence.cpu(), matching.place
+        return rgb.cpu(), confidence.cpu(), matching
 
     def _fill(
-        self, exact: ExactFill, line: Array, full: Painted, maps: list[Labels], place: Tensor
-    ) -> tuple[Painted, Labels]:
-        """The drawing in the references' own colours, and at the working size which of their regions it shows."""
+        self, exact: ExactFill, drawing: Drawing, full: Painted, known: list[Known], matching: Matching
+    ) -> tuple[Painted, Known]:
+        """The drawing in the references' own colours, and what is known of it then."""
         assert full.confidence is not None
+        assert matching.votes is not None
         height = -(-exact.work[0] // STRIDE) * STRIDE
-        x, y = (axis[0].cpu().numpy() for axis in pixels(place, height))
-        rgb, regions = exact.fill(line, full.confidence, maps, x, y)
-        return Painted(rgb, full.confidence), exact.shrink(regions)
+        x, y = (axis[0].cpu().numpy() for axis in pixels(matching.place, height))
+        votes = matching.votes[0].cpu().numpy()
+        rgb, coloured = exact.fill(drawing, known, full.confidence, x, y, votes)
+        return Painted(rgb, full.confidence), coloured
 
     def _full(self, line: Array, small: Tensor, rgb: Tensor, confidence: Tensor) -> Painted:
         """At the shot's own size."""
@@ -160,14 +170,13 @@ class Matcher(Method):
 
     # -- references -------------------------------------------------------------------------------------------
 
-    def _reference(self, reference: Reference, work: tuple[int, int]) -> Offer:
+    def _reference(self, reference: Reference, work: tuple[int, int], drawing: Drawing | None) -> Offer:
         lines = self._lines(reference.line, work)
-        return self.network.encode_reference(self._encode(lines), lines, self._image(reference.rgb, work))
+        return self.network.encode_reference(self._encode(lines, drawing), lines, self._image(reference.rgb, work))
 
-    def _remember(self, lines: Tensor, rgb: Tensor, confidence: Tensor, features: Lines | None = None) -> Offer:
+    def _remember(self, lines: Tensor, rgb: Tensor, confidence: Tensor, features: Lines) -> Offer:
         """A drawing coloured before, as a reference trusted as far as its colours were sure."""
         prior = (confidence.clamp(min=1e-3).log() + MEMORY_PRIOR).to(self.device, self.dtype)
-        features = self._encode(lines) if features is None else features
         return self.network.encode_reference(features, lines, rgb[None].to(self.device, self.dtype), prior[None])
 
     # -- arrays -> tensors ------------------------------------------------------------------------------------
@@ -235,15 +244,25 @@ def _fit(x: Tensor, size: tuple[int, int]) -> Tensor:
 class _Memory:
     """The last drawings coloured, at the network's size, as bytes that survive a stop."""
 
-    def __init__(self, index: list[int], rgb: list[Tensor], confidence: list[Tensor], regions: list[Labels]) -> None:
-        self.index, self.rgb, self.confidence, self.regions = index, rgb, confidence, regions
+    def __init__(
+        self,
+        index: list[int],
+        rgb: list[Tensor],
+        confidence: list[Tensor],
+        paint: dict[int, npt.NDArray[np.int64]],
+    ) -> None:
+        self.index, self.rgb, self.confidence, self.paint = index, rgb, confidence, paint
 
     @classmethod
     def resume(cls, state: State | None) -> _Memory:
         if not state:
-            return cls([], [], [], [])
+            return cls([], [], [], {})
         rgb, confidence = (list(torch.from_numpy(np.array(state[name]))[:, None]) for name in ("rgb", "confidence"))
-        return cls([int(i) for i in state["index"]], rgb, confidence, list(state.get("regions", ())))
+        index = [int(i) for i in state["index"]]
+        paint = {}
+        if "paint" in state:
+            paint = dict(zip(index, np.split(state["paint"], np.cumsum(state["regions"])[:-1]), strict=True))
+        return cls(index, rgb, confidence, paint)
 
     def push(self, index: int, rgb: Tensor, confidence: Tensor, keep: int) -> None:
         self.index, self.rgb = [*self.index, index][-keep:], [*self.rgb, rgb][-keep:]
@@ -256,9 +275,12 @@ class _Memory:
     def state(self) -> State:
         if not self.index:
             return {}
-        return {
+        state = {
             "index": np.array(self.index),
             "rgb": torch.cat(self.rgb).numpy(),
             "confidence": torch.cat(self.confidence).numpy(),
-            **({"regions": np.stack(self.regions)} if self.regions else {}),
         }
+        if self.paint:
+            state["paint"] = np.concatenate(list(self.paint.values()))
+            state["regions"] = np.array([len(paint) for paint in self.paint.values()])
+        return state

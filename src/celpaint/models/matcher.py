@@ -127,6 +127,8 @@ class Matching:
         place: ``B*T 2 H/4 W/4``: where in ``Offer.picture`` the second matching finds every quarter, see
             :func:`positions`.
         moved: ``B*T 3 H W``: the references' own pixels, moved from there.
+        votes: ``B P S``: how many tokens of the drawings' P regions each of the references' S regions has won; None
+            where regions are not known.
     """
 
     tokens: Tensor
@@ -139,6 +141,7 @@ class Matching:
     fine: Tensor
     place: Tensor
     moved: Tensor
+    votes: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -561,7 +564,11 @@ class Matcher(nn.Module):
         q = together(F.normalize(tokens(self.query(fused)), dim=-1)) * self.log_scale.clamp(max=4.0).exp()
         none = together(tokens(self.none(fused)))
         step = rows or q.shape[1]
-        agreed = self.agree(lines, q, offer, step)
+        own, theirs = lines.regions, offer.regions
+        votes = agreed = None
+        if own is not None and theirs is not None:
+            votes = self.vote(q, offer, own, theirs, step)
+            agreed = Agreement(preference(votes, own, theirs), own, theirs)
         blocks = [
             self.carry(
                 q[:, i : i + step],
@@ -602,6 +609,7 @@ class Matcher(nn.Module):
             fine=spread(fine_carried),
             place=place,
             moved=move(offer, place),
+            votes=votes,
         )
 
     def alike(self, q: Tensor, offer: Offer) -> Tensor:
@@ -609,20 +617,17 @@ class Matcher(nn.Module):
         prior = offer.prior[:, None].expand(-1, q.shape[1], -1)
         return torch.baddbmm(prior, q, offer.key.transpose(1, 2))
 
-    def agree(self, lines: Lines, q: Tensor, offer: Offer, step: int) -> Agreement | None:
-        """What the regions of the drawings prefer; None where regions are not known.
+    def vote(self, q: Tensor, offer: Offer, own: Regions, theirs: Regions, step: int) -> Tensor:
+        """How much of every region of the references the tokens of every region of the drawings find: ``B P S``.
 
         Worked out without gradients: nothing is learnt through it.
         """
-        own, theirs = lines.regions, offer.regions
-        if own is None or theirs is None:
-            return None
         with torch.no_grad():
             votes = [
                 by_region(self.alike(q[:, i : i + step], offer).softmax(-1), own, theirs, i)
                 for i in range(0, q.shape[1], step)
             ]
-            return Agreement(preference(torch.stack(votes).sum(0), own, theirs), own, theirs)
+            return torch.stack(votes).sum(0)
 
     def carry(
         self, q: Tensor, none: Tensor, offer: Offer, preferred: Tensor | None, *, keep: bool
