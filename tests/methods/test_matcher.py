@@ -15,6 +15,7 @@ from celpaint.errors import OptionError, WeightsError
 from celpaint.methods.base import load_method
 from celpaint.methods.matcher import Matcher, working_size
 from celpaint.methods.options import MatcherOptions
+from celpaint.models.matcher import Lines
 from celpaint.models.matcher import Matcher as Network
 from celpaint.types import Array, Event, Painted, Reference, Shot
 from celpaint.weights.store import write_network
@@ -116,6 +117,28 @@ def test_memory_changes_what_comes_after_it_and_nothing_before(weights: Path) ->
     with_it = list(all_painted(matcher(weights, memory=2), shot()))
     assert np.array_equal(without[0].rgb, with_it[0].rgb)
     assert not np.array_equal(without[1].rgb, with_it[1].rgb)
+
+
+def test_thin_lines_still_enclose_regions_at_a_smaller_working_size(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = np.zeros((720, 1280), np.float32)
+    line[[100, 600], 200:1001] = line[100:600, [200, 1000]] = 1
+    method = matcher(weights, tokens=240)
+    seen: list[tuple[Array, Array]] = []
+    encode = method.network.encode_lines
+
+    def spy(lines: torch.Tensor, regions: torch.Tensor) -> Lines:
+        seen.append((lines[0, 0, 0].float().numpy(), regions[0, 0].numpy()))
+        return encode(lines, regions)
+
+    monkeypatch.setattr(method.network, "encode_lines", spy)
+    list(method.colour(Shot([line], (Reference(np.ones((720, 1280, 3), np.float32), line),), (720, 1280))))
+    assert len(seen) == 2
+    for small, regions in seen:
+        assert small.shape[0] < 160
+        assert small[small.shape[0] // 2].max() > 0.5
+        assert len(np.unique(regions)) == 2
 
 
 def test_exact_uses_the_references_own_values_only(weights: Path) -> None:

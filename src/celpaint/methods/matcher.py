@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from celpaint.conditions.lines import working_lines
 from celpaint.conditions.regions import enclosed
 from celpaint.methods.base import Method, silent
 from celpaint.methods.compute import resolve_device, resolve_dtype
@@ -185,8 +186,8 @@ class Matcher(Method):
         return torch.from_numpy(np.ascontiguousarray(x)).to(self.device, self.dtype)
 
     def _lines(self, line: Array, work: tuple[int, int]) -> Tensor:
-        """``H W`` -> ``1 1 1 h w``."""
-        return _fit(self._tensor(line)[None, None], work)[None]
+        """``H W`` -> ``1 1 1 h w``; a line one pixel thin is still one where it shrinks."""
+        return self._tensor(working_lines(line, work))[None, None, None]
 
     def _image(self, rgb: Array, work: tuple[int, int]) -> Tensor:
         """``H W 3`` -> ``1 1 3 h w``."""
