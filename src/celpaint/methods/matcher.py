@@ -21,6 +21,7 @@ from torch import Tensor
 from celpaint.conditions.lines import working_lines
 from celpaint.conditions.regions import enclosed
 from celpaint.methods.base import Method, silent
+from celpaint.methods.calm import calm
 from celpaint.methods.compute import resolve_device, resolve_dtype
 from celpaint.methods.exact import Drawing, ExactFill, Known
 from celpaint.methods.options import MatcherOptions
@@ -87,8 +88,6 @@ class Matcher(Method):
         """
         device = resolve_device(options.device)
         dtype = resolve_dtype(options, device)
-        if options.dtype == "auto" and device.type == "cpu" and _computes_bfloat16():
-            dtype = torch.bfloat16
         folder = find_weights("matcher", options.weights)
         network = load_network(Network(**read_config(folder)), read_tensors(folder), source=folder)
         network = network.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -109,7 +108,7 @@ class Matcher(Method):
         recent: list[Offer] = []
         for place, i in enumerate(memory.index):
             small = self._lines(shot.lines[i], work)
-            features = self._encode(small, filled[place].drawing if filled else None)
+            features = self._encode(small, self._regions(small, filled[place].drawing if filled else None))
             recent.append(self._remember(small, *memory.get(i), features))
         for begin in range(start, len(shot), CHUNK):
             done: list[Painted] = []
@@ -117,8 +116,10 @@ class Matcher(Method):
                 line = shot.lines[index]
                 small = self._lines(line, work)
                 drawing = None if exact is None else Drawing.of(line, work)
-                features = self._encode(small, drawing)
+                regions = self._regions(small, drawing)
+                features = self._encode(small, regions)
                 rgb, confidence, matching = self._paint(features, Offer.join([painted, *recent]))
+                rgb = self._calm(rgb, confidence, small, regions)
                 full = self._full(line, small, rgb, confidence)
                 if exact is not None and drawing is not None:
                     full, known = self._fill(exact, drawing, full, [*exact.known, *filled], matching)
@@ -134,9 +135,12 @@ class Matcher(Method):
 
     # -- one drawing ------------------------------------------------------------------------------------------
 
-    def _encode(self, lines: Tensor, drawing: Drawing | None = None) -> Lines:
-        """Features of a drawing, ``1 1 1 h w``, and the regions it encloses, as given or seen at that size."""
-        regions = enclosed(lines[0, 0, 0].float().cpu().numpy()) if drawing is None else drawing.small.astype(np.int64)
+    def _regions(self, lines: Tensor, drawing: Drawing | None) -> npt.NDArray[np.int64]:
+        """What a drawing ``1 1 1 h w`` encloses, ``h w``, as given or seen at that size."""
+        return enclosed(lines[0, 0, 0].float().cpu().numpy()) if drawing is None else drawing.small.astype(np.int64)
+
+    def _encode(self, lines: Tensor, regions: npt.NDArray[np.int64]) -> Lines:
+        """Features of a drawing, ``1 1 1 h w``, and of the regions it encloses."""
         return self.network.encode_lines(lines, torch.from_numpy(regions)[None, None].to(self.device))
 
     def _paint(self, features: Lines, offer: Offer) -> tuple[Tensor, Tensor, Matching]:
@@ -145,6 +149,12 @@ class Matcher(Method):
         decoded = self.network.decode(features, matching, offer)
         rgb, confidence = decoded.rgb[0].float().clamp(0, 1), decoded.confidence[0].float().sigmoid()
         return rgb.cpu(), confidence.cpu(), matching
+
+    def _calm(self, rgb: Tensor, confidence: Tensor, lines: Tensor, regions: npt.NDArray[np.int64]) -> Tensor:
+        """What was painted, ``1 3 h w``, without noise where it is unsure."""
+        line = lines[0, 0, 0].float().cpu().numpy()
+        calmed = calm(rgb[0].permute(1, 2, 0).numpy(), confidence[0, 0].numpy(), line, regions)
+        return torch.from_numpy(calmed).permute(2, 0, 1)[None]
 
     def _fill(
         self, exact: ExactFill, drawing: Drawing, full: Painted, known: list[Known], matching: Matching
@@ -173,7 +183,8 @@ class Matcher(Method):
 
     def _reference(self, reference: Reference, work: tuple[int, int], drawing: Drawing | None) -> Offer:
         lines = self._lines(reference.line, work)
-        return self.network.encode_reference(self._encode(lines, drawing), lines, self._image(reference.rgb, work))
+        features = self._encode(lines, self._regions(lines, drawing))
+        return self.network.encode_reference(features, lines, self._image(reference.rgb, work))
 
     def _remember(self, lines: Tensor, rgb: Tensor, confidence: Tensor, features: Lines) -> Offer:
         """A drawing coloured before, as a reference trusted as far as its colours were sure."""
@@ -225,12 +236,6 @@ class Matcher(Method):
             chosen.append(candidates[best])
             now = np.maximum(now, shows[best])
         return chosen
-
-
-def _computes_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 itself; the matcher is twice as fast in it, and no less right."""
-    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def _fit(x: Tensor, size: tuple[int, int]) -> Tensor:
