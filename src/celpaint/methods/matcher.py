@@ -48,26 +48,21 @@ ROWS = 1024
 TOKEN = 8
 """Pixels a token at 1/8."""
 
-FEWEST, MOST = 1440, 4096
-"""Tokens a drawing has by default: half of its own, but no fewer and no more. The half costs nothing
-(docs/research/LOG.md)."""
-
 
 def working_size(size: tuple[int, int], options: MatcherOptions) -> tuple[int, int]:
     """Height and width the network works at: the shot's own if that has few enough tokens, else smaller.
 
     Args:
         size: (height, width) of the shot.
-        options: ``size`` (WIDTH, HEIGHT) overrides; ``tokens`` bounds, by default as :data:`FEWEST` says.
+        options: ``size`` (WIDTH, HEIGHT) overrides; ``tokens`` bounds.
     """
     height, width = size if options.size is None else options.size[::-1]
 
     def count(h: int, w: int) -> int:
         return -(-h // STRIDE) * -(-w // STRIDE) * (STRIDE // TOKEN) ** 2
 
-    bound = min(max(count(height, width) // 2, FEWEST), MOST) if options.tokens is None else options.tokens
     scale = 1.0
-    while count(math.ceil(height * scale), math.ceil(width * scale)) > bound:
+    while count(math.ceil(height * scale), math.ceil(width * scale)) > options.tokens:
         scale *= 0.99
     return max(STRIDE, math.ceil(height * scale)), max(STRIDE, math.ceil(width * scale))
 

@@ -108,11 +108,9 @@ class MatcherOptions(ComputeOptions):
 
     exact: bool = option(False, "flat cels: every closed region takes exactly one colour of the references")
     memory: int = option(2, "frames already coloured that serve as further references, for consistency in time")
-    tokens: int | None = option(
-        None, "matching resolution: at most so many places a frame are compared; default: 1440 to 4096, by its size"
-    )
+    tokens: int = option(4096, "matching resolution: at most so many places a frame are compared")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(0 <= self.memory <= 16, "memory", self.memory, "0 to 16")
-        require(self.tokens is None or 64 <= self.tokens <= 65536, "tokens", self.tokens, "64 to 65536")
+        require(64 <= self.tokens <= 65536, "tokens", self.tokens, "64 to 65536")
