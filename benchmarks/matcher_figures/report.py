@@ -151,7 +151,7 @@ def _aims(parts: dict[str, list[Record]]) -> list[str]:
     below = [psnr("soft", d) - psnr("binary", d) for d in (15, 45, 60)]
     exact = mean("segments", "right", lines="clean", distance=15, method="matcher, `--exact`")
     quick, large, peak = (
-        mean("speed", figure, size=size, memory="1 + 2")
+        mean("speed", figure, size=size, memory="1 + 1")
         for figure, size in (("drawing", "576x320"), ("drawing", "1920x1080"), ("peak", "1920x1080"))
     )
     rows = [

@@ -53,7 +53,7 @@ class Settings:
 
 
 @cache
-def matcher(settings: Settings, *, exact: bool = False, memory: int = 2) -> Matcher:
+def matcher(settings: Settings, *, exact: bool = False, memory: int = 1) -> Matcher:
     """The method, loaded once a process."""
     method = load_method(
         MatcherOptions(

@@ -107,7 +107,7 @@ class MatcherOptions(ComputeOptions):
     """The matcher: one feed-forward pass a frame, colours carried over by explicit matching."""
 
     exact: bool = option(False, "flat cels: every closed region takes exactly one colour of the references")
-    memory: int = option(2, "frames already coloured that serve as further references, for consistency in time")
+    memory: int = option(1, "frames already coloured that serve as further references, for consistency in time")
     tokens: int = option(4096, "matching resolution: at most so many places a frame are compared")
 
     def __post_init__(self) -> None:

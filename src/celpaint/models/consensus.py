@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -137,8 +138,13 @@ class Agreement:
     def rows(self, first: int, count: int) -> Tensor:
         """For tokens of the drawings ``first`` to ``first + count`` and all of the references, ``B n M``."""
         rows = self.own.tokens[:, first : first + count]
-        mine = self.preferred.gather(1, rows[..., None].expand(-1, -1, self.theirs.count))
-        return mine.gather(2, self.theirs.tokens[:, None].expand(-1, rows.shape[1], -1))
+        clip = torch.arange(rows.shape[0], device=rows.device)[:, None]
+        return self.columns[clip, rows]
+
+    @cached_property
+    def columns(self) -> Tensor:
+        """For the regions of the drawings and all tokens of the references, ``B P M``."""
+        return self.preferred.gather(2, self.theirs.tokens[:, None].expand(-1, self.own.count, -1))
 
     def windows(self, best: Tensor) -> Tensor:
         """For the quarters of tokens and the 6 x 6 places around the token each matches best.
