@@ -21,6 +21,10 @@ def test_psnr_is_scikit_images(photographs):
     assert psnr(squared_error(result, original)) == pytest.approx(expected, abs=1e-9)
 
 
+def test_psnr_of_no_number_is_no_number():
+    assert np.isnan(psnr(float("nan")))
+
+
 def test_psnr_of_a_known_difference():
     grey = np.full((8, 8, 3), 0.5, np.float32)
     assert psnr(squared_error(grey + np.float32(0.1), grey)) == pytest.approx(20, abs=1e-5)

@@ -47,8 +47,8 @@ def squared_error(result: Picture, original: Picture) -> float:
 
 
 def psnr(error: float) -> float:
-    """Peak signal-to-noise ratio in dB of a mean squared error, at most :data:`PSNR_CEILING`."""
-    return min(PSNR_CEILING, -10.0 * math.log10(error)) if error > 0 else PSNR_CEILING
+    """Peak signal-to-noise ratio in dB of a mean squared error, at most :data:`PSNR_CEILING`; NaN of NaN."""
+    return -10.0 * math.log10(max(error, 10 ** (-PSNR_CEILING / 10)))  # in this order max() hands NaN on
 
 
 def ssim(result: Picture, original: Picture) -> float:
