@@ -21,8 +21,9 @@ def test_options_are_filled_in() -> None:
     assert choose_method(MatcherOptions(exact=True), {"seed": 3}) == MatcherOptions(exact=True, seed=3)
 
 
-def test_auto_on_a_cpu_is_the_matcher() -> None:
-    assert choose_method("auto", {"device": "cpu"}) == MatcherOptions(device="cpu")
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_auto_without_weights_is_the_matcher(device: str) -> None:
+    assert choose_method("auto", {"device": device}) == MatcherOptions(device=device)
 
 
 def test_auto_goes_by_the_weights_given(tmp_path: Path) -> None:

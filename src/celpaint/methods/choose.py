@@ -10,7 +10,7 @@ from typing import Any
 from celpaint.errors import OptionError
 from celpaint.methods.base import METHODS
 from celpaint.methods.options import ComputeOptions
-from celpaint.weights.registry import find_weights, packaged
+from celpaint.weights.registry import find_weights
 
 __all__ = ["choose_method", "method_name"]
 
@@ -20,13 +20,12 @@ def choose_method(method: str | ComputeOptions, given: Mapping[str, Any]) -> Com
 
     Args:
         method: a name in :data:`~celpaint.methods.base.METHODS`, ``auto``, or options to start from. ``auto`` is the
-            method of the weights that are given; else LVCD where there is a GPU and the package has weights for it,
-            and else the matcher.
+            method of the weights that are given, and else the matcher: the packaged weights of LVCD refine its result
+            and don't better it yet (docs/lvcd_small.md), on whatever device.
         given: options by field name.
 
     Raises:
         OptionError: no such method, no such option, one of another method, or a value it can't have.
-        DeviceError: the device asked for is not there.
         WeightsError: ``auto`` is to go by weights that are not there.
     """
     if isinstance(method, str):
@@ -49,14 +48,9 @@ def method_name(options: ComputeOptions) -> str:
 
 
 def _auto(given: Mapping[str, Any]) -> str:
-    """By the weights where they are given, else by the device and what the package has."""
-    from celpaint.methods.compute import resolve_device
-
+    """By the weights where they are given."""
     weights = given.get("weights", "small")
-    if weights != "small":
-        return "lvcd" if (find_weights("matcher", weights) / "unet").is_dir() else "matcher"
-    gpu = resolve_device(given.get("device", "auto")).type != "cpu"
-    return "lvcd" if gpu and "lvcd" in packaged() else "matcher"
+    return "lvcd" if weights != "small" and (find_weights("matcher", weights) / "unet").is_dir() else "matcher"
 
 
 def _stray(name: str, chosen: str, *, by_itself: bool) -> OptionError:
