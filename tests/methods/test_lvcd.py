@@ -299,6 +299,19 @@ def test_weights_that_refine_want_a_draft(folder: Path, tmp_path: Path) -> None:
         refining(folder, tmp_path, draft="none")
 
 
+def test_the_packaged_weights_refine_the_matchers_draft() -> None:
+    lines = [drawing(i, (96, 160)) for i in range(3)]
+    key = np.where(lines[0][..., None] > 0.5, 0.0, np.array([0.9, 0.5, 0.2])).astype(np.float32)
+    what = Shot(lines, (Reference(key, lines[0], 0),), (96, 160))
+    painter = load_method(LVCDOptions(device="cpu", size=(160, 96)))
+    assert isinstance(painter, LVCD)
+    assert painter.drafter is not None
+    drafts = [painted.rgb for chunk in painter.drafter.colour(what) for painted in chunk.painted]
+    first, *frames = colour(painter, what)
+    assert np.array_equal(first, key)
+    assert 0 < np.abs(np.stack(frames) - np.stack(drafts[1:])).mean() < 0.1
+
+
 # -- size -------------------------------------------------------------------------------------------------------------
 
 

@@ -291,6 +291,8 @@ class LVCD(Method):
         random = torch.Generator().manual_seed(options.seed)
         shape = (self.networks.codec.channels, *fit.latents)
         noise = torch.randn((noise_rows(options.overlap), *shape), generator=random).to(self.device)
+        if self.networks.card.draft_spread:  # one for all frames: what stays in the draft stays in the result
+            noise = noise[:1].expand_as(noise)
         given = self._conditions(shot, fit, torch.randn((1, *shape), generator=random))
         run = _Run(self, shot, fit, given, segments, skip, progress)
         decoder = run.decoder(state)
