@@ -285,6 +285,22 @@ def test_refining_begins_with_the_draft(folder: Path, tmp_path: Path) -> None:
         assert np.abs(frame - grey).mean() < 0.02
 
 
+def test_refining_leaves_what_the_draft_is_sure_of(folder: Path, tmp_path: Path) -> None:
+    class Sure(Flat):
+        def colour(self, shot: Shot, **_: object) -> Iterator[Chunk]:
+            for chunk in super().colour(shot):
+                half = np.zeros(shot.size, np.float32)
+                half[:, : shot.size[1] // 2] = 1
+                yield Chunk(0, tuple(Painted(p.rgb, half) for p in chunk.painted))
+
+    painter = refining(folder, tmp_path)
+    painter.drafter = Sure()
+    frame = colour(painter, shot(3, (None,)))[1]
+    sure, unsure = frame[:, : frame.shape[1] // 2 - 2], frame[:, frame.shape[1] // 2 + 2 :]
+    assert np.abs(sure - 0.3).max() < 1e-5
+    assert np.abs(unsure - 0.3).max() > 1e-3
+
+
 def test_a_refining_run_resumes(folder: Path, tmp_path: Path) -> None:
     painter, what = refining(folder, tmp_path), shot(44)
     painter.drafter = method(folder, seed=9)

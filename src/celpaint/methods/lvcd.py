@@ -10,7 +10,7 @@ those that belong to no frame.
 Weights may have been trained to refine a draft instead of colouring by themselves: their latents are what the draft
 lacks, as in corrective diffusion (Mardani et al., "Residual Corrective Diffusion Modeling", 2023), and the draft's
 latents are the frames' condition, where the paper has the reference's. What they changed is added to the draft's own
-pixels, so that nothing is lost where nothing is to mend. All else is the same.
+pixels, as far as the draft is unsure of them, so that nothing is lost where nothing is to mend. All else is the same.
 """
 
 from __future__ import annotations
@@ -468,7 +468,8 @@ class _Run:
             drafts = torch.cat([given.latents[lead][None]] * before + [self.drafts.latents(drawings)])
             both = codec.decode(torch.cat([latents, drafts]), torch.cat([lines, lines]), len(places))
             mended, drafted = both.float().chunk(2)
-            mended[before:] += self.drafts.pictures(drawings).to(mended) - drafted[before:]
+            rgb, doubt = self.drafts.pictures(drawings).to(mended).split((3, 1), 1)
+            mended[before:] = rgb + doubt * (mended[before:] - drafted[before:])
             return mended
 
         return ChunkedDecoder(
@@ -487,16 +488,21 @@ class _Drafts:
 
     def __init__(self, run: _Run, drafter: Method) -> None:
         self.run = run
-        frames = (painted.rgb for chunk in drafter.colour(run.shot) for painted in chunk.painted)
+        frames = (painted for chunk in drafter.colour(run.shot) for painted in chunk.painted)
         self.frames = enumerate(islice(frames, run.skip, None))
         self.made: dict[int, Tensor] = {}
         self.encoded: dict[int, Tensor] = {}
 
     def pictures(self, drawings: Sequence[int]) -> Tensor:
-        """``N 3 H W`` in [-1, 1] at the networks' size, on the CPU."""
+        """``N 4 H W`` at the networks' size, on the CPU: RGB in [-1, 1], and doubt, 1 where nothing is sure."""
+        enter = self.run.fit.enter
         while not self.made.keys() >= set(drawings):
-            drawing, rgb = next(self.frames)
-            self.made[drawing] = self.run.fit.enter(rgb, "replicate") * 2 - 1
+            drawing, painted = next(self.frames)
+            rgb = enter(painted.rgb, "replicate") * 2 - 1
+            sure = torch.zeros_like(rgb[:, :1])
+            if painted.confidence is not None:
+                sure = enter(painted.confidence, "replicate")
+            self.made[drawing] = torch.cat([rgb, 1 - sure], 1)
             self.made.pop(drawing - KEPT_LINES, None)
         return torch.cat([self.made[drawing] for drawing in drawings])
 
@@ -505,6 +511,6 @@ class _Drafts:
         codec, device = self.run.networks.codec, self.run.method.device
         with self.run.method._at_work(codec):
             for drawing in sorted(set(drawings) - self.encoded.keys()):
-                self.encoded[drawing] = codec.encode(self.pictures([drawing]).to(device)).float()
+                self.encoded[drawing] = codec.encode(self.pictures([drawing])[:, :3].to(device)).float()
                 self.encoded.pop(drawing - KEPT_LINES, None)
         return torch.cat([self.encoded[drawing] for drawing in drawings])
