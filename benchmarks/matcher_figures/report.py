@@ -121,7 +121,7 @@ def _speed(records: list[Record]) -> list[str]:
     return [
         "### Speed and memory",
         "All threads, nothing else running, from lines to picture without reading and writing files; 1 painting + "
-        "frames remembered (2 by default).",
+        "frames remembered (1 by default).",
         grid(
             ["size", "paintings", "s before the first", "s a drawing", "peak memory, GiB"],
             [
