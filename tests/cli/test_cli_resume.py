@@ -127,8 +127,10 @@ def test_two_runs_do_not_meet(shot: Path, tmp_path: Path) -> None:
 def test_interrupted_it_says_what_is_kept(shot: Path, whole: dict[str, bytes], tmp_path: Path) -> None:
     """The command itself, as a shell starts it."""
     tokens = ["colorize", shot / "lines", "-r", shot / "key.png", "-o", tmp_path / "out", "--method", "copycat"]
-    command = [sys.executable, PROGRAM, *tokens, "--json", "--pause", "0.4"]
+    command = [sys.executable, PROGRAM, *tokens, "--json", "--pause", "0.05"]
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background are started deaf to it
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, heard)
     assert process.stdout is not None
     for line in process.stdout:
         if '"frame", "index": 6' in line:
@@ -137,7 +139,7 @@ def test_interrupted_it_says_what_is_kept(shot: Path, whole: dict[str, bytes], t
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert said == f"celpaint: stopped after 4 of {FRAMES} frames; the same command goes on from there\n"
-    Run(shot, tmp_path / "out", "--pause", "0.4").finish()
+    Run(shot, tmp_path / "out", "--pause", "0.05").finish()
     assert pictures(tmp_path / "out") == whole
 
 
