@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
-
-import cv2
-import torch
 
 from celpaint.errors import CelpaintError
 from celpaint.methods.base import Method, load_method
@@ -23,6 +17,7 @@ from celpaint.metrics.base import Pair
 from celpaint.metrics.frame import psnr, squared_error
 from celpaint.metrics.networks import fetch
 from celpaint.metrics.perceptual import LPIPSDistance
+from celpaint.metrics.running import in_processes
 from celpaint.types import Array, Painted, Shot
 
 T = TypeVar("T")
@@ -96,31 +91,10 @@ def scores(result: Array, truth: Array) -> Record:
 def spread(name: str, jobs: Sequence[Callable[[], T]], workers: int) -> list[T]:
     """What the jobs return, in their order; a line on stderr says how far they are."""
     found: dict[int, T] = {}
-    for index, result in _each(jobs, workers):
+    if workers > 1:
+        _lpips()  # fetched here, so that the workers find it
+    for index, result in in_processes(jobs, workers):
         found[index] = result
         print(f"\r{name}: {len(found)} of {len(jobs)}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     return [found[index] for index in range(len(jobs))]
-
-
-def _each(jobs: Sequence[Callable[[], T]], workers: int) -> Iterator[tuple[int, T]]:
-    if workers == 1:
-        yield from ((index, job()) for index, job in enumerate(jobs))
-        return
-    _lpips()  # fetched here, so that the workers find it
-    threads = max((os.cpu_count() or 1) // workers, 1)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _start, (threads,)) as pool:
-        running = {pool.submit(job): index for index, job in enumerate(jobs)}
-        try:
-            for job in as_completed(running):
-                yield running[job], job.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _start(threads: int) -> None:
-    """A worker's share of the machine."""
-    torch.set_num_threads(threads)
-    cv2.setNumThreads(threads)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from celpaint.types import Array
 
-__all__ = ["INK", "Labels", "grow_regions", "label_regions"]
+__all__ = ["INK", "Labels", "enclosed", "grow_regions", "label_regions"]
 
 Labels = npt.NDArray[np.int32]
 

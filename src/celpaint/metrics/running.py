@@ -15,13 +15,13 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import cv2
 import numpy as np
@@ -42,7 +42,9 @@ from celpaint.metrics.suite import Run, Suite, Synthetic, find_suite, read_suite
 from celpaint.metrics.sums import Moments
 from celpaint.types import Array, Clip, Event, Progress
 
-__all__ = ["Benchmark", "Film", "Outcome", "benchmark", "commit", "machine"]
+__all__ = ["Benchmark", "Film", "Outcome", "benchmark", "commit", "in_processes", "machine"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -424,24 +426,26 @@ def _run(cells: Sequence[Cell], workers: int, progress: Progress) -> Iterator[Ou
     total = sum(lengths[cell.film.name] for cell in cells)
     ready = 0
     outcomes: dict[int, Outcome] = {}
-    for index, outcome in _each(cells, workers):
+    for index, outcome in in_processes([cell.work for cell in cells], workers):
         outcomes[index] = outcome
         ready += lengths[outcome.film.name]
         progress(Event("frame", ready, total))
     return (outcomes[i] for i in range(len(cells)))
 
 
-def _each(cells: Sequence[Cell], workers: int) -> Iterator[tuple[int, Outcome]]:
+def in_processes(jobs: Sequence[Callable[[], T]], workers: int) -> Iterator[tuple[int, T]]:
+    """The jobs' numbers and what they return, as they are done, in ``workers`` processes that share the threads; in
+    this process where one is enough."""
     if workers == 1:
-        yield from ((i, cell.work()) for i, cell in enumerate(cells))
+        yield from ((i, job()) for i, job in enumerate(jobs))
         return
     threads = max((os.cpu_count() or 1) // workers, 1)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, _start, (threads,)) as pool:
-        jobs = {pool.submit(cell.work): i for i, cell in enumerate(cells)}
+        running = {pool.submit(job): i for i, job in enumerate(jobs)}
         try:
-            for job in as_completed(jobs):
-                yield jobs[job], job.result()
+            for done in as_completed(running):
+                yield running[done], done.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
