@@ -1,4 +1,4 @@
-# make demo   set up, colour the example shot with the packaged weights; METHOD=lvcd takes the other method
+# make demo   set up, colour the example shot with the packaged weights of both methods; METHOD=matcher takes one
 # make test   set up, run all tests
 # make report the packaged weights and every baseline on the validation clips: build/report/index.html
 # make validate-matcher   the matcher's figures and sheets, about 8 minutes on two idle cores: build/validate/matcher;
@@ -9,7 +9,7 @@
 # make smoke-train   train every network for a minute on the CPU; fails unless validation improves
 VENV ?= .venv
 PYTHON ?= python3
-METHOD ?= auto
+METHOD ?= matcher lvcd
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 

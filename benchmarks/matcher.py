@@ -13,7 +13,6 @@ it. Needs the drawings, made by ``celpaint data art``; only speed and demo do wi
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import sys
 import time
@@ -25,8 +24,7 @@ import torch
 from PIL import Image
 
 from celpaint.errors import CelpaintError, InputError
-from celpaint.metrics.running import commit, machine
-from celpaint.weights.registry import find_weights
+from celpaint.metrics.running import commit, machine, weights_digest
 from matcher_figures.demo import demo
 from matcher_figures.quality import Case, quality, segments
 from matcher_figures.report import report
@@ -95,24 +93,16 @@ def measure(part: str, settings: Settings) -> tuple[list[Record], dict[str, Imag
 
 def conditions(settings: Settings, minutes: float) -> str:
     """What was measured, on what, in one paragraph."""
-    host = machine(settings.device)
+    host, digest = machine(settings.device), weights_digest("matcher", settings.weights)[:12]
     threads = max((os.cpu_count() or 1) // settings.workers, 1)
     height, width = settings.size
     return (
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {commit() or 'unknown'}, weights '{settings.weights}' "
-        f"({weights_digest(settings)}), {str(matcher(settings).dtype).removeprefix('torch.')}. Films of held-out "
+        f"({digest}), {str(matcher(settings).dtype).removeprefix('torch.')}. Films of held-out "
         f"drawings, {width}x{height}, {settings.films} a cell. {host['processor']}, GPU {host['GPU']}, torch "
         f"{host['torch']}, {settings.workers} processes of {threads} threads (speed: one of "
         f"{torch.get_num_threads()}), {minutes:.0f} minutes."
     )
-
-
-def weights_digest(settings: Settings) -> str:
-    """The first digits of the weights' SHA-256."""
-    total = hashlib.sha256()
-    for file in sorted(find_weights("matcher", settings.weights).glob("*.safetensors")):
-        total.update(file.read_bytes())
-    return total.hexdigest()[:12]
 
 
 def keep(out: Path, text: str, records: list[Record], pictures: dict[str, Image.Image], settings: Settings) -> None:

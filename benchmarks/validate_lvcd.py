@@ -17,7 +17,6 @@ not run again are taken from there. ``--docs`` also puts the tables between the 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import math
 import os
 import runpy
@@ -47,7 +46,7 @@ from celpaint.methods.options import ComputeOptions, LVCDOptions, MatcherOptions
 from celpaint.metrics.base import Metric, Pair
 from celpaint.metrics.baselines import ChainedFlow, CopyReference
 from celpaint.metrics.frame import psnr, squared_error
-from celpaint.metrics.running import commit, machine
+from celpaint.metrics.running import commit, machine, weights_digest
 from celpaint.metrics.temporal import DIS, TemporalConsistency, WarpError
 from celpaint.sampling.segments import WINDOW
 from celpaint.types import Array, Reference, Shot
@@ -395,16 +394,13 @@ def about(part: str, settings: Settings) -> str:
         "steps": f"{held}, {WINDOW} frames in a row, {max(1, settings.films // 4)} of each of {cells}.",
         "demo": "`examples/dancer`, 36 frames on twos.",
     }
-    method = LVCD.load(lvcd_options(settings))
+    method, digest = LVCD.load(lvcd_options(settings)), weights_digest("lvcd", settings.weights)[:12]
     dtype = str(method.dtype).removeprefix("torch.")
     threads = max((os.cpu_count() or 1) // settings.workers, 1) if part == "quality" else torch.get_num_threads()
     workers = f"{settings.workers} processes of {threads}" if part == "quality" else f"{threads}"
-    digest = hashlib.sha256()
-    for file in sorted(find_weights("lvcd", settings.weights).rglob("*.safetensors")):
-        digest.update(file.read_bytes())
     return (
         f"{what[part]} {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {commit() or 'unknown'}, weights "
-        f"'{settings.weights}' ({digest.hexdigest()[:12]}), {dtype}. {host['processor']}, GPU {host['GPU']}, torch "
+        f"'{settings.weights}' ({digest}), {dtype}. {host['processor']}, GPU {host['GPU']}, torch "
         f"{host['torch']}, {workers} threads."
     )
 

@@ -1,6 +1,6 @@
-"""Colour the example shot and show the result beside the original: ``make demo``.
+"""Colour the example shot with the packaged weights and show the results beside the original: ``make demo``.
 
-    python examples/demo.py [SHOT] [OUT] [--method lvcd]
+    python examples/demo.py [SHOT] [OUT] [--method matcher lvcd]
 
 SHOT is a folder with ``lines/``, ``reference.png`` (the first frame, painted) and ``original/`` (all frames, painted).
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,31 +28,38 @@ MOVES = 8 / 255
 """A pixel belongs to the moving parts if it ever differs by more than this from the first frame, in any channel."""
 
 
-def main(shot: Path, out: Path, method: str = "auto") -> None:
-    with report(quiet=False, json_lines=False) as told:
-        reference = shot / "reference.png"
-        summary = celpaint.render(
-            shot / "lines", out / "frames", reference=reference, method=method, overwrite=True, progress=told
-        )
-    lines, result, original = (open_clip(f) for f in (shot / "lines", out / "frames", shot / "original"))
-    video, sheet = out / f"{shot.name}.mp4", out / f"{shot.name}.png"
-    write_video(result, video)
-    write_sheet({"line art": lines, "celpaint": result, "original": original}, sheet)
+METHODS = ("matcher", "lvcd")
 
+
+def main(shot: Path, out: Path, methods: Sequence[str] = METHODS) -> None:
+    reference = shot / "reference.png"
+    lines, original = open_clip(shot / "lines"), open_clip(shot / "original")
     painted = read_picture(reference)[0].rgb
     moving = np.zeros(original.size, bool)
     for frame in original:
         moving |= np.abs(frame.rgb - original[0].rgb).max(axis=-1) > MOVES
-    ours = psnr([frame.rgb for frame in result], original, moving)
     copied = psnr([painted] * len(original), original, moving)
 
-    print(*sentences(summary)[:-1], sep="\n")
-    print(
-        f"moving parts, {moving.mean():.0%} of the picture: {ours:.2f} dB PSNR; copying the reference {copied:.2f} dB"
-    )
-    print(f"frames:        {out / 'frames'}")
-    print(f"video:         {video}")
-    print(f"contact sheet: {sheet}")
+    said, results = [], {}
+    for method in methods:
+        folder, video = out / method, out / f"{shot.name}-{method}.mp4"
+        with report(quiet=False, json_lines=False) as told:
+            summary = celpaint.render(
+                shot / "lines", folder, reference=reference, method=method, overwrite=True, progress=told
+            )
+        result = results[method] = open_clip(folder)
+        write_video(result, video)
+        ours = psnr([frame.rgb for frame in result], original, moving)
+        said += [
+            sentences(summary)[0],
+            f"  moving parts, {moving.mean():.0%} of the picture: {ours:.2f} dB PSNR; "
+            f"copying the reference {copied:.2f} dB",
+            f"  frames: {folder}",
+            f"  video:  {video}",
+        ]
+    sheet = out / f"{shot.name}.png"
+    write_sheet({"line art": lines, **results, "original": original}, sheet)
+    print(*said, f"contact sheet: {sheet}", sep="\n")
 
 
 def psnr(pictures: list[Array], original: Clip, where: np.ndarray) -> float:
@@ -91,7 +99,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shot", type=Path, nargs="?", default=here / "dancer")
     parser.add_argument("out", type=Path, nargs="?", default=here.parent / "out" / "demo")
-    parser.add_argument("--method", default="auto", help="as in celpaint colorize")
+    parser.add_argument("--method", nargs="+", default=METHODS, help="as in celpaint colorize; default: %(default)s")
     given = parser.parse_args()
     try:
         main(given.shot, given.out, given.method)

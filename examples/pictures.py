@@ -16,7 +16,7 @@ WIDTH = 400
 
 def main(demo: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    lines, result = open_clip(ROOT / "examples" / "dancer" / "lines"), open_clip(demo / "frames")
+    lines, result = open_clip(ROOT / "examples" / "dancer" / "lines"), open_clip(demo / "matcher")
     pairs = [side_by_side(a, b) for a, b in zip(lines, result, strict=True)]
     pairs[0].save(
         out / "demo.webp", save_all=True, append_images=pairs[1:], duration=1000 // 12, loop=0, quality=82, method=6

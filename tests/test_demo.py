@@ -27,7 +27,8 @@ def test_the_example_shot_is_whole() -> None:
 
 def test_the_demo_writes_video_sheet_and_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     try:
-        find_weights("matcher", "small")
+        for method in ("matcher", "lvcd"):
+            find_weights(method, "small")
     except WeightsError:
         pytest.skip("the package has no weights yet")
     for name in ("lines", "original"):
@@ -39,10 +40,12 @@ def test_the_demo_writes_video_sheet_and_figures(tmp_path: Path, capsys: pytest.
     demo = runpy.run_path(str(EXAMPLES / "demo.py"))
     demo["main"](tmp_path / "ball", tmp_path / "out")
     said = capsys.readouterr().out
-    assert "copying the reference" in said
-    assert len(open_clip(tmp_path / "out" / "ball.mp4")) == 6
+    for method in ("matcher", "lvcd"):
+        assert len(open_clip(tmp_path / "out" / f"ball-{method}.mp4")) == 6
+        assert len(open_clip(tmp_path / "out" / method)) == 6
+    assert said.count("copying the reference") == 2
     assert read_picture(tmp_path / "out" / "ball.png")[0].size[1] > 5 * 288
-    for name in ("frames", "ball.mp4", "ball.png"):
+    for name in ("matcher", "lvcd", "ball-matcher.mp4", "ball-lvcd.mp4", "ball.png"):
         assert str(tmp_path / "out" / name) in said
 
 

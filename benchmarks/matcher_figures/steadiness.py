@@ -8,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from celpaint.conditions.flow import warp
 from celpaint.metrics.baselines import BASELINES
 from celpaint.metrics.frame import psnr, squared_error
-from celpaint.metrics.temporal import warp
 from celpaint.types import Array
 from matcher_figures.films import known_flow, moving
 from matcher_figures.work import Record, Settings, colour, matcher, spread

@@ -37,6 +37,19 @@ def test_noise_gives_way_to_the_regions_own_colour() -> None:
     assert np.abs(rgb - flat)[paper].max() > 0.5
 
 
+def test_what_was_copied_is_kept_where_it_is_sure() -> None:
+    flat, regions, line = halves()
+    rgb, confidence, copied = flat.copy(), np.full(SIZE, 0.95, np.float32), np.zeros(SIZE, np.float32)
+    rgb[5:15, 5:25] += 0.05
+    rgb[20:30, 5:25] += 0.05
+    confidence[20:30, 5:25] = 0.5
+    copied[5:30, 5:25] = 1
+    out = calm(rgb, confidence, line, regions, copied)
+    np.testing.assert_array_equal(out[5:15, 5:25], rgb[5:15, 5:25])
+    assert np.abs(out - rgb)[20:30, 5:25].min() > 0.02
+    assert np.abs(calm(rgb, confidence, line, regions) - rgb)[5:15, 5:25].min() > 0.01
+
+
 def test_soft_shades_go_on_across_what_is_unsure() -> None:
     y, x = np.mgrid[: SIZE[0], : SIZE[1]].astype(np.float32)
     shade = np.stack([0.2 + y / 80, 0.9 - x / 100, 0.3 + (y / 80) ** 2], -1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from celpaint.methods.exact import Drawing, ExactFill, Known, flat_palette
+from celpaint.methods.exact import Drawing, ExactFill, Found, Known, flat_palette
 from celpaint.types import Array
 
 COLOURS = np.array([[0.9, 0.1, 0.2], [0.1, 0.3, 0.8], [1.0, 0.9, 0.5], [0.2, 0.6, 0.3]], np.float32)
@@ -30,9 +30,7 @@ def identity(height: int, width: int, shift: int = 0) -> tuple[Array, Array]:
     return (x - shift).clip(0.5), y
 
 
-def fill(
-    exact: ExactFill, line: Array, x: Array, y: Array, known: list[Known] | None = None, sure: Array | None = None
-) -> tuple[Array, Known]:
+def fill(exact: ExactFill, line: Array, x: Array, y: Array, known: list[Known] | None = None) -> tuple[Array, Known]:
     """Filled, where the network votes as pixels are found."""
     drawing, known = Drawing.of(line, exact.work), exact.known if known is None else known
     pad = [(0, -side % 16) for side in exact.work]
@@ -41,7 +39,13 @@ def fill(
     tall = np.concatenate([np.pad(k.drawing.small, pad, mode="edge") + n for k, n in zip(known, first, strict=False)])
     votes = np.zeros((int(drawing.small.max()) + 1, sum(sizes)), np.float32)
     np.add.at(votes, (np.pad(drawing.small, pad, mode="edge"), tall[y.astype(int), x.astype(int)]), 1)
-    return exact.fill(drawing, known, np.ones_like(line) if sure is None else sure, x, y, votes)
+    return exact.fill(drawing, known, [found(exact, x, y)], votes)
+
+
+def found(exact: ExactFill, x: Array, y: Array, sure: Array | None = None) -> Found:
+    """Pixels of the padded picture, as they are found, sure everywhere if not said otherwise."""
+    height, width = exact.work
+    return Found(x[:height, :width], y[:height, :width], np.ones(exact.work, np.float32) if sure is None else sure)
 
 
 def test_regions_take_the_colour_of_the_regions_they_are_found_in() -> None:
@@ -74,8 +78,24 @@ def test_sure_pixels_decide() -> None:
     votes = np.ones((5, 5), np.float32)
     sure = np.ones_like(line)
     sure[:, :20] = 0.01
-    assert np.array_equal(exact.fill(drawing, exact.known, sure, x, y, votes)[0][10, 10], COLOURS[0])
-    assert np.array_equal(exact.fill(drawing, exact.known, 1.01 - sure, x, y, votes)[0][10, 10], COLOURS[2])
+    for doubted, colour in ((sure, COLOURS[0]), (1.01 - sure, COLOURS[2])):
+        filled, _ = exact.fill(drawing, exact.known, [found(exact, x, y, doubted)], votes)
+        assert np.array_equal(filled[10, 10], colour)
+
+
+def test_all_ways_of_finding_pixels_are_counted() -> None:
+    rgb, line = rows(40, 80, 120)
+    exact = ExactFill([(rgb, line)], (32, 160))
+    x, y = identity(32, 160)
+    drawing, votes = Drawing.of(line, (32, 160)), np.ones((5, 5), np.float32)
+    wrong = x.copy()
+    wrong[:, :40] = 100.5
+    for share, colour in ((0.8, COLOURS[0]), (0.05, COLOURS[2])):
+        right = found(exact, x, y, np.full_like(line, share))
+        filled, _ = exact.fill(
+            drawing, exact.known, [found(exact, wrong, y, np.full_like(line, 1 - share)), right], votes
+        )
+        assert np.array_equal(filled[10, 10], colour)
 
 
 def test_neighbours_decide_where_nothing_is_found() -> None:

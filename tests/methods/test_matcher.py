@@ -115,8 +115,20 @@ def test_going_on_after_a_stop_gives_the_same_bytes(weights: Path, options: dict
 def test_memory_changes_what_comes_after_it_and_nothing_before(weights: Path) -> None:
     without = list(all_painted(matcher(weights, memory=0), shot()))
     with_it = list(all_painted(matcher(weights, memory=2), shot()))
-    assert np.array_equal(without[0].rgb, with_it[0].rgb)
-    assert not np.array_equal(without[1].rgb, with_it[1].rgb)
+    assert np.array_equal(without[1].rgb, with_it[1].rgb)  # the first that was not given painted
+    assert not np.array_equal(without[2].rgb, with_it[2].rgb)
+
+
+@pytest.mark.parametrize("options", [{}, {"exact": True}, {"tokens": 64}])
+def test_painted_frames_come_out_as_they_were_painted(weights: Path, options: dict[str, object]) -> None:
+    of = shot()
+    painted = list(all_painted(matcher(weights, **options), of))
+    for reference in of.references:
+        assert reference.frame is not None
+        assert np.array_equal(painted[reference.frame].rgb, reference.rgb)
+        sure = painted[reference.frame].confidence
+        assert sure is not None
+        assert bool((sure == 1).all())
 
 
 def test_thin_lines_still_enclose_regions_at_a_smaller_working_size(
@@ -133,7 +145,7 @@ def test_thin_lines_still_enclose_regions_at_a_smaller_working_size(
         return encode(lines, regions)
 
     monkeypatch.setattr(method.network, "encode_lines", spy)
-    list(method.colour(Shot([line], (Reference(np.ones((720, 1280, 3), np.float32), line),), (720, 1280))))
+    list(method.colour(Shot([line], (Reference(np.ones((720, 1280, 3), np.float32), line, None),), (720, 1280))))
     assert len(seen) == 2
     for small, regions in seen:
         assert small.shape[0] < 160
@@ -209,9 +221,17 @@ def packaged() -> Matcher:
 def test_packaged_weights_follow_what_moves(packaged: Matcher) -> None:
     rgb, line = picture(96, 160, 0)
     moved_rgb, moved_line = picture(96, 160, 14)
-    (painted,) = all_painted(packaged, Shot([moved_line], (Reference(rgb, line),), (96, 160)))
+    (painted,) = all_painted(packaged, Shot([moved_line], (Reference(rgb, line, None),), (96, 160)))
     error, copied = np.mean((painted.rgb - moved_rgb) ** 2), np.mean((rgb - moved_rgb) ** 2)
     assert error < copied / 4
+
+
+def test_packaged_weights_copy_what_is_held_still(packaged: Matcher) -> None:
+    rgb, line = picture(96, 160, 0)
+    rgb = rgb * np.random.default_rng(0).uniform(0.7, 1, rgb.shape).astype(np.float32)  # brush strokes
+    of = Shot([line], (Reference(rgb, line, None),), (96, 160))
+    (painted,) = all_painted(packaged, of)
+    assert float(np.abs(painted.rgb - rgb).mean()) < 1 / 255
 
 
 def test_packaged_weights_are_less_sure_of_what_no_reference_shows(packaged: Matcher) -> None:
@@ -221,7 +241,7 @@ def test_packaged_weights_are_less_sure_of_what_no_reference_shows(packaged: Mat
     blob = (y - 40) ** 2 + (x - 68) ** 2
     new[(blob < 13**2) & (blob > 11**2)] = 1
     new[blob <= 11**2] = 0
-    of = Shot([line, new], (Reference(rgb, line),), (96, 160))
+    of = Shot([line, new], (Reference(rgb, line, None),), (96, 160))
     known, unknown = (p.confidence for p in all_painted(packaged, of))
     assert known is not None
     assert unknown is not None

@@ -10,10 +10,11 @@ import pytest
 from scipy.ndimage import map_coordinates, shift
 from skimage import data
 
+from celpaint.conditions.flow import warp
 from celpaint.errors import MissingExtra, OptionError, WeightsError
 from celpaint.metrics import networks
 from celpaint.metrics.base import Pair
-from celpaint.metrics.temporal import DIS, TemporalConsistency, WarpError, best_flow, visible, warp
+from celpaint.metrics.temporal import DIS, TemporalConsistency, WarpError, best_flow, visible
 
 
 @pytest.fixture(scope="module")

@@ -56,7 +56,7 @@ def test_votes_and_preferences_are_those_of_plain_loops() -> None:
     own, theirs = Regions.of(labels(3, 1), 16), Regions.of(labels(4, 2), 16)
     rows, columns = own.tokens, theirs.tokens
     weight = torch.rand(2, rows.shape[1], columns.shape[1], generator=torch.Generator().manual_seed(5)).softmax(-1)
-    votes = by_region(weight[:, :10], own, theirs, 0) + by_region(weight[:, 10:], own, theirs, 10)
+    votes = by_region(iter([weight[:, :10], weight[:, 10:]]), own, theirs)
     wanted = torch.zeros(2, own.count, theirs.count)
     for clip in range(2):
         for n, row in enumerate(rows[clip].tolist()):

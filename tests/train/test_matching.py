@@ -137,7 +137,8 @@ def test_every_parameter_is_trained(task: Matching) -> None:
         if worked:
             break
     assert worked
-    assert [name for name, p in network.named_parameters() if p.grad is None] == []
+    untrained = {name.split(".")[0] for name, p in network.named_parameters() if p.grad is None}
+    assert untrained == {"blend"}  # a task of its own
 
 
 def test_films_without_correspondences_train_too(task: Matching) -> None:

@@ -35,7 +35,9 @@ STEP = 2
 """Every how manyth pixel, along each side, a surface is fitted to."""
 
 
-def calm(rgb: Array, confidence: Array, line: Array, regions: npt.NDArray[np.int64]) -> Array:
+def calm(
+    rgb: Array, confidence: Array, line: Array, regions: npt.NDArray[np.int64], copied: Array | float = 0.0
+) -> Array:
     """What was painted, and where that is unsure the surfaces of the regions.
 
     Args:
@@ -43,13 +45,15 @@ def calm(rgb: Array, confidence: Array, line: Array, regions: npt.NDArray[np.int
         confidence: ``H W`` in [0, 1].
         line: ``H W`` in [0, 1], 1 where ink; ink is left as painted.
         regions: ``H W`` from 0, ink given to the nearest.
+        copied: ``H W`` in [0, 1], how much of a pixel is not painted but somebody's own: kept where it is sure.
 
     Returns:
         ``H W 3`` in [0, 1].
     """
     surface, rough = _surfaces(rgb, confidence, line, regions)
     low, high = DOUBTED
-    doubt = np.maximum((high - confidence) / (high - low), np.sqrt(np.sqrt(1 - confidence))).clip(0, 1)
+    sure = ((confidence - low) / (high - low)).clip(0, 1)
+    doubt = np.maximum(1 - sure, np.sqrt(np.sqrt(1 - confidence))) * (1 - copied * sure)
     share = (doubt * np.exp(-rough[regions] / ROUGH**2) * (line < INK))[..., None]
     out: Array = (rgb + share * (surface - rgb)).clip(0, 1).astype(np.float32)
     return out

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from difflib import get_close_matches
+from importlib.util import find_spec
 from typing import Any
 
 from celpaint.errors import OptionError
@@ -14,14 +15,17 @@ from celpaint.weights.registry import find_weights
 
 __all__ = ["choose_method", "method_name"]
 
+LVCD_EXTRA = "diffusers"
+"""What the extra that LVCD wants brings along."""
+
 
 def choose_method(method: str | ComputeOptions, given: Mapping[str, Any]) -> ComputeOptions:
     """The options of the method wanted, with those ``given`` filled in.
 
     Args:
         method: a name in :data:`~celpaint.methods.base.METHODS`, ``auto``, or options to start from. ``auto`` is the
-            method of the weights that are given, and else the matcher: the packaged weights of LVCD refine its result
-            and don't better it yet (docs/lvcd_small.md), on whatever device.
+            method of the weights that are given, the only one that has the options that are given, or else LVCD on a
+            GPU and the matcher on a CPU (or where LVCD's extra is not installed).
         given: options by field name.
 
     Raises:
@@ -48,9 +52,17 @@ def method_name(options: ComputeOptions) -> str:
 
 
 def _auto(given: Mapping[str, Any]) -> str:
-    """By the weights where they are given."""
+    """By the weights where they are given, else by options that one method alone has, else by the device."""
     weights = given.get("weights", "small")
-    return "lvcd" if weights != "small" and (find_weights("matcher", weights) / "unet").is_dir() else "matcher"
+    if weights != "small":
+        return "lvcd" if (find_weights("matcher", weights) / "unet").is_dir() else "matcher"
+    able = [name for name, cls in METHODS.items() if given.keys() <= {field.name for field in fields(cls)}]
+    if len(able) == 1:
+        return able[0]
+    from celpaint.methods.compute import resolve_device
+
+    fast = resolve_device(given.get("device", "auto")).type != "cpu"
+    return "lvcd" if fast and find_spec(LVCD_EXTRA) is not None else "matcher"
 
 
 def _stray(name: str, chosen: str, *, by_itself: bool) -> OptionError:

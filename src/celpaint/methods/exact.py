@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from scipy.sparse import csr_array
 from celpaint.conditions.regions import Labels, grow_regions, label_regions
 from celpaint.types import Array
 
-__all__ = ["Drawing", "ExactFill", "Known", "flat_palette"]
+__all__ = ["Drawing", "ExactFill", "Found", "Known", "flat_palette"]
 
 STRIDE = 16
 """What the network pads its pictures to."""
@@ -99,6 +100,19 @@ class Known:
     trust: float = REMEMBERED
 
 
+class Found(NamedTuple):
+    """Where the pixels of a drawing are found, ``h w`` each, at the working size.
+
+    Attributes:
+        x, y: in pixels of all known drawings one below another, each padded so that 16 divides its height.
+        weight: of every pixel's vote.
+    """
+
+    x: Array
+    y: Array
+    weight: Array
+
+
 class ExactFill:
     """Fills drawings with the colours of painted references.
 
@@ -123,25 +137,21 @@ class ExactFill:
             self.known.append(Known(drawing, shown.argmax(1), 1.0))
 
     def fill(
-        self, drawing: Drawing, known: Sequence[Known], confidence: Array, x: Array, y: Array, votes: Array
+        self, drawing: Drawing, known: Sequence[Known], found: Sequence[Found], votes: Array
     ) -> tuple[Array, Known]:
         """Give every region of a drawing one of the references' colours.
 
         Args:
             drawing: what is to be filled.
             known: what it was matched with.
-            confidence: ``H W``, the weight of every pixel's vote.
-            x: ``h w`` at the working size, padded so that 16 divides it: where every pixel is found, in pixels of all
-                known drawings one below another.
-            y: ``h w``, as x.
+            found: where its pixels are found there, by whatever means.
             votes: ``P S``, how much of each of their regions the network finds in each of the drawing's, both numbered
                 as in ``Drawing.small``.
 
         Returns:
             RGB ``H W 3``, and the drawing as one known from now on.
         """
-        found = self._found(drawing.labels.shape, known, x, y)
-        there = _count(drawing.labels, found, len(drawing), sum(len(k.drawing) for k in known), confidence + 1e-3)
+        there = np.sum([self._votes(drawing, known, each) for each in found], axis=0)
         there /= np.maximum(there.sum(1, keepdims=True), 1e-9)
         back = votes / np.maximum(votes.sum(0), 1e-9)
         scores, first, first_vote = [], 0, 0
@@ -157,16 +167,17 @@ class ExactFill:
         filled: Array = self.palette[paint[drawing.grown]]
         return filled, Known(drawing, paint)
 
-    def _found(self, size: tuple[int, int], known: Sequence[Known], x: Array, y: Array) -> Labels:
-        """``H W``: the region every pixel is found in, numbered on from drawing to drawing."""
+    def _votes(self, drawing: Drawing, known: Sequence[Known], found: Found) -> Floats:
+        """``N+1 M``: the votes of every region's pixels for all known regions, numbered on from drawing to drawing."""
         pad = [(0, -side % STRIDE) for side in self.work]
         start = np.cumsum([0, *(len(k.drawing) for k in known)])
         tall = np.concatenate(
             [np.pad(k.drawing.small, pad, mode="edge") + s for k, s in zip(known, start, strict=False)]
         )
-        found = tall[y.astype(int), x.astype(int)][: self.work[0], : self.work[1]]
-        wide: Labels = found[_near(size[0], self.work[0])][:, _near(size[1], self.work[1])]
-        return wide
+        size = drawing.labels.shape
+        rows, columns = _near(size[0], self.work[0]), _near(size[1], self.work[1])
+        regions = tall[found.y.astype(int), found.x.astype(int)][rows][:, columns]
+        return _count(drawing.labels, regions, len(drawing), int(start[-1]), found.weight[rows][:, columns] + 1e-3)
 
 
 def _likeness(drawing: Drawing, known: Known, there: Floats, back: Floats) -> Floats:

@@ -466,8 +466,7 @@ class _Run:
             if self.drafts is None or self.networks.card.draft_spread is None:
                 return codec.decode(latents, lines, len(places))
             drafts = torch.cat([given.latents[lead][None]] * before + [self.drafts.latents(drawings)])
-            both = codec.decode(torch.cat([latents, drafts]), torch.cat([lines, lines]), len(places))
-            mended, drafted = both.float().chunk(2)
+            mended, drafted = (codec.decode(x, lines, len(places)).float() for x in (latents, drafts))
             rgb, doubt = self.drafts.pictures(drawings).to(mended).split((3, 1), 1)
             mended[before:] = rgb + doubt * (mended[before:] - drafted[before:])
             return mended

@@ -4,13 +4,15 @@ Our own method; the network is :class:`celpaint.models.matcher.Matcher`. Corresp
 follows Shi et al. ("Deep line art video colorization with a few references", 2020) and LoFTR (Sun et al., CVPR 2021).
 
 A drawing is matched with all painted references and with the drawings coloured just before it. The references always
-stay; what was coloured only helps where it is more alike, so that errors do not pile up.
+stay; what was coloured only helps where it is more alike, so that errors do not pile up. Painted frames come out as
+they were painted.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,11 +22,13 @@ from torch import Tensor
 
 from celpaint.conditions.lines import working_lines
 from celpaint.conditions.regions import enclosed
+from celpaint.methods.align import Sketch, Source, align, enlarge
 from celpaint.methods.base import Method, silent
 from celpaint.methods.calm import calm
 from celpaint.methods.compute import resolve_device, resolve_dtype
-from celpaint.methods.exact import Drawing, ExactFill, Known
+from celpaint.methods.exact import Drawing, ExactFill, Found, Known
 from celpaint.methods.options import MatcherOptions
+from celpaint.models.blend import Aligned, Blended
 from celpaint.models.matcher import STRIDE, Lines, Matching, Offer, pixels
 from celpaint.models.matcher import Matcher as Network
 from celpaint.types import Array, Chunk, Event, Painted, Progress, Reference, Shot, State
@@ -47,6 +51,9 @@ ROWS = 1024
 
 TOKEN = 8
 """Pixels a token at 1/8."""
+
+MOVED = 2
+"""Painted references that are moved onto a drawing by optical flow."""
 
 
 def working_size(size: tuple[int, int], options: MatcherOptions) -> tuple[int, int]:
@@ -101,47 +108,67 @@ class Matcher(Method):
     ) -> Iterator[Chunk]:
         work = working_size(shot.size, self.options)
         exact = ExactFill([(r.rgb, r.line) for r in shot.references], work) if self.options.exact else None
-        drawings = [None] * len(shot.references) if exact is None else [k.drawing for k in exact.known]
-        painted = Offer.join([self._reference(r, work, d) for r, d in zip(shot.references, drawings, strict=True)])
-        memory = _Memory.resume(state)
-        filled = [Known(Drawing.of(shot.lines[i], work), paint) for i, paint in memory.paint.items()]
-        recent: list[Offer] = []
-        for place, i in enumerate(memory.index):
-            small = self._lines(shot.lines[i], work)
-            features = self._encode(small, self._regions(small, filled[place].drawing if filled else None))
-            recent.append(self._remember(small, *memory.get(i), features))
+        fills = [None] * len(shot.references) if exact is None else exact.known
+        painted = [self._reference(r, work, fill) for r, fill in zip(shot.references, fills, strict=True)]
+        given = {r.frame: r for r in shot.references if r.frame is not None}
+        recent = self._resume(shot, work, state)
         for begin in range(start, len(shot), CHUNK):
             done: list[Painted] = []
             for index in range(begin, min(begin + CHUNK, len(shot))):
-                line = shot.lines[index]
-                small = self._lines(line, work)
-                drawing = None if exact is None else Drawing.of(line, work)
-                regions = self._regions(small, drawing)
-                features = self._encode(small, regions)
-                rgb, confidence, matching = self._paint(features, Offer.join([painted, *recent]))
-                rgb = self._calm(rgb, confidence, small, regions)
-                full = self._full(line, small, rgb, confidence)
-                if exact is not None and drawing is not None:
-                    full, known = self._fill(exact, drawing, full, [*exact.known, *filled], matching)
-                    rgb = _fit(torch.from_numpy(full.rgb).permute(2, 0, 1)[None], work)
-                    filled = [*filled, known][-self.options.memory :] if self.options.memory else []
-                if self.options.memory:
-                    memory.push(index, rgb, confidence, self.options.memory)
-                    memory.paint = dict(zip(memory.index, [k.paint for k in filled], strict=False))
-                    recent = [*recent, self._remember(small, rgb, confidence, features)][-self.options.memory :]
-                done.append(full)
+                if index in given:
+                    done.append(Painted(given[index].rgb, np.ones(shot.size, np.float32)))
+                else:
+                    finished, coloured = self._colour(shot.lines[index], work, exact, painted, list(recent.values()))
+                    done.append(finished)
+                    if self.options.memory:
+                        recent[index] = self._remember(coloured)
+                    for old in list(recent)[: -self.options.memory]:
+                        del recent[old]
                 progress(Event("frame", index + 1, len(shot)))
-            yield Chunk(begin, tuple(done), memory.state())
+            yield Chunk(begin, tuple(done), _state(recent))
 
     # -- one drawing ------------------------------------------------------------------------------------------
 
-    def _regions(self, lines: Tensor, drawing: Drawing | None) -> npt.NDArray[np.int64]:
-        """What a drawing ``1 1 1 h w`` encloses, ``h w``, as given or seen at that size."""
-        return enclosed(lines[0, 0, 0].float().cpu().numpy()) if drawing is None else drawing.small.astype(np.int64)
+    def _colour(
+        self,
+        line: Array,
+        work: tuple[int, int],
+        exact: ExactFill | None,
+        painted: list[_Painting],
+        recent: list[_Painting],
+    ) -> tuple[Painted, _Coloured]:
+        """A drawing coloured: at the shot's size, and as it may be remembered."""
+        drawing = None if exact is None else Drawing.of(line, work)
+        drawn = self._draw(line, work, drawing)
+        known = [*painted, *recent]
+        rgb, confidence, matching = self._paint(drawn.features, Offer.join([k.offer for k in known]))
+        chosen = [*_most_matched(matching, painted), *range(len(known) - len(recent[-1:]), len(known))]
+        sources = [known[i].source for i in chosen]
+        aligned = align(drawn.sketch, sources)
+        mixed = self._calm(self._blend(drawn, rgb, confidence, aligned), drawn)
+        full = self._full(line, drawn, mixed, aligned, sources)
+        if exact is None or drawing is None:
+            return full, _Coloured(drawn, mixed.rgb, mixed.confidence)
+        assert matching.votes is not None
+        found = [_found(matching, work, mixed), *_carried(aligned, mixed, chosen)]
+        fills = [k.fill for k in known if k.fill is not None]
+        flat, fill = exact.fill(drawing, fills, found, matching.votes[0].cpu().numpy())
+        rgb = _fit(torch.from_numpy(flat).permute(2, 0, 1)[None], work)
+        return Painted(flat, full.confidence), _Coloured(drawn, rgb, mixed.confidence, fill)
 
-    def _encode(self, lines: Tensor, regions: npt.NDArray[np.int64]) -> Lines:
-        """Features of a drawing, ``1 1 1 h w``, and of the regions it encloses."""
-        return self.network.encode_lines(lines, torch.from_numpy(regions)[None, None].to(self.device))
+    def _draw(self, line: Array, work: tuple[int, int], drawing: Drawing | None = None) -> _Drawn:
+        """A drawing at the network's size; a line one pixel thin is still one where it shrinks.
+
+        Args:
+            line: at the shot's size.
+            drawing: what it encloses, seen at that size; None: seen at the network's.
+        """
+        small = working_lines(line, work)
+        regions = enclosed(small) if drawing is None else drawing.small.astype(np.int64)
+        features = self.network.encode_lines(
+            self._tensor(small)[None, None, None], torch.from_numpy(regions)[None, None].to(self.device)
+        )
+        return _Drawn(Sketch.of(small), regions, features)
 
     def _paint(self, features: Lines, offer: Offer) -> tuple[Tensor, Tensor, Matching]:
         """RGB ``1 3 h w`` and confidence ``1 1 h w`` in [0, 1], and the matching they come from."""
@@ -150,59 +177,66 @@ class Matcher(Method):
         rgb, confidence = decoded.rgb[0].float().clamp(0, 1), decoded.confidence[0].float().sigmoid()
         return rgb.cpu(), confidence.cpu(), matching
 
-    def _calm(self, rgb: Tensor, confidence: Tensor, lines: Tensor, regions: npt.NDArray[np.int64]) -> Tensor:
-        """What was painted, ``1 3 h w``, without noise where it is unsure."""
-        line = lines[0, 0, 0].float().cpu().numpy()
-        calmed = calm(rgb[0].permute(1, 2, 0).numpy(), confidence[0, 0].numpy(), line, regions)
-        return torch.from_numpy(calmed).permute(2, 0, 1)[None]
+    def _blend(self, drawn: _Drawn, rgb: Tensor, confidence: Tensor, aligned: Aligned) -> Blended:
+        """What was painted, mixed with pictures moved onto the drawing; all on the CPU."""
+        given = [x.to(self.device) for x in (torch.from_numpy(drawn.sketch.line)[None, None], rgb, confidence)]
+        mixed: Blended = self.network.blend(*given, aligned.to(self.device))
+        return mixed.cpu()
 
-    def _fill(
-        self, exact: ExactFill, drawing: Drawing, full: Painted, known: list[Known], matching: Matching
-    ) -> tuple[Painted, Known]:
-        """The drawing in the references' own colours, and what is known of it then."""
-        assert full.confidence is not None
-        assert matching.votes is not None
-        height = -(-exact.work[0] // STRIDE) * STRIDE
-        x, y = (axis[0].cpu().numpy() for axis in pixels(matching.place, height))
-        votes = matching.votes[0].cpu().numpy()
-        rgb, coloured = exact.fill(drawing, known, full.confidence, x, y, votes)
-        return Painted(rgb, full.confidence), coloured
+    def _calm(self, mixed: Blended, drawn: _Drawn) -> Blended:
+        """The same without noise where it is unsure."""
+        plain, sure = _plain(mixed.rgb), _plain(mixed.confidence)[..., 0]
+        copied = mixed.share.sum(0)[0].numpy()
+        calmed = calm(plain, sure, drawn.sketch.line, drawn.regions, copied)
+        return replace(mixed, rgb=torch.from_numpy(calmed).permute(2, 0, 1)[None])
 
-    def _full(self, line: Array, small: Tensor, rgb: Tensor, confidence: Tensor) -> Painted:
+    def _full(self, line: Array, drawn: _Drawn, mixed: Blended, aligned: Aligned, sources: list[Source]) -> Painted:
         """At the shot's own size."""
-        if small.shape[-2:] != line.shape:
-            both = torch.cat([rgb, confidence], 1).to(self.device, self.dtype)
-            both = self.network.detail(both, small[0], self._tensor(line)[None, None]).float().cpu()
-            rgb, confidence = both[:, :3], both[:, 3:]
-        return Painted(
-            np.ascontiguousarray(rgb[0].clamp(0, 1).permute(1, 2, 0).numpy()),
-            np.ascontiguousarray(confidence[0, 0].clamp(0, 1).numpy()),
-        )
+        small = drawn.sketch.line
+        if small.shape == line.shape:
+            return Painted(_plain(mixed.rgb), _plain(mixed.confidence)[..., 0])
+        both = torch.cat([mixed.rgb, mixed.confidence], 1).to(self.device, self.dtype)
+        both = self.network.detail(both, self._tensor(small)[None, None], self._tensor(line)[None, None]).float().cpu()
+        rgb = enlarge(_plain(both[:, :3]), aligned, mixed.share, sources)
+        return Painted(rgb, _plain(both[:, 3:])[..., 0])
 
-    # -- references -------------------------------------------------------------------------------------------
+    # -- paintings --------------------------------------------------------------------------------------------
 
-    def _reference(self, reference: Reference, work: tuple[int, int], drawing: Drawing | None) -> Offer:
-        lines = self._lines(reference.line, work)
-        features = self._encode(lines, self._regions(lines, drawing))
-        return self.network.encode_reference(features, lines, self._image(reference.rgb, work))
+    def _reference(self, reference: Reference, work: tuple[int, int], fill: Known | None) -> _Painting:
+        drawn = self._draw(reference.line, work, None if fill is None else fill.drawing)
+        rgb = _fit(torch.from_numpy(reference.rgb).permute(2, 0, 1)[None], work)
+        lines = self._tensor(drawn.sketch.line)[None, None, None]
+        offer = self.network.encode_reference(drawn.features, lines, rgb[None].to(self.device, self.dtype))
+        whole = None if reference.line.shape == work else reference.rgb
+        return _Painting(offer, Source(drawn.sketch, _plain(rgb), np.ones(work, np.float32), whole), fill)
 
-    def _remember(self, lines: Tensor, rgb: Tensor, confidence: Tensor, features: Lines) -> Offer:
+    def _remember(self, coloured: _Coloured) -> _Painting:
         """A drawing coloured before, as a reference trusted as far as its colours were sure."""
+        drawn, rgb, confidence = coloured.drawn, coloured.rgb, coloured.confidence
         prior = (confidence.clamp(min=1e-3).log() + MEMORY_PRIOR).to(self.device, self.dtype)
-        return self.network.encode_reference(features, lines, rgb[None].to(self.device, self.dtype), prior[None])
+        lines = self._tensor(drawn.sketch.line)[None, None, None]
+        offer = self.network.encode_reference(drawn.features, lines, rgb[None].to(self.device, self.dtype), prior[None])
+        return _Painting(offer, Source(drawn.sketch, _plain(rgb), _plain(confidence)[..., 0]), coloured.fill)
 
-    # -- arrays -> tensors ------------------------------------------------------------------------------------
+    def _resume(self, shot: Shot, work: tuple[int, int], state: State | None) -> dict[int, _Painting]:
+        """The drawings coloured last, by index, as :func:`_state` kept them."""
+        if not state:
+            return {}
+        recent: dict[int, _Painting] = {}
+        paints: Sequence[npt.NDArray[np.int64] | None] = [None] * len(state["index"])
+        if "paint" in state:
+            paints = np.split(state["paint"], np.cumsum(state["regions"])[:-1])
+        for i, rgb, confidence, paint in zip(state["index"], state["rgb"], state["confidence"], paints, strict=True):
+            line = shot.lines[int(i)]
+            fill = None if paint is None else Known(Drawing.of(line, work), paint)
+            drawn = self._draw(line, work, None if fill is None else fill.drawing)
+            colours, sure = (torch.from_numpy(np.array(x)) for x in (rgb, confidence))
+            coloured = _Coloured(drawn, colours.permute(2, 0, 1)[None], sure[None, None], fill)
+            recent[int(i)] = self._remember(coloured)
+        return recent
 
     def _tensor(self, x: Array) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(x)).to(self.device, self.dtype)
-
-    def _lines(self, line: Array, work: tuple[int, int]) -> Tensor:
-        """``H W`` -> ``1 1 1 h w``; a line one pixel thin is still one where it shrinks."""
-        return self._tensor(working_lines(line, work))[None, None, None]
-
-    def _image(self, rgb: Array, work: tuple[int, int]) -> Tensor:
-        """``H W 3`` -> ``1 1 3 h w``."""
-        return _fit(self._tensor(rgb).permute(2, 0, 1)[None], work)[None]
 
     # -- advice -----------------------------------------------------------------------------------------------
 
@@ -219,11 +253,11 @@ class Matcher(Method):
         spread = np.array_split(np.arange(len(shot)), min(8, len(shot)))
         candidates = [int(part[np.argmin(np.array(confidence)[part])]) for part in spread]
         work = working_size(shot.size, MatcherOptions(tokens=240))
-        drawn = {i: self._lines(shot.lines[i], work) for i in {*judged, *candidates}}
-        features = {i: self.network.encode_lines(lines) for i, lines in drawn.items()}
+        lines = {i: self._tensor(working_lines(shot.lines[i], work))[None, None, None] for i in {*judged, *candidates}}
+        features = {i: self.network.encode_lines(line) for i, line in lines.items()}
         shows = np.zeros((len(candidates), len(judged)))
         for row, c in enumerate(candidates):
-            offer = self.network.encode_reference(features[c], drawn[c], drawn[c].expand(-1, -1, 3, -1, -1))
+            offer = self.network.encode_reference(features[c], lines[c], lines[c].expand(-1, -1, 3, -1, -1))
             for column, j in enumerate(judged):
                 shows[row, column] = float(self.network.match(features[j], offer, rows=ROWS).found.float().mean())
         now = np.array([confidence[j] for j in judged])
@@ -238,6 +272,78 @@ class Matcher(Method):
         return chosen
 
 
+@dataclass(frozen=True)
+class _Drawn:
+    """A drawing at the network's size: as flow sees it, the regions it encloses ``h w``, and its features."""
+
+    sketch: Sketch
+    regions: npt.NDArray[np.int64]
+    features: Lines
+
+
+@dataclass(frozen=True)
+class _Coloured:
+    """A drawing coloured, at the network's size: RGB ``1 3 h w``, confidence ``1 1 h w``; exactly by region, or not."""
+
+    drawn: _Drawn
+    rgb: Tensor
+    confidence: Tensor
+    fill: Known | None = None
+
+
+@dataclass(frozen=True)
+class _Painting:
+    """A painted picture.
+
+    Attributes:
+        offer: what the network may take from it.
+        source: what may be moved onto a drawing.
+        fill: its regions' colours, where fills are exact.
+    """
+
+    offer: Offer
+    source: Source
+    fill: Known | None = None
+
+
+def _most_matched(matching: Matching, painted: list[_Painting]) -> list[int]:
+    """The painted references that most places of the drawing match, :data:`MOVED` at most, best first."""
+    tokens = painted[0].offer.key.shape[1]
+    count = torch.bincount(matching.best.flatten().cpu() // tokens, minlength=len(painted))[: len(painted)]
+    return [int(i) for i in count.argsort(descending=True, stable=True)[:MOVED]]
+
+
+def _found(matching: Matching, work: tuple[int, int], mixed: Blended) -> Found:
+    """Where the network finds a drawing's pixels, as far as the mixture is what it painted."""
+    height = -(-work[0] // STRIDE) * STRIDE
+    x, y = (axis[0, : work[0], : work[1]].cpu().numpy() for axis in pixels(matching.place, height))
+    weight = mixed.confidence[0, 0] * (1 - mixed.share.sum(0)[0]).clamp(min=0)
+    return Found(x, y, weight.numpy())
+
+
+def _carried(aligned: Aligned, mixed: Blended, chosen: list[int]) -> list[Found]:
+    """Where flow carries a drawing's pixels, for each of the pictures moved, as far as the mixture is that picture.
+
+    Args:
+        chosen: which of all that is known they are, each as it is and moved.
+    """
+    height, width = mixed.rgb.shape[-2:]
+    tall = -(-height // STRIDE) * STRIDE
+    y, x = np.indices((height, width), np.float32) + 0.5
+    found = []
+    for k, (flow, share) in enumerate(zip(aligned.flow.numpy(), mixed.share, strict=True)):
+        which = chosen[k // 2]
+        weight = (share[0] * mixed.confidence[0, 0]).numpy()
+        there = np.clip(x + flow[0], 0.5, width - 0.5), np.clip(y + flow[1], 0.5, height - 0.5) + which * tall
+        found.append(Found(*there, weight))
+    return found
+
+
+def _plain(x: Tensor) -> Array:
+    """``1 C h w`` -> ``h w C``."""
+    return np.ascontiguousarray(x[0].clamp(0, 1).permute(1, 2, 0).numpy())
+
+
 def _fit(x: Tensor, size: tuple[int, int]) -> Tensor:
     """``B C H W`` to another size: averaged where it shrinks."""
     if x.shape[-2:] == size:
@@ -247,46 +353,17 @@ def _fit(x: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(x.float(), size=size, mode="bilinear", align_corners=False, antialias=True).to(x.dtype)
 
 
-class _Memory:
-    """The last drawings coloured, at the network's size, as bytes that survive a stop."""
-
-    def __init__(
-        self,
-        index: list[int],
-        rgb: list[Tensor],
-        confidence: list[Tensor],
-        paint: dict[int, npt.NDArray[np.int64]],
-    ) -> None:
-        self.index, self.rgb, self.confidence, self.paint = index, rgb, confidence, paint
-
-    @classmethod
-    def resume(cls, state: State | None) -> _Memory:
-        if not state:
-            return cls([], [], [], {})
-        rgb, confidence = (list(torch.from_numpy(np.array(state[name]))[:, None]) for name in ("rgb", "confidence"))
-        index = [int(i) for i in state["index"]]
-        paint = {}
-        if "paint" in state:
-            paint = dict(zip(index, np.split(state["paint"], np.cumsum(state["regions"])[:-1]), strict=True))
-        return cls(index, rgb, confidence, paint)
-
-    def push(self, index: int, rgb: Tensor, confidence: Tensor, keep: int) -> None:
-        self.index, self.rgb = [*self.index, index][-keep:], [*self.rgb, rgb][-keep:]
-        self.confidence = [*self.confidence, confidence][-keep:]
-
-    def get(self, index: int) -> tuple[Tensor, Tensor]:
-        at = self.index.index(index)
-        return self.rgb[at], self.confidence[at]
-
-    def state(self) -> State:
-        if not self.index:
-            return {}
-        state = {
-            "index": np.array(self.index),
-            "rgb": torch.cat(self.rgb).numpy(),
-            "confidence": torch.cat(self.confidence).numpy(),
-        }
-        if self.paint:
-            state["paint"] = np.concatenate(list(self.paint.values()))
-            state["regions"] = np.array([len(paint) for paint in self.paint.values()])
-        return state
+def _state(recent: dict[int, _Painting]) -> State:
+    """Drawings coloured, by index, as arrays that survive a stop."""
+    if not recent:
+        return {}
+    sources, fills = [p.source for p in recent.values()], [p.fill for p in recent.values() if p.fill is not None]
+    state = {
+        "index": np.array(list(recent)),
+        "rgb": np.stack([source.rgb for source in sources]),
+        "confidence": np.stack([source.trust for source in sources]),
+    }
+    if fills:
+        state["paint"] = np.concatenate([fill.paint for fill in fills])
+        state["regions"] = np.array([len(fill.paint) for fill in fills])
+    return state

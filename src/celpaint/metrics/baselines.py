@@ -10,16 +10,14 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from celpaint.conditions.distance import distance_map
+from celpaint.conditions.flow import line_flow, warp
 from celpaint.conditions.regions import grow_regions, label_regions
-from celpaint.frames.colour import quantise, to_float
+from celpaint.frames.colour import to_float
 from celpaint.methods.base import Method, silent
 from celpaint.metrics.segments import LARGE, colour_codes, majority_colours
-from celpaint.metrics.temporal import warp
 from celpaint.types import Array, Chunk, Event, Painted, Progress, Reference, Shot, State
 
 __all__ = ["BASELINES", "ChainedFlow", "CopyReference", "DirectFlow", "SegmentMatcher", "match_regions"]
@@ -57,20 +55,6 @@ class CopyReference(_FrameByFrame):
 
     def paint(self, shot: Shot, index: int, state: State) -> tuple[Array, State]:
         return nearest_reference(shot, index).rgb, {}
-
-
-def line_flow(here: Array, there: Array) -> Array:
-    """Where each pixel of one drawing lies in another: ``H W 2`` float32, (dx, dy) in pixels.
-
-    DIS on distance maps, which have a slope everywhere, where lines alone are flat almost everywhere.
-
-    Args:
-        here, there: line maps ``H W``.
-    """
-    reach = 0.1 * max(here.shape)
-    maps = [quantise(np.minimum(distance_map(line) / reach, 1), 8) for line in (here, there)]
-    estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    return np.asarray(estimator.calc(*maps, None), np.float32)
 
 
 class DirectFlow(_FrameByFrame):

@@ -42,7 +42,7 @@ from celpaint.metrics.suite import Run, Suite, Synthetic, find_suite, read_suite
 from celpaint.metrics.sums import Moments
 from celpaint.types import Array, Clip, Event, Progress
 
-__all__ = ["Benchmark", "Film", "Outcome", "benchmark", "commit", "in_processes", "machine"]
+__all__ = ["Benchmark", "Film", "Outcome", "benchmark", "commit", "in_processes", "machine", "weights_digest"]
 
 T = TypeVar("T")
 
@@ -271,7 +271,7 @@ class Cell:
             WeightsError: the method's weights are not there.
         """
         options = self.options
-        weights = "" if options is None else _weights_digest(self.run.method, options.weights)
+        weights = "" if options is None else weights_digest(self.run.method, options.weights)
         asked = {key: value for key, value in asdict(self.run).items() if key not in ("name", "setting")}
         asked["device"] = self.device
         text = json.dumps([asked, self.film.digest, self.film.references, weights, self.code[0]], sort_keys=True)
@@ -478,7 +478,8 @@ def code_digest(parts: tuple[str, ...] = ()) -> str:
 
 
 @cache
-def _weights_digest(method: str, name: str) -> str:
+def weights_digest(method: str, name: str) -> str:
+    """Hash of a method's weights ``name``: all files of their folder, by name and content."""
     from celpaint.weights.registry import find_weights
 
     return _digest([find_weights(method, name)])

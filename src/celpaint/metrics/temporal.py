@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from celpaint.conditions.flow import warp
 from celpaint.errors import MissingExtra, OptionError
 from celpaint.metrics import networks
 from celpaint.metrics.base import Figure, Metric, Pair
@@ -22,7 +23,7 @@ from celpaint.metrics.perceptual import to_tensor
 from celpaint.metrics.sums import Mean, Ratio
 from celpaint.types import Array
 
-__all__ = ["DIS", "RAFT", "Flow", "GMFlow", "TemporalConsistency", "WarpError", "best_flow", "visible", "warp"]
+__all__ = ["DIS", "RAFT", "Flow", "GMFlow", "TemporalConsistency", "WarpError", "best_flow", "visible"]
 
 HELD = 0.005
 """Originals that differ by a smaller RMSE show one drawing held: grain and compression, not motion."""
@@ -144,15 +145,6 @@ def best_flow(name: str = "auto", device: str = "cpu") -> Flow:
         return RAFT(device)
     except MissingExtra:
         return DIS()
-
-
-def warp(picture: npt.NDArray[np.float32], flow: Array) -> Array:
-    """``picture`` seen from the other frame: pixel p takes the value at p + flow(p), bilinear, edges continued."""
-    height, width = flow.shape[:2]
-    x = np.arange(width, dtype=np.float32)[None] + flow[..., 0]
-    y = np.arange(height, dtype=np.float32)[:, None] + flow[..., 1]
-    warped: Array = cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return warped
 
 
 def _grey(picture: Array) -> npt.NDArray[np.uint8]:

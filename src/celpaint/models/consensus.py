@@ -8,7 +8,7 @@ border.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -95,20 +95,25 @@ def _cells(labels: Tensor, size: int) -> Tensor:
     return commonest
 
 
-def by_region(weight: Tensor, own: Regions, theirs: Regions, first: int) -> Tensor:
-    """The votes of some rows of a matching matrix.
+def by_region(blocks: Iterable[Tensor], own: Regions, theirs: Regions) -> Tensor:
+    """The votes of a matching matrix.
 
     Args:
-        weight: ``B n M``, rows ``first`` to ``first + n``.
+        blocks: its rows, ``B n M`` at a time.
         own: regions of the rows, theirs: of the columns.
 
     Returns:
         ``B P S``: how much the rows of each of P regions weigh the columns of each of S.
     """
-    rows = own.tokens[:, first : first + weight.shape[1]]
-    grouped = (F.one_hot(rows, own.count).to(weight.dtype).transpose(1, 2) @ weight).float()
-    columns = theirs.tokens[:, None].expand_as(grouped)
-    return grouped.new_zeros(grouped.shape[0], own.count, theirs.count).scatter_add_(2, columns, grouped)
+    rows, columns = own.tokens, theirs.tokens
+    rows = rows + own.count * torch.arange(rows.shape[0], device=rows.device)[:, None]
+    grouped, first = torch.zeros(rows.shape[0] * own.count, columns.shape[1], device=rows.device), 0
+    for block in blocks:
+        numbers = rows[:, first : first + block.shape[1]]
+        grouped.index_add_(0, numbers.flatten(), block.float().flatten(0, 1))
+        first += block.shape[1]
+    votes = torch.zeros(rows.shape[0], own.count, theirs.count, device=rows.device)
+    return votes.scatter_add_(2, columns[:, None].expand(-1, own.count, -1), grouped.unflatten(0, (-1, own.count)))
 
 
 def preference(votes: Tensor, own: Regions, theirs: Regions) -> Tensor:

@@ -203,7 +203,7 @@ class Diffusion(Task[ClipBatch]):
         told = torch.rand(len(window.latents), device=self.device) >= options.drop
         window = window._replace(told=told.to(window.latents.dtype))
         sigma = draw_sigma(len(window.latents), self.device, options.sigma_mean, options.sigma_std)
-        given = noised(self.lacking(window), sigma, torch.randn_like(window.latents))
+        given = noised(self.lacking(window), sigma, self.noise(window.latents))
         known = options.matching > 0 and batch.drawing is not None and batch.point is not None
         layer = options.matching_layer if known else None
         answer, logits = self.network(given.x, given.c_noise, window, self.micro(sigma), layer)
@@ -269,6 +269,11 @@ class Diffusion(Task[ClipBatch]):
             return window.latents
         return (window.latents - window.concat * self.codec.scale) / (self.card.draft_spread or 1.0)
 
+    def noise(self, latents: Tensor) -> Tensor:
+        """For ``B T C h w``, as :mod:`celpaint.methods.lvcd` has it: one for all frames where a draft is refined."""
+        like = latents if self.drafter is None else latents[:, :1]
+        return torch.randn_like(like).expand_as(latents)
+
     def encode(self, rgb: Tensor, *, likeliest: bool = False) -> Tensor:
         """``N 3 H W`` in [-1, 1] -> latents ``N C h w`` of unit variance: the likeliest or a draw."""
         if likeliest:
@@ -304,7 +309,7 @@ class Diffusion(Task[ClipBatch]):
         found = []
         for place in (-1.0, 0.0, 1.0):
             sigma = torch.tensor([self.options.sigma_mean + place * self.options.sigma_std], device=self.device).exp()
-            given = noised(self.lacking(window), sigma, torch.randn_like(window.latents))
+            given = noised(self.lacking(window), sigma, self.noise(window.latents))
             answer, _ = network(given.x, given.c_noise, window, self.micro(sigma), None)
             found.append(float(v_loss(answer, given.v)))
         return float(np.mean(found))
@@ -327,7 +332,7 @@ class Diffusion(Task[ClipBatch]):
             spread=spread,
         )
         sigmas = edm_sigmas(self.options.steps, sigma_max=self.options.sigma_max * spread)
-        x = centre + torch.randn_like(window.latents[0]) * (spread**2 + sigmas[0] ** 2) ** 0.5
+        x = centre + self.noise(window.latents)[0] * (spread**2 + sigmas[0] ** 2) ** 0.5
         latents = euler(denoise, x, sigmas) / self.codec.scale
         with torch.autocast(self.device.type, enabled=False):
             rgb = self.codec.decode(latents.float(), window.lines[0], len(latents))

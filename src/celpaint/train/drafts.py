@@ -1,11 +1,13 @@
-"""The matcher's answers to training clips, for networks that learn to refine them."""
+"""The matcher's answers to training clips, calmed as it does in use, for networks that learn to refine them."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from celpaint.data.clips import ClipBatch
+from celpaint.methods.calm import calm
 from celpaint.models.matcher import Matcher
 from celpaint.train.matching import regions_of
 from celpaint.weights.registry import find_weights
@@ -36,5 +38,9 @@ class Drafter:
         lines, reference = clip.lines.float(), clip.colour[:, :1].float()
         regions = regions_of(torch.cat([lines[:, 1:], lines[:, :1]], 1)).to(lines.device)
         decoded, _ = self.network(lines[:, 1:], lines[:, :1], reference, regions)
-        drafts: Tensor = decoded.rgb.clamp(0, 1)
+        painted = decoded.rgb.clamp(0, 1).flatten(0, 1).permute(0, 2, 3, 1).cpu().numpy()
+        sure = decoded.confidence.sigmoid().flatten(0, 2).cpu().numpy()
+        drawn, enclosed = lines[:, 1:].flatten(0, 2).cpu().numpy(), regions[:, :-1].flatten(0, 1).cpu().numpy()
+        calmed = np.stack([calm(*frame) for frame in zip(painted, sure, drawn, enclosed, strict=True)])
+        drafts: Tensor = torch.from_numpy(calmed).permute(0, 3, 1, 2).to(lines.device).unflatten(0, (len(lines), -1))
         return drafts

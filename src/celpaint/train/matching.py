@@ -250,7 +250,7 @@ def _pack(clip: ClipBatch) -> ClipBatch:
     )
 
 
-def _turn(colour: Tensor, rng: np.random.Generator) -> Tensor:
+def turn(colour: Tensor, rng: np.random.Generator) -> Tensor:
     """``B F 3 H W``: hues turned, saturation and gamma changed, each clip its own way, all its frames alike."""
     yiq = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
     turns, gammas = [], []
@@ -331,7 +331,7 @@ class Batches:
             blank = torch.zeros_like(paint[:, :1])
             redrawn = draw(Drawn(paint, blank, blank), "soft", int(rng.integers(2**31)))
             lines = torch.cat([lines[:, : o.targets], redrawn.unflatten(0, (len(clips), many))], 1)
-        colour = _turn(colour, rng)
+        colour = turn(colour, rng)
         work = None
         height, width = colour.shape[-2:]
         if rng.random() < o.detail and min(height, width) >= 160:
@@ -378,6 +378,7 @@ class Matching(Task[Step]):
             folder = Path(recipe.init.weights)
             load_network(network, read_tensors(folder), source=folder)
         network = network.to(device=device, memory_format=torch.channels_last).train().requires_grad_(True)  # type: ignore[call-overload]
+        network.blend.requires_grad_(False)  # a task of its own
         return cls(network, config, options, art)
 
     def export_config(self) -> Mapping[str, Any]:
@@ -504,11 +505,11 @@ def train_loss(network: Matcher, step: Step, options: MatchingOptions) -> tuple[
     rgb, confidence = decoded.rgb, decoded.confidence
     small_colour = colour if step.work is None else resize(colour, step.work)
     loss_colour = (rgb - small_colour).abs().mean()
-    loss_gradient = _gradient(rgb, small_colour)
+    loss_gradient = gradient(rgb, small_colour)
     figures: dict[str, Any] = {"colour": loss_colour, "gradient": loss_gradient}
     if step.work is not None:
         full = network.detail(rgb.flatten(0, 1), small.flatten(0, 1), lines.flatten(0, 1)).view_as(colour)
-        fine_colour, fine_gradient = (full - colour).abs().mean(), _gradient(full, colour)
+        fine_colour, fine_gradient = (full - colour).abs().mean(), gradient(full, colour)
         figures["detail"] = fine_colour
         loss_colour, loss_gradient = loss_colour + fine_colour, loss_gradient + fine_gradient
 
@@ -530,6 +531,6 @@ def train_loss(network: Matcher, step: Step, options: MatchingOptions) -> tuple[
     return loss, figures
 
 
-def _gradient(a: Tensor, b: Tensor) -> Tensor:
+def gradient(a: Tensor, b: Tensor) -> Tensor:
     d = a - b
     return (d[..., 1:] - d[..., :-1]).abs().mean() + (d[..., 1:, :] - d[..., :-1, :]).abs().mean()

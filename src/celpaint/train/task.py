@@ -25,6 +25,7 @@ Batch = TypeVar("Batch")
 
 TASKS: dict[str, str] = {
     "matcher": "celpaint.train.matching:Matching",
+    "matcher_blend": "celpaint.train.blending:Blending",
     "line_vae": "celpaint.train.autoencoding:Autoencoding",
     "lvcd_small": "celpaint.train.diffusion:DiffusionSmall",
     "lvcd_finetune": "celpaint.train.diffusion:DiffusionFineTune",
