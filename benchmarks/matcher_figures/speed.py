@@ -44,7 +44,7 @@ def measure(settings: Settings, width: int, height: int, memory: int) -> tuple[f
     )
     line = np.abs(cv2.Laplacian(line, cv2.CV_32F)).clip(0, 1)
     rgb = cv2.GaussianBlur(rng.random((height, width, 3), np.float32), None, height / 40)
-    shot = Shot([line] * 9, (Reference(rgb, line),), (height, width))
+    shot = Shot([line] * 9, (Reference(rgb, line, None),), (height, width))
     stamps = [time.perf_counter()]
     list(method.colour(shot, progress=lambda event: stamps.append(time.perf_counter())))
     each = np.diff(stamps)

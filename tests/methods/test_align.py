@@ -29,6 +29,7 @@ def test_every_source_comes_along_with_its_lines_and_trust() -> None:
     assert [tuple(x.shape) for x in (aligned.rgb, aligned.lines, aligned.trust, aligned.flow)] == [
         (4, channels, 96, 96) for channels in (3, 1, 1, 2)
     ]
+    assert aligned.outline.shape == (4, 1, 96, 96)
     for k in (0, 1):  # the same drawing: as it is, and moved nowhere
         np.testing.assert_array_equal(aligned.rgb[k].permute(1, 2, 0).numpy(), rgb)
         np.testing.assert_array_equal(aligned.lines[k, 0].numpy(), line)
@@ -38,6 +39,18 @@ def test_every_source_comes_along_with_its_lines_and_trust() -> None:
     middle = aligned.rgb[3, :, 36:64, 36:64].permute(1, 2, 0).numpy()
     np.testing.assert_allclose(middle, rgb[36:64, 36:64], atol=1e-6)
     assert float(aligned.flow[3, :, 36:64, 36:64].mean()) < -1.5
+
+
+def test_a_region_is_known_by_its_outline() -> None:
+    here, there = np.zeros((96, 96), np.float32), square(30)[0]
+    here[10:80, 5] = 1
+    outline = align(Sketch.of(here), [source(30)]).outline[0, 0]
+    assert float(outline[40:60, 40:60].max()) == 0
+    both = align(Sketch.of(np.maximum(here, there)), [source(30)]).outline[0, 0]
+    assert float(both.min()) == 1
+    blank = np.zeros((96, 96), np.float32)
+    empty = Source(Sketch.of(blank), square(30)[1], np.ones_like(blank))
+    assert float(align(Sketch.of(here), [empty]).outline.min()) == 1
 
 
 def test_order_does_not_matter() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -20,7 +22,8 @@ def blend() -> Blend:
 def given(height: int, width: int, count: int = 2) -> tuple[Tensor, Tensor, Tensor, Aligned]:
     lines, rgb, sure = torch.rand(1, 1, height, width), torch.rand(1, 3, height, width), torch.rand(1, 1, height, width)
     maps = torch.rand(count, 5, height, width).split([3, 1, 1], 1)
-    return lines, rgb, sure, Aligned(*maps, flow=3 * torch.randn(count, 2, height, width))
+    aligned = Aligned(*maps, 3 * torch.randn(count, 2, height, width), torch.ones(count, 1, height, width))
+    return lines, rgb, sure, aligned
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 48), (37, 51), (5, 90)])
@@ -45,7 +48,7 @@ def test_any_size_and_nothing_but_a_convex_combination(blend: Blend, height: int
 def test_moved_pictures_are_a_set(blend: Blend) -> None:
     lines, rgb, sure, aligned = given(32, 48, 3)
     order = [2, 0, 1]
-    other = Aligned(aligned.rgb[order], aligned.lines[order], aligned.trust[order], aligned.flow[order])
+    other = Aligned(**{name: maps[order] for name, maps in vars(aligned).items()})
     a, b = blend(lines, rgb, sure, aligned), blend(lines, rgb, sure, other)
     torch.testing.assert_close(a.rgb, b.rgb)
     torch.testing.assert_close(a.confidence, b.confidence)
@@ -69,6 +72,18 @@ def test_what_has_learnt_nothing_leaves_the_painting_nearly_as_it_is() -> None:
     mixed = Blend()(lines, rgb, sure, aligned)
     assert float(mixed.share.sum(0).max()) < 0.1
     assert float((mixed.rgb - rgb).abs().max()) < 0.1
+
+
+@torch.no_grad()
+def test_what_has_lost_its_outline_is_not_there(blend: Blend) -> None:
+    lines, rgb, sure, aligned = given(32, 48)
+    gone = torch.ones(2, 1, 32, 48)
+    gone[0, :, :, :24] = 0
+    a, b = blend(lines, rgb, sure, aligned), blend(lines, rgb, sure, replace(aligned, outline=gone))
+    assert float(b.share[0, :, :, :24].max()) < 1e-3
+    torch.testing.assert_close(a.share[..., 24:], b.share[..., 24:])
+    half = blend(lines, rgb, sure, replace(aligned, outline=torch.full_like(gone, 0.5)))
+    torch.testing.assert_close(a.share, half.share)
 
 
 def test_flow_is_told_by_length_and_tears() -> None:

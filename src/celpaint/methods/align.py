@@ -8,9 +8,11 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from celpaint.conditions.flow import flow_between, slopes, warp
+from celpaint.conditions.regions import INK, enclosed
 from celpaint.frames.colour import Pixels
 from celpaint.models.blend import Aligned
 from celpaint.types import Array
@@ -19,14 +21,22 @@ __all__ = ["Sketch", "Source", "align", "enlarge"]
 
 
 class Sketch(NamedTuple):
-    """A drawing as flow sees it: ``line`` ``H W`` in [0, 1] and its :func:`~celpaint.conditions.flow.slopes`."""
+    """A drawing to be laid on others.
+
+    Attributes:
+        line: ``H W`` in [0, 1].
+        regions: ``H W`` from 0, what it encloses, ink given to the nearest.
+        slopes: of its lines, see :func:`celpaint.conditions.flow.slopes`.
+    """
 
     line: Array
+    regions: npt.NDArray[np.int64]
     slopes: Pixels
 
     @classmethod
-    def of(cls, line: Array) -> Sketch:
-        return cls(line, slopes(line))
+    def of(cls, line: Array, regions: npt.NDArray[np.int64] | None = None) -> Sketch:
+        """Regions are those the lines enclose, if not given."""
+        return cls(line, enclosed(line) if regions is None else regions, slopes(line))
 
 
 @dataclass(frozen=True)
@@ -57,13 +67,37 @@ def align(sketch: Sketch, sources: Sequence[Source]) -> Aligned:
         the pictures of the first source, then those of the next.
     """
     maps = [np.concatenate([_channels(s.rgb), _channels(s.sketch.line), _channels(s.trust)], 2) for s in sources]
-    moved, flows = [], []
+    near = cv2.dilate((sketch.line >= INK).astype(np.float32), np.ones((5, 5), np.uint8))
+    moved, flows, outlines = [], [], []
     for source, still in zip(sources, maps, strict=True):
         flow = flow_between(sketch.slopes, source.sketch.slopes)
         moved += [still, warp(still, flow)]
         flows += [np.zeros_like(flow), flow]
+        outlines += [
+            _drawn(near, *source.sketch[:2]),
+            _drawn(near, moved[-1][..., 3], _moved(source.sketch.regions, flow)),
+        ]
     rgb, lines, trust = torch.from_numpy(np.stack(moved)).permute(0, 3, 1, 2).split([3, 1, 1], 1)
-    return Aligned(rgb, lines, trust, torch.from_numpy(np.stack(flows)).permute(0, 3, 1, 2))
+    along, outline = (torch.from_numpy(np.stack(x)) for x in (flows, outlines))
+    return Aligned(rgb, lines, trust, along.permute(0, 3, 1, 2), outline[:, None])
+
+
+def _drawn(near: Array, line: Array, regions: npt.NDArray[np.int64]) -> Array:
+    """``H W``: how much of the ink of every pixel's region is ``near`` ink; 1 where the region has none."""
+    ink, count = line >= INK, int(regions.max()) + 1
+    every = np.bincount(regions[ink], minlength=count)
+    there = np.bincount(regions[ink], near[ink], count)
+    share: Array = np.where(every > 0, there / np.maximum(every, 1), 1).astype(np.float32)
+    return share[regions]
+
+
+def _moved(regions: npt.NDArray[np.int64], flow: Array) -> npt.NDArray[np.int64]:
+    """Numbers seen from the other drawing: pixel p takes that nearest to p + flow(p)."""
+    height, width = regions.shape
+    x = np.rint(np.arange(width) + flow[..., 0]).clip(0, width - 1).astype(np.intp)
+    y = np.rint(np.arange(height)[:, None] + flow[..., 1]).clip(0, height - 1).astype(np.intp)
+    moved: npt.NDArray[np.int64] = regions[y, x]
+    return moved
 
 
 def _channels(x: Array) -> Array:

@@ -168,7 +168,7 @@ class Matcher(Method):
         features = self.network.encode_lines(
             self._tensor(small)[None, None, None], torch.from_numpy(regions)[None, None].to(self.device)
         )
-        return _Drawn(Sketch.of(small), regions, features)
+        return _Drawn(Sketch.of(small, regions), features)
 
     def _paint(self, features: Lines, offer: Offer) -> tuple[Tensor, Tensor, Matching]:
         """RGB ``1 3 h w`` and confidence ``1 1 h w`` in [0, 1], and the matching they come from."""
@@ -187,7 +187,7 @@ class Matcher(Method):
         """The same without noise where it is unsure."""
         plain, sure = _plain(mixed.rgb), _plain(mixed.confidence)[..., 0]
         copied = mixed.share.sum(0)[0].numpy()
-        calmed = calm(plain, sure, drawn.sketch.line, drawn.regions, copied)
+        calmed = calm(plain, sure, drawn.sketch.line, drawn.sketch.regions, copied)
         return replace(mixed, rgb=torch.from_numpy(calmed).permute(2, 0, 1)[None])
 
     def _full(self, line: Array, drawn: _Drawn, mixed: Blended, aligned: Aligned, sources: list[Source]) -> Painted:
@@ -274,10 +274,9 @@ class Matcher(Method):
 
 @dataclass(frozen=True)
 class _Drawn:
-    """A drawing at the network's size: as flow sees it, the regions it encloses ``h w``, and its features."""
+    """A drawing at the network's size, and its features."""
 
     sketch: Sketch
-    regions: npt.NDArray[np.int64]
     features: Lines
 
 

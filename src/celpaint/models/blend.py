@@ -9,7 +9,7 @@ convex combination.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
@@ -32,6 +32,10 @@ SHARPNESS = 2.0
 """What logits are multiplied with for the shares: a choice rather than a mean, which would show ghosts."""
 
 
+GONE = 0.25
+"""Of a region's outline: where less of it is in the drawing, what it enclosed is hardly there any more."""
+
+
 @dataclass(frozen=True)
 class Aligned:
     """K pictures moved onto a drawing, or left where they are; their order does not matter.
@@ -41,16 +45,18 @@ class Aligned:
         lines: ``K 1 H W`` in [0, 1], their own lines, moved with them.
         trust: ``K 1 H W`` in [0, 1], how sure their colours were; 1 for painted pictures.
         flow: ``K 2 H W``, (dx, dy) in pixels, what moved them; 0 where they were left.
+        outline: ``K 1 H W`` in [0, 1], how much of the outline of the region that a pixel came from is drawn here too.
     """
 
     rgb: Tensor
     lines: Tensor
     trust: Tensor
     flow: Tensor
+    outline: Tensor
 
     def to(self, device: torch.device) -> Aligned:
         """The same elsewhere."""
-        return Aligned(self.rgb.to(device), self.lines.to(device), self.trust.to(device), self.flow.to(device))
+        return Aligned(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
 
 @dataclass(frozen=True)
@@ -133,14 +139,15 @@ class Blend(nn.Module):
         painted = torch.cat([lines, rgb - 0.5, confidence], 1).expand(count, -1, -1, -1)
         moved = torch.cat([aligned.lines, aligned.rgb - 0.5, aligned.trust, told_of(aligned.flow)], 1)
         logit, sure = self.judge(torch.cat([painted, moved], 1).to(self.enter.weight.dtype))
-        share = (SHARPNESS * torch.cat([torch.zeros_like(logit[:1]), logit]).float()).softmax(0)
+        logit = logit.float() + 4 * (aligned.outline.clamp(min=0.01) / GONE).log().clamp(max=0)
+        share = (SHARPNESS * torch.cat([torch.zeros_like(logit[:1]), logit])).softmax(0)
         colours = torch.cat([rgb, aligned.rgb])
         trusted = torch.cat([confidence, sure.float() * aligned.trust])
         return Blended(
             rgb=(share * colours).sum(0, keepdim=True),
             confidence=(share * trusted).sum(0, keepdim=True),
             share=share[1:],
-            logit=logit.float(),
+            logit=logit,
         )
 
 

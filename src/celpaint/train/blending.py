@@ -91,6 +91,7 @@ class Sample:
     Attributes:
         lines: ``1 1 H W``; truth, painted, reference: ``1 3 H W``; confidence: ``1 1 H W``.
         moved: ``K 3 H W``; moved_lines, trust: ``K 1 H W``; flow: ``K 2 H W`` in pixels.
+        outline: ``K 1 H W``, see :class:`celpaint.models.blend.Aligned`.
     """
 
     lines: Tensor
@@ -101,6 +102,7 @@ class Sample:
     moved_lines: Tensor
     trust: Tensor
     flow: Tensor
+    outline: Tensor
     reference: Tensor
 
     def unpacked(self, device: torch.device) -> Sample:
@@ -199,6 +201,7 @@ class Blending(Task[Sample]):
             moved_lines=aligned.lines,
             trust=aligned.trust,
             flow=aligned.flow,
+            outline=aligned.outline,
             reference=clip.colour[:, 0],
         )
 
@@ -286,7 +289,7 @@ def choice_loss(logit: Tensor, painted: Tensor, moved: Tensor, trust: Tensor, tr
 
 def mix(network: Matcher, sample: Sample) -> Blended:
     """What the blend makes of a sample."""
-    aligned = Aligned(sample.moved, sample.moved_lines, sample.trust, sample.flow)
+    aligned = Aligned(sample.moved, sample.moved_lines, sample.trust, sample.flow, sample.outline)
     mixed: Blended = network.blend(sample.lines, sample.painted, sample.confidence, aligned)
     return mixed
 
