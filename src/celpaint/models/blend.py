@@ -153,7 +153,7 @@ class Blend(nn.Module):
 
 def told_of(flow: Tensor) -> Tensor:
     """``K 2 H W`` in pixels -> how far it goes, in quarters of the picture's height, and how it tears, ``K 2 H W``."""
-    far = torch.linalg.vector_norm(flow, dim=1, keepdim=True) * (4 / flow.shape[2])
+    far = flow.square().sum(1, keepdim=True).sqrt() * (4 / flow.shape[2])  # vector_norm takes ten times as long
     across = F.pad(flow.diff(dim=3).abs().sum(1, keepdim=True), (0, 1))
     down = F.pad(flow.diff(dim=2).abs().sum(1, keepdim=True), (0, 0, 0, 1))
     return torch.cat([far.clamp(max=2), (across + down).clamp(max=2)], 1)
