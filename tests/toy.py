@@ -1,4 +1,4 @@
-"""LVCD's networks at toy size."""
+"""Networks at toy size."""
 
 from __future__ import annotations
 
@@ -37,3 +37,17 @@ def toy_controlnet(unet: UNet) -> ControlNet:
 def toy_line_vae(channels: int = 4) -> LineVAE:
     """An autoencoder whose latents have so many ``channels``, as many as the toy UNet's at first."""
     return LineVAE(LineVAEConfig(latent_channels=channels, widths=(8, 8, 16, 16), blocks=1))
+
+
+MATCHER: dict[str, Any] = {
+    "channels": [8, 8, 16],
+    "width": 16,
+    "layers": 1,
+    "mend_layers": 1,
+    "heads": 2,
+    "key": 16,
+    "fine_key": 8,
+    "value": 8,
+    "fine_value": 4,
+}
+"""Arguments of the smallest :class:`celpaint.models.matcher.Matcher` that is whole."""

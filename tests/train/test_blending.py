@@ -13,18 +13,8 @@ from celpaint.models.matcher import Matcher
 from celpaint.train.blending import TIE, Blending, Sample, choice_loss, mix
 from celpaint.train.recipe import InitOptions, Recipe, load_recipe
 from celpaint.weights.store import write_network
+from toy import MATCHER
 
-NETWORK = {
-    "channels": [8, 8, 16],
-    "width": 16,
-    "layers": 1,
-    "mend_layers": 1,
-    "heads": 2,
-    "key": 16,
-    "fine_key": 8,
-    "value": 8,
-    "fine_value": 4,
-}
 TASK = {"sizes": [[48, 64], [64, 48]], "share": [0.5, 0.5], "pool": 4, "validation": 2, "distances": [2, 9]}
 
 
@@ -32,7 +22,7 @@ TASK = {"sizes": [[48, 64], [64, 48]], "share": [0.5, 0.5], "pool": 4, "validati
 def task(tmp_path_factory: pytest.TempPathFactory) -> Blending:
     folder = tmp_path_factory.mktemp("matcher")
     torch.manual_seed(0)
-    write_network(folder, NETWORK, Matcher(**NETWORK).state_dict())  # type: ignore[arg-type]
+    write_network(folder, MATCHER, Matcher(**MATCHER).state_dict())  # type: ignore[arg-type]
     recipe = Recipe(name="toy", kind="matcher_blend", task=TASK, init=InitOptions(weights=str(folder)))
     return Blending.build(recipe, torch.device("cpu"))
 

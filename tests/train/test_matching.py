@@ -12,25 +12,15 @@ from celpaint.data.clips import ClipBatch
 from celpaint.errors import OptionError
 from celpaint.train.matching import Matching, MatchingOptions, Pool, as_step, label, psnr, train_loss
 from celpaint.train.recipe import Recipe, load_recipe
+from toy import MATCHER
 
-NETWORK = {
-    "channels": [8, 8, 16],
-    "width": 16,
-    "layers": 1,
-    "mend_layers": 1,
-    "heads": 2,
-    "key": 16,
-    "fine_key": 8,
-    "value": 8,
-    "fine_value": 4,
-}
 TASK = {"sizes": [[48, 64], [160, 176]], "clips": [2, 1], "share": [0.8, 0.2], "detail": 1.0, "pool": 8}
 
 
 @pytest.fixture(scope="module")
 def task() -> Matching:
     torch.manual_seed(0)
-    recipe = Recipe(name="toy", kind="matcher", task=TASK, network=NETWORK)
+    recipe = Recipe(name="toy", kind="matcher", task=TASK, network=MATCHER)
     return Matching.build(recipe, torch.device("cpu"))
 
 
@@ -107,7 +97,7 @@ def test_it_learns(task: Matching) -> None:
     options = MatchingOptions(**{**TASK, "redraw": 0.0})  # type: ignore[arg-type]
     torch.manual_seed(0)
     network = Matching.build(
-        Recipe(name="toy", kind="matcher", task=TASK, network=NETWORK), torch.device("cpu")
+        Recipe(name="toy", kind="matcher", task=TASK, network=MATCHER), torch.device("cpu")
     ).network
     step = next(task.batches(5, 0))
     optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)

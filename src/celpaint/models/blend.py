@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from celpaint.models.residual import Residual
+
 __all__ = ["Aligned", "Blend", "Blended"]
 
 CELL = 4
@@ -80,20 +82,6 @@ class Blended:
         return Blended(self.rgb.cpu(), self.confidence.cpu(), self.share.cpu(), self.logit.cpu())
 
 
-class Residual(nn.Module):
-    """x + conv(silu(conv(silu(x)))), nothing at first."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.second(F.silu(self.first(F.silu(x))))
-        return out
-
-
 class Blend(nn.Module):
     """A U-Net of three levels, 1/4 to 1/16, that looks at one moved picture at a time.
 
@@ -105,11 +93,11 @@ class Blend(nn.Module):
     def __init__(self, *, channels: int = 32, deep: int = 48) -> None:
         super().__init__()
         self.enter = nn.Conv2d(INPUTS * CELL * CELL, channels, 1)
-        self.first, self.last = Residual(channels), Residual(channels)
+        self.first, self.last = Residual(channels, norm=False), Residual(channels, norm=False)
         self.down, self.up = nn.Conv2d(channels, deep, 3, 2, 1), nn.Conv2d(deep, channels, 1)
-        self.middle, self.mixed = Residual(deep), Residual(deep)
+        self.middle, self.mixed = Residual(deep, norm=False), Residual(deep, norm=False)
         self.down_again, self.up_again = nn.Conv2d(deep, deep, 3, 2, 1), nn.Conv2d(deep, deep, 1)
-        self.deepest = nn.Sequential(Residual(deep), Residual(deep))
+        self.deepest = nn.Sequential(Residual(deep, norm=False), Residual(deep, norm=False))
         self.leave = nn.Conv2d(channels, 2 * CELL * CELL, 1)
         nn.init.zeros_(self.leave.weight)
         assert self.leave.bias is not None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Self
 
@@ -133,7 +134,6 @@ class Blending(Task[Sample]):
             )
             for h, w in options.sizes
         ]
-        self.held_out: list[Sample] = []
 
     @classmethod
     def build(cls, recipe: Recipe, device: torch.device) -> Self:
@@ -231,7 +231,7 @@ class Blending(Task[Sample]):
         """PSNR in dB of held-out drawings: the mixture, what was painted, the reference moved and as it is."""
         assert isinstance(network, Matcher)
         figures: dict[str, list[float]] = {}
-        for number, kept in enumerate(self._held_out()):
+        for number, kept in enumerate(self.held_out):
             sample = kept.unpacked(self.device)
             distance = self.options.distances[number // self.options.validation]
             score = psnr(mix(network, sample).rgb, sample.truth)
@@ -246,23 +246,24 @@ class Blending(Task[Sample]):
                 figures.setdefault(name, []).append(value)
         return {name: float(np.mean(values)) for name, values in figures.items()}
 
-    def _held_out(self) -> list[Sample]:
-        """Films nobody trained on, in turns with soft and clean lines; the matcher never changes, so once is enough."""
+    @cached_property
+    def held_out(self) -> list[Sample]:
+        """Films nobody trained on, soft and clean lines; the matcher never changes, so once is enough."""
         o = self.options
-        if not self.held_out:
-            height, width = o.sizes[-1]
-            for distance in o.distances:
-                for hand, many in (("clean", -(-o.validation // 2)), ("soft", o.validation // 2)):
-                    films = validation_clips(self.art, distance, hand, clips=many, frames=3, height=height, width=width)
-                    self.held_out += [self.prepare(film).packed() for film in films]
-        return self.held_out
+        height, width = o.sizes[-1]
+        return [
+            self.prepare(film).packed()
+            for distance in o.distances
+            for hand, many in (("clean", -(-o.validation // 2)), ("soft", o.validation // 2))
+            for film in validation_clips(self.art, distance, hand, clips=many, frames=3, height=height, width=width)
+        ]
 
     @torch.no_grad()
     def sample_sheet(self, network: nn.Module) -> npt.NDArray[np.uint8]:
         """Rows of reference, lines, what was painted, the reference moved, the mixture, truth, share moved."""
         assert isinstance(network, Matcher)
         rows = []
-        for kept in self._held_out()[:: max(1, self.options.validation // 2)]:
+        for kept in self.held_out[:: max(1, self.options.validation // 2)]:
             sample = kept.unpacked(self.device)
             mixed = mix(network, sample)
             share = mixed.share.sum(0).expand(3, -1, -1)
