@@ -185,7 +185,7 @@ def shot(frames: int, size: tuple[int, int]) -> Shot:
 
 
 def measure(name: str, options: LVCDOptions, segments: int) -> dict[str, Any]:
-    """Colour a shot of so many segments; see the module."""
+    """Color a shot of so many segments; see the module."""
     sizes, size = CONFIGS[name], options.size or (576, 320)
     device = resolve_device(options.device)
     dtype = resolve_dtype(options, device)
@@ -211,7 +211,7 @@ def measure(name: str, options: LVCDOptions, segments: int) -> dict[str, Any]:
         torch.cuda.reset_peak_memory_stats(device)
     ends, counts, busy = [], [], []
     new = 14 - options.overlap
-    for chunk in method.colour(shot(1 + 14 + new * (segments - 1), size), progress=told):
+    for chunk in method.color(shot(1 + 14 + new * (segments - 1), size), progress=told):
         ends.append(time.perf_counter())
         busy.append(time.process_time())
         counts.append(len(chunk.painted))

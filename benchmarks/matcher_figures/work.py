@@ -63,9 +63,9 @@ def matcher(settings: Settings, *, exact: bool = False, memory: int = 1) -> Matc
     return method
 
 
-def colour(method: Method, shot: Shot) -> list[Painted]:
+def color(method: Method, shot: Shot) -> list[Painted]:
     """Every drawing of the shot."""
-    return [painted for chunk in method.colour(shot) for painted in chunk.painted]
+    return [painted for chunk in method.color(shot) for painted in chunk.painted]
 
 
 @cache

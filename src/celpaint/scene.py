@@ -1,4 +1,4 @@
-"""A shot laid out for colouring: which frames show which drawing, its lines, its references, and the way back.
+"""A shot laid out for coloring: which frames show which drawing, its lines, its references, and the way back.
 
 clip, references -> Scene.shot -> (a method) -> Scene.finish -> frames
 """
@@ -36,7 +36,7 @@ _SAME_INK = 0.15
 """How far, in any channel, ink in a painting may be from the ink that was drawn."""
 
 _KEPT = 2**26
-"""Bytes of line art kept for the second look, when its colours are finished."""
+"""Bytes of line art kept for the second look, when its colors are finished."""
 
 
 class Scene:
@@ -82,7 +82,7 @@ class Scene:
         return frame_label(self.clip, self.spans[drawing].start).strip("'")
 
     def finish(self, drawing: int, rgb: Array) -> Frame:
-        """A coloured drawing as the source would show it: with its own lines and its own transparency.
+        """A colored drawing as the source would show it: with its own lines and its own transparency.
 
         A drawing that was given painted, lines and all, comes out as it was painted.
 
@@ -129,7 +129,7 @@ class _Drawings(Sequence[Array]):
         looked_at = sorted({round(i * (len(frames) - 1) / (_JUDGED - 1)) for i in range(_JUDGED)})
         self.look = Look("painting") if mode == "extract" else classify_clip(clip[frames[i]] for i in looked_at)
         if self.look.kind == "painting" and mode == "auto":
-            log.info("these are coloured pictures, so their lines are extracted; --lines keep takes them as they are")
+            log.info("these are colored pictures, so their lines are extracted; --lines keep takes them as they are")
         self._at_hand: OrderedDict[int, tuple[LineArt, Array | None]] = OrderedDict()
         height, width = clip.size
         self._room = max(_KEPT // (height * width * 24), 1)

@@ -37,7 +37,7 @@ def test_help_shows_every_option_once(capsys: pytest.CaptureFixture[str], monkey
 
 
 def test_an_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
-    assert 'Did you mean "colorize"' in complaint(capsys, "colorise")
+    assert 'Did you mean "colorize"' in complaint(capsys, "colorize")
 
 
 def test_an_unknown_option_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:

@@ -68,12 +68,12 @@ def test_units_follow_the_latents() -> None:
     torch.manual_seed(0)
     task.loss(batch)
     with torch.no_grad():
-        mean = task.network.encode(2 * batch.colour.flatten(0, 1) - 1).mean
+        mean = task.network.encode(2 * batch.color.flatten(0, 1) - 1).mean
     torch.testing.assert_close(mean.mean((0, 2, 3)), torch.zeros(8), atol=1e-3, rtol=0)
     torch.testing.assert_close(mean.std((0, 2, 3)), torch.ones(8), atol=1e-2, rtol=0)
 
 
-def test_gradients_are_differences_of_neighbours() -> None:
+def test_gradients_are_differences_of_neighbors() -> None:
     a = torch.tensor([[0.0, 1.0], [0.0, 1.0]])
     assert float(gradient_l1(a, torch.zeros(2, 2))) == 1.0
     assert float(gradient_l1(a, a + 0.3)) == pytest.approx(0.0, abs=1e-6)

@@ -182,7 +182,7 @@ def test_several_noise_levels_of_a_clip(vae: Path, monkeypatch: pytest.MonkeyPat
     clip = next(task.batches(0, 0))
     losses = {}
     for levels in ((0.1, 1.0, 9.0), (0.1, 0.1, 0.1), (1.0, 1.0, 1.0), (9.0, 9.0, 9.0)):
-        sigma = torch.tensor(levels).repeat_interleave(len(clip.colour))
+        sigma = torch.tensor(levels).repeat_interleave(len(clip.color))
         monkeypatch.setattr("celpaint.train.diffusion.draw_sigma", lambda *_, sigma=sigma: sigma)
         monkeypatch.setattr("torch.randn_like", torch.zeros_like)
         torch.manual_seed(0)
@@ -197,7 +197,7 @@ def test_refining_learns_what_the_draft_lacks(vae: Path, tmp_path: Path) -> None
     clip = next(task.batches(0, 0))
     window = task.window(clip)
     lacking = task.lacking(window)
-    assert torch.equal(window.concat[:, 0], task.codec.encode(2 * clip.colour[:, 0] - 1))
+    assert torch.equal(window.concat[:, 0], task.codec.encode(2 * clip.color[:, 0] - 1))
     assert task.drafter is not None
     with torch.no_grad():
         draft = task.codec.encode(2 * task.drafter(clip)[:, 0] - 1)
@@ -215,7 +215,7 @@ def test_stored_latents_spare_the_encoder(vae: Path) -> None:
     task = DiffusionSmall.build(small(vae), CPU)
     clip = next(task.batches(0, 0))
     mean = torch.randn(1, 4, 3, 4, 6)
-    stored = LatentClipBatch(clip.colour, clip.lines, clip.times, mean=mean, logvar=torch.full_like(mean, -60.0))
+    stored = LatentClipBatch(clip.color, clip.lines, clip.times, mean=mean, logvar=torch.full_like(mean, -60.0))
     task.codec = SimpleNamespace(scale=1.0)  # nothing that could encode
     window = task.window(stored)
     torch.testing.assert_close(window.latents, mean)

@@ -75,7 +75,7 @@ def test_labels_follow_the_motion() -> None:
     still = match_labels(shifted(0), (2, 4))
     assert torch.equal(still.right[0, 0].int().argmax(-1), torch.arange(8))
     with pytest.raises(ValueError, match="not known"):
-        match_labels(ClipBatch(*(getattr(shifted(0), n) for n in ("colour", "lines", "times"))), (2, 4))
+        match_labels(ClipBatch(*(getattr(shifted(0), n) for n in ("color", "lines", "times"))), (2, 4))
 
 
 def test_cross_entropy_counts_what_can_be_found() -> None:

@@ -39,7 +39,7 @@ def test_defaults_overrides_and_the_way_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("optimiser.lr=1", r"no 'optimiser'; wanted 'optimizer'"),
+        ("optimizer.lr=1", r"no 'optimizer'; wanted 'optimizer'"),
         ("optimizer.learning_rate=1", r"no 'optimizer\.learning_rate'; wanted"),
         ("schedule.warm_up=1", r"wanted 'schedule\.warmup'"),
         ("optimizer.lr=fast", r"optimizer\.lr is 'fast'; wanted a number"),

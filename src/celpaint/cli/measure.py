@@ -17,7 +17,7 @@ def evaluate_command(
     original: Path | None = None,
     /,
     *,
-    lines: Annotated[Path | None, Parameter(help="the line art that was coloured")] = None,
+    lines: Annotated[Path | None, Parameter(help="the line art that was colored")] = None,
     protocol: Annotated[
         Literal["lvcd", "full"],
         Parameter(help="lvcd: the paper's metrics at 256x256; full: all, at the films' own size"),
@@ -67,7 +67,7 @@ def benchmark_command(
     suite: str,
     /,
     *,
-    out: Annotated[Path, Parameter(alias="-o", help="a folder for the report, the coloured frames and the clips")],
+    out: Annotated[Path, Parameter(alias="-o", help="a folder for the report, the colored frames and the clips")],
     root: Annotated[Path | None, Parameter(help="what the suite's paths are relative to; default here")] = None,
     only: Annotated[list[str] | None, Parameter(help="these runs of the suite")] = None,
     workers: Annotated[int | None, Parameter(help="processes; default one a core, or one where there is a GPU")] = None,

@@ -33,7 +33,7 @@ def fit_reference(frame: Frame, size: tuple[int, int]) -> tuple[Array, Fit]:
     """The reference at the shot's size, on white paper where it is transparent.
 
     A reference of the shot's aspect (within 1 %) is scaled as a whole, so that it stays in register with the line frame
-    it belongs to. Any other is scaled to fit inside, centred, and its edges continued outwards: nothing of the painting
+    it belongs to. Any other is scaled to fit inside, centerd, and its edges continued outwards: nothing of the painting
     is lost and nothing is distorted.
 
     Args:

@@ -41,8 +41,8 @@ def label_regions(line: Array, *, gap: float | None = None) -> Labels:
         ball = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
         free = paper & (labels == 0).astype(np.uint8)
         # Beyond the picture's edge is paper too, as far as the ball knows.
-        centres = cv2.erode(free, ball, borderType=cv2.BORDER_CONSTANT, borderValue=1)
-        found, parts = cv2.connectedComponents(centres, connectivity=8)
+        centers = cv2.erode(free, ball, borderType=cv2.BORDER_CONSTANT, borderValue=1)
+        found, parts = cv2.connectedComponents(centers, connectivity=8)
         if found > 1:
             reach = _dilate(parts, ball)
             taken = (free > 0) & (reach > 0)

@@ -1,7 +1,7 @@
 """A studio's own films -> training clips: shots, line art, optional latents, in WebDataset shards.
 
 1. every video is opened; what can't be read is reported and left out
-2. cuts are found by colour histograms, in stretches of a film side by side
+2. cuts are found by color histograms, in stretches of a film side by side
 3. shots become shards, a shard a process; each appears whole or not at all, so that a stopped run goes on
 4. the manifest lists them all
 """
@@ -209,7 +209,7 @@ def _name(path: Path) -> str:
 
 
 def _pack(shots: Sequence[range]) -> Iterator[list[range]]:
-    """Neighbouring shots, at least one and otherwise at most :data:`_SHARD` frames together."""
+    """Neighboring shots, at least one and otherwise at most :data:`_SHARD` frames together."""
     pack: list[range] = []
     for shot in shots:
         if pack and sum(map(len, pack)) + len(shot) > _SHARD:

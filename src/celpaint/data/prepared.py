@@ -152,12 +152,12 @@ class PreparedClips:
         names = [f"{key}.{n:04d}.{kind}.png" for kind in ("rgb", "line") for n in numbers]
         pictures = list(self._pool.map(lambda name: self._picture(shard, name), names))
         count = len(numbers)
-        colour = np.stack([picture[..., ::-1] for picture in pictures[:count]]).transpose(0, 3, 1, 2)
+        color = np.stack([picture[..., ::-1] for picture in pictures[:count]]).transpose(0, 3, 1, 2)
         lines = np.stack(pictures[count:])[:, None]
         rate = clip.get("rate") or 24.0
         times = torch.tensor([(n - numbers[0]) * 24.0 / rate for n in numbers])
         found = {
-            "colour": torch.from_numpy(colour.astype(np.float32) / 255),
+            "color": torch.from_numpy(color.astype(np.float32) / 255),
             "lines": torch.from_numpy(lines.astype(np.float32) / 255),
             "times": times,
         }

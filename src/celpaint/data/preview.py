@@ -82,10 +82,10 @@ def contact_sheet(clips: list[ClipBatch]) -> npt.NDArray[uint8]:
     """One row a clip: frames from first to last, then line art of the first and the middle; ``H W 3``, half size."""
     rows = []
     for clip in clips:
-        count = clip.colour.shape[1]
+        count = clip.color.shape[1]
         shown = np.linspace(0, count - 1, _SHOWN).round().astype(int)
         frames = [_pixels(clip, int(frame)) for frame in shown]
-        pictures = [colour for colour, _ in frames] + [frames[0][1], frames[_SHOWN // 2][1]]
+        pictures = [color for color, _ in frames] + [frames[0][1], frames[_SHOWN // 2][1]]
         rows.append(np.concatenate(pictures, 1))
     sheet = np.concatenate(rows, 0).astype(np.uint16)
     height, width = sheet.shape[0] // 2 * 2, sheet.shape[1] // 2 * 2
@@ -96,9 +96,9 @@ def contact_sheet(clips: list[ClipBatch]) -> npt.NDArray[uint8]:
 
 def _pixels(clip: ClipBatch, frame: int) -> tuple[npt.NDArray[uint8], npt.NDArray[uint8]]:
     """A frame and its line art, black on white, ``H W 3`` each."""
-    colour = clip.colour[0, frame].permute(1, 2, 0).cpu().numpy()
+    color = clip.color[0, frame].permute(1, 2, 0).cpu().numpy()
     lines = 1 - clip.lines[0, frame].permute(1, 2, 0).cpu().numpy().repeat(3, 2)
-    return (colour * 255).round().astype(np.uint8), (lines * 255).round().astype(np.uint8)
+    return (color * 255).round().astype(np.uint8), (lines * 255).round().astype(np.uint8)
 
 
 def _write_png(image: npt.NDArray[uint8], path: Path) -> None:
@@ -114,11 +114,11 @@ def _write_film(clips: list[ClipBatch], path: Path) -> None:
 
     aside = path.with_name(f".{path.name}.part")
     with av.open(str(aside), "w", format="mp4") as container:
-        height, width = clips[0].colour.shape[-2:]
+        height, width = clips[0].color.shape[-2:]
         stream = container.add_stream("h264", rate=Fraction(24))
         stream.width, stream.height, stream.pix_fmt = 2 * width, height, "yuv420p"
         for clip in clips:
-            for frame in range(clip.colour.shape[1]):
+            for frame in range(clip.color.shape[1]):
                 picture = np.concatenate(_pixels(clip, frame), 1)
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())

@@ -1,4 +1,4 @@
-"""The artist's own lines, laid over the colours."""
+"""The artist's own lines, laid over the colors."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["cut_out", "lay_ink"]
 
 
 def lay_ink(rgb: Array, art: LineArt, margin: int | None = None) -> Array:
-    """The coloured frame with the lines as they were drawn.
+    """The colored frame with the lines as they were drawn.
 
-    What the method painted under and beside the lines (its own, softer lines) is replaced by the fill colours next to
-    them; then the ink is laid over by its coverage. Colour-trace lines are not laid: the fills on their two sides meet
+    What the method painted under and beside the lines (its own, softer lines) is replaced by the fill colors next to
+    them; then the ink is laid over by its coverage. Color-trace lines are not laid: the fills on their two sides meet
     under them, softly unless the drawing is without soft edges.
 
     Args:
@@ -41,20 +41,20 @@ def lay_ink(rgb: Array, art: LineArt, margin: int | None = None) -> Array:
 
 
 def _black_part(art: LineArt) -> tuple[Array, Array]:
-    """Coverage ``H W 1`` and ink ``H W 3`` of what is not colour trace; where they mix, the trace has all the hue."""
+    """Coverage ``H W 1`` and ink ``H W 3`` of what is not color trace; where they mix, the trace has all the hue."""
     coverage = art.line - art.trace
     mixed = art.trace > 0
     ink = art.ink.copy()
-    grey = ink[mixed].min(axis=1) * art.line[mixed] / np.maximum(coverage[mixed], 1e-6)
-    ink[mixed] = np.minimum(grey, 1)[:, None]
+    gray = ink[mixed].min(axis=1) * art.line[mixed] / np.maximum(coverage[mixed], 1e-6)
+    ink[mixed] = np.minimum(gray, 1)[:, None]
     return coverage[..., None], ink
 
 
 def cut_out(rgb: Array, art: LineArt, tolerance: float = 0.1) -> Frame:
     """An inked frame with the unpainted outside made transparent.
 
-    Outside is what is white and reaches the frame's border without meeting a line or a colour; white inside the drawing
-    stays. Soft edges of outer lines keep their coverage as alpha and their ink as colour, so that the cel goes over any
+    Outside is what is white and reaches the frame's border without meeting a line or a color; white inside the drawing
+    stays. Soft edges of outer lines keep their coverage as alpha and their ink as color, so that the cel goes over any
     background without a pale fringe.
 
     Args:

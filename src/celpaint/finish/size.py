@@ -14,10 +14,10 @@ __all__ = ["to_size"]
 
 
 def to_size(rgb: Array, size: tuple[int, int], line: Array | None = None) -> Array:
-    """A picture at another size, its colours kept on their own side of the lines.
+    """A picture at another size, its colors kept on their own side of the lines.
 
-    Interpolation mixes the colours on both sides of an edge over one working pixel. Beside the drawn lines the mixture
-    is replaced by the colour a little farther off; on the lines it stays, weighted by their coverage, so that what the
+    Interpolation mixes the colors on both sides of an edge over one working pixel. Beside the drawn lines the mixture
+    is replaced by the color a little farther off; on the lines it stays, weighted by their coverage, so that what the
     network painted as a line becomes as sharp as the drawn one.
 
     Args:

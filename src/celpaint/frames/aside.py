@@ -19,7 +19,7 @@ _FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 def aside(path: Path) -> Path:
-    """The hidden neighbour in which ``path`` is prepared: same folder, so that renaming is one step."""
+    """The hidden neighbor in which ``path`` is prepared: same folder, so that renaming is one step."""
     return path.with_name(f".{path.name}.part")
 
 

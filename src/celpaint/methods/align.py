@@ -13,7 +13,7 @@ import torch
 
 from celpaint.conditions.flow import flow_between, slopes, warp
 from celpaint.conditions.regions import INK, enclosed
-from celpaint.frames.colour import Pixels
+from celpaint.frames.color import Pixels
 from celpaint.models.blend import Aligned
 from celpaint.types import Array
 
@@ -46,7 +46,7 @@ class Source:
     Attributes:
         sketch: its lines.
         rgb: ``H W 3`` in [0, 1], of the lines' size.
-        trust: ``H W`` in [0, 1], how sure its colours are.
+        trust: ``H W`` in [0, 1], how sure its colors are.
         whole: ``H' W' 3``, the picture at the shot's own size, where that is another; None where it isn't known there.
     """
 

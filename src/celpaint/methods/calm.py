@@ -1,6 +1,6 @@
 """A calm guess where the matcher is unsure.
 
-Inside a region that lines enclose, colours are one or change slowly. Where the network is unsure it paints blocks;
+Inside a region that lines enclose, colors are one or change slowly. Where the network is unsure it paints blocks;
 there the region's surface stands in for them: the polynomial of place that fits best what was painted, weighed by how
 sure that was (weighted least squares, as in the facet model of Haralick and Watson, "A facet model for image data",
 Computer Graphics and Image Processing 15, 1981, with closed regions for facets).
@@ -17,7 +17,7 @@ from celpaint.types import Array
 __all__ = ["calm"]
 
 SURE = 4
-"""Power of the confidence that a pixel's colour weighs with in its region's surface."""
+"""Power of the confidence that a pixel's color weighs with in its region's surface."""
 
 INKED = 1e-3
 """What a pixel of ink weighs there, against one of paint."""

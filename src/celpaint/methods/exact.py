@@ -1,9 +1,9 @@
-"""Flat cels by matching: every closed region takes one colour of the references, bit for bit.
+"""Flat cels by matching: every closed region takes one color of the references, bit for bit.
 
-Each region of a drawing is compared with those of every drawing whose colours are known: by what the network finds,
-there and back, by size and by place. Then neighbours support each other: a region is another the more likely the more
-of its border runs along regions that are that one's neighbours (relaxation labelling, Rosenfeld, Hummel and Zucker,
-"Scene labeling by relaxation operations", IEEE Transactions on Systems, Man, and Cybernetics 6, 1976). The colour that
+Each region of a drawing is compared with those of every drawing whose colors are known: by what the network finds,
+there and back, by size and by place. Then neighbors support each other: a region is another the more likely the more
+of its border runs along regions that are that one's neighbors (relaxation labeling, Rosenfeld, Hummel and Zucker,
+"Scene labeling by relaxation operations", IEEE Transactions on Systems, Man, and Cybernetics 6, 1976). The color that
 is likeliest in sum is taken.
 """
 
@@ -27,22 +27,22 @@ STRIDE = 16
 
 BACK, AREA, PLACE = 1.5, 0.2, 1.5
 """Weights, where that of the logarithm of a region's own votes is 1: of the logarithm of the share of votes that a
-known region gives back, of each power of e in area, and of each diagonal of the picture between the centres."""
+known region gives back, of each power of e in area, and of each diagonal of the picture between the centers."""
 
 LEAST_SHARE = 0.02
 """Of votes; so that none at all is no veto."""
 
 ROUNDS = 4
-"""In which neighbours hear of each other."""
+"""In which neighbors hear of each other."""
 
-EVIDENCE, NEIGHBOURS = 0.6, 2.0
-"""Weights of what is said above and of the logarithm of the neighbours' support, once that is heard."""
+EVIDENCE, NEIGHBORS = 0.6, 2.0
+"""Weights of what is said above and of the logarithm of the neighbors' support, once that is heard."""
 
 LEAST_SUPPORT = 0.05
-"""Of neighbours; so that none at all is no veto."""
+"""Of neighbors; so that none at all is no veto."""
 
 REMEMBERED = 0.3
-"""What a drawing coloured by us weighs against a painted reference."""
+"""What a drawing colored by us weighs against a painted reference."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -56,7 +56,7 @@ class Drawing:
         grown: ``H W``, with ink given to the nearest region.
         small: ``h w``, that at the working size, where the smallest regions may be missing.
         area: ``N+1``, share of the picture.
-        centre: ``N+1 2``, in diagonals of the picture.
+        center: ``N+1 2``, in diagonals of the picture.
         border: ``N+1 N+1``, how long two regions run along each other, in pixels.
     """
 
@@ -64,7 +64,7 @@ class Drawing:
     grown: Labels
     small: Labels
     area: Floats
-    centre: Floats
+    center: Floats
     border: csr_array
 
     @classmethod
@@ -78,8 +78,8 @@ class Drawing:
         edges = [(grown[1:], grown[:-1]), (grown[:, 1:], grown[:, :-1])]
         a, b = (np.concatenate([pair[i][pair[0] != pair[1]] for pair in edges]) for i in (0, 1))
         border = csr_array((np.ones(2 * len(a)), (np.r_[a, b], np.r_[b, a])), shape=(count, count))
-        centre = np.stack([x, y], 1) / np.hypot(*line.shape)
-        return cls(labels, grown, small, area / line.size, centre, border)
+        center = np.stack([x, y], 1) / np.hypot(*line.shape)
+        return cls(labels, grown, small, area / line.size, center, border)
 
     def __len__(self) -> int:
         return len(self.area)
@@ -87,11 +87,11 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Known:
-    """A drawing whose regions have colours.
+    """A drawing whose regions have colors.
 
     Attributes:
         drawing: what it encloses.
-        paint: ``N+1``, the number in the palette of every region's colour.
+        paint: ``N+1``, the number in the palette of every region's color.
         trust: 1 for a painted reference.
     """
 
@@ -114,7 +114,7 @@ class Found(NamedTuple):
 
 
 class ExactFill:
-    """Fills drawings with the colours of painted references.
+    """Fills drawings with the colors of painted references.
 
     Args:
         references: RGB ``H W 3`` and lines ``H W`` of each.
@@ -139,7 +139,7 @@ class ExactFill:
     def fill(
         self, drawing: Drawing, known: Sequence[Known], found: Sequence[Found], votes: Array
     ) -> tuple[Array, Known]:
-        """Give every region of a drawing one of the references' colours.
+        """Give every region of a drawing one of the references' colors.
 
         Args:
             drawing: what is to be filled.
@@ -162,8 +162,8 @@ class ExactFill:
             scores.append(_likeness(drawing, k, there[:, first:last], given))
             first, first_vote = last, last_vote
         likely = _softmax(np.concatenate(scores, 1))
-        colour = np.eye(len(self.palette))[np.concatenate([k.paint for k in known])]
-        paint = (likely @ colour).argmax(1)
+        color = np.eye(len(self.palette))[np.concatenate([k.paint for k in known])]
+        paint = (likely @ color).argmax(1)
         filled: Array = self.palette[paint[drawing.grown]]
         return filled, Known(drawing, paint)
 
@@ -191,7 +191,7 @@ def _likeness(drawing: Drawing, known: Known, there: Floats, back: Floats) -> Fl
     evidence = np.log(there + LEAST_SHARE) + BACK * np.log(back + LEAST_SHARE)
     mine, theirs = (np.log(np.maximum(d.area, 1e-9)) for d in (drawing, known.drawing))
     evidence -= AREA * np.abs(mine[:, None] - theirs)
-    evidence -= PLACE * np.linalg.norm(drawing.centre[:, None] - known.drawing.centre, axis=2)
+    evidence -= PLACE * np.linalg.norm(drawing.center[:, None] - known.drawing.center, axis=2)
     if len(known.drawing) > 1:
         evidence[:, 0] = -np.inf
     around = np.maximum(drawing.border.sum(1), 1)[:, None]
@@ -199,7 +199,7 @@ def _likeness(drawing: Drawing, known: Known, there: Floats, back: Floats) -> Fl
     score: Floats = evidence
     for _ in range(ROUNDS):
         support = drawing.border @ _softmax(score) @ beside / around
-        score = EVIDENCE * evidence + NEIGHBOURS * np.log(support + LEAST_SUPPORT)
+        score = EVIDENCE * evidence + NEIGHBORS * np.log(support + LEAST_SUPPORT)
     trusted: Floats = score + np.log(known.trust)
     return trusted
 
@@ -233,13 +233,13 @@ def _count(
 
 
 def flat_palette(painted: Sequence[tuple[Array, Array]], most: int = 256) -> Array:
-    """The colours that references are painted with, bit for bit.
+    """The colors that references are painted with, bit for bit.
 
-    A colour counts where a pixel and its four neighbours have it and no ink lies: what is mixed at edges drops out.
+    A color counts where a pixel and its four neighbors have it and no ink lies: what is mixed at edges drops out.
 
     Args:
         painted: RGB ``H W 3`` and lines ``H W`` of each reference.
-        most: the colours that cover most are kept.
+        most: the colors that cover most are kept.
 
     Returns:
         ``K 3``, most used first, at least one.
@@ -256,8 +256,8 @@ def flat_palette(painted: Sequence[tuple[Array, Array]], most: int = 256) -> Arr
             same[tuple(after)] &= ~differ
         flat = rgb[same & (line < 0.25)]
         found.append(flat if len(flat) else rgb.reshape(-1, 3))
-    colours, counts = np.unique(np.concatenate(found), axis=0, return_counts=True)
+    colors, counts = np.unique(np.concatenate(found), axis=0, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     kept = order[: max(1, int((counts[order[:most]] >= max(4, counts.sum() * 1e-5)).sum()))]
-    palette: Array = colours[kept]
+    palette: Array = colors[kept]
     return palette

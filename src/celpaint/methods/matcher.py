@@ -1,10 +1,10 @@
-"""The matcher: every drawing coloured in one pass, by matching its lines with those of painted pictures.
+"""The matcher: every drawing colored in one pass, by matching its lines with those of painted pictures.
 
 Our own method; the network is :class:`celpaint.models.matcher.Matcher`. Correspondence of line drawings by attention
 follows Shi et al. ("Deep line art video colorization with a few references", 2020) and LoFTR (Sun et al., CVPR 2021).
 
-A drawing is matched with all painted references and with the drawings coloured just before it. The references always
-stay; what was coloured only helps where it is more alike, so that errors do not pile up. Painted frames come out as
+A drawing is matched with all painted references and with the drawings colored just before it. The references always
+stay; what was colored only helps where it is more alike, so that errors do not pile up. Painted frames come out as
 they were painted.
 """
 
@@ -44,7 +44,7 @@ CHUNK = 4
 """Drawings a chunk."""
 
 MEMORY_PRIOR = math.log(0.3)
-"""What a place of a drawing just coloured weighs against one of a painted reference, before its own confidence."""
+"""What a place of a drawing just colored weighs against one of a painted reference, before its own confidence."""
 
 ROWS = 1024
 """Rows of the matching matrix in memory at a time."""
@@ -103,7 +103,7 @@ class Matcher(Method):
         return cls(network, options, device, dtype)
 
     @torch.inference_mode()
-    def colour(
+    def color(
         self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = silent
     ) -> Iterator[Chunk]:
         work = working_size(shot.size, self.options)
@@ -118,10 +118,10 @@ class Matcher(Method):
                 if index in given:
                     done.append(Painted(given[index].rgb, np.ones(shot.size, np.float32)))
                 else:
-                    finished, coloured = self._colour(shot.lines[index], work, exact, painted, list(recent.values()))
+                    finished, colored = self._color(shot.lines[index], work, exact, painted, list(recent.values()))
                     done.append(finished)
                     if self.options.memory:
-                        recent[index] = self._remember(coloured)
+                        recent[index] = self._remember(colored)
                     for old in list(recent)[: -self.options.memory]:
                         del recent[old]
                 progress(Event("frame", index + 1, len(shot)))
@@ -129,15 +129,15 @@ class Matcher(Method):
 
     # -- one drawing ------------------------------------------------------------------------------------------
 
-    def _colour(
+    def _color(
         self,
         line: Array,
         work: tuple[int, int],
         exact: ExactFill | None,
         painted: list[_Painting],
         recent: list[_Painting],
-    ) -> tuple[Painted, _Coloured]:
-        """A drawing coloured: at the shot's size, and as it may be remembered."""
+    ) -> tuple[Painted, _Colored]:
+        """A drawing colored: at the shot's size, and as it may be remembered."""
         drawing = None if exact is None else Drawing.of(line, work)
         drawn = self._draw(line, work, drawing)
         known = [*painted, *recent]
@@ -148,13 +148,13 @@ class Matcher(Method):
         mixed = self._calm(self._blend(drawn, rgb, confidence, aligned), drawn)
         full = self._full(line, drawn, mixed, aligned, sources)
         if exact is None or drawing is None:
-            return full, _Coloured(drawn, mixed.rgb, mixed.confidence)
+            return full, _Colored(drawn, mixed.rgb, mixed.confidence)
         assert matching.votes is not None
         found = [_found(matching, work, mixed), *_carried(aligned, mixed, chosen)]
         fills = [k.fill for k in known if k.fill is not None]
         flat, fill = exact.fill(drawing, fills, found, matching.votes[0].cpu().numpy())
         rgb = _fit(torch.from_numpy(flat).permute(2, 0, 1)[None], work)
-        return Painted(flat, full.confidence), _Coloured(drawn, rgb, mixed.confidence, fill)
+        return Painted(flat, full.confidence), _Colored(drawn, rgb, mixed.confidence, fill)
 
     def _draw(self, line: Array, work: tuple[int, int], drawing: Drawing | None = None) -> _Drawn:
         """A drawing at the network's size; a line one pixel thin is still one where it shrinks.
@@ -210,16 +210,16 @@ class Matcher(Method):
         whole = None if reference.line.shape == work else reference.rgb
         return _Painting(offer, Source(drawn.sketch, _plain(rgb), np.ones(work, np.float32), whole), fill)
 
-    def _remember(self, coloured: _Coloured) -> _Painting:
-        """A drawing coloured before, as a reference trusted as far as its colours were sure."""
-        drawn, rgb, confidence = coloured.drawn, coloured.rgb, coloured.confidence
+    def _remember(self, colored: _Colored) -> _Painting:
+        """A drawing colored before, as a reference trusted as far as its colors were sure."""
+        drawn, rgb, confidence = colored.drawn, colored.rgb, colored.confidence
         prior = (confidence.clamp(min=1e-3).log() + MEMORY_PRIOR).to(self.device, self.dtype)
         lines = self._tensor(drawn.sketch.line)[None, None, None]
         offer = self.network.encode_reference(drawn.features, lines, rgb[None].to(self.device, self.dtype), prior[None])
-        return _Painting(offer, Source(drawn.sketch, _plain(rgb), _plain(confidence)[..., 0]), coloured.fill)
+        return _Painting(offer, Source(drawn.sketch, _plain(rgb), _plain(confidence)[..., 0]), colored.fill)
 
     def _resume(self, shot: Shot, work: tuple[int, int], state: State | None) -> dict[int, _Painting]:
-        """The drawings coloured last, by index, as :func:`_state` kept them."""
+        """The drawings colored last, by index, as :func:`_state` kept them."""
         if not state:
             return {}
         recent: dict[int, _Painting] = {}
@@ -230,9 +230,9 @@ class Matcher(Method):
             line = shot.lines[int(i)]
             fill = None if paint is None else Known(Drawing.of(line, work), paint)
             drawn = self._draw(line, work, None if fill is None else fill.drawing)
-            colours, sure = (torch.from_numpy(np.array(x)) for x in (rgb, confidence))
-            coloured = _Coloured(drawn, colours.permute(2, 0, 1)[None], sure[None, None], fill)
-            recent[int(i)] = self._remember(coloured)
+            colors, sure = (torch.from_numpy(np.array(x)) for x in (rgb, confidence))
+            colored = _Colored(drawn, colors.permute(2, 0, 1)[None], sure[None, None], fill)
+            recent[int(i)] = self._remember(colored)
         return recent
 
     def _tensor(self, x: Array) -> Tensor:
@@ -281,8 +281,8 @@ class _Drawn:
 
 
 @dataclass(frozen=True)
-class _Coloured:
-    """A drawing coloured, at the network's size: RGB ``1 3 h w``, confidence ``1 1 h w``; exactly by region, or not."""
+class _Colored:
+    """A drawing colored, at the network's size: RGB ``1 3 h w``, confidence ``1 1 h w``; exactly by region, or not."""
 
     drawn: _Drawn
     rgb: Tensor
@@ -297,7 +297,7 @@ class _Painting:
     Attributes:
         offer: what the network may take from it.
         source: what may be moved onto a drawing.
-        fill: its regions' colours, where fills are exact.
+        fill: its regions' colors, where fills are exact.
     """
 
     offer: Offer
@@ -353,7 +353,7 @@ def _fit(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _state(recent: dict[int, _Painting]) -> State:
-    """Drawings coloured, by index, as arrays that survive a stop."""
+    """Drawings colored, by index, as arrays that survive a stop."""
     if not recent:
         return {}
     sources, fills = [p.source for p in recent.values()], [p.fill for p in recent.values() if p.fill is not None]

@@ -1,4 +1,4 @@
-"""Measuring results the way the papers do; nothing here is needed to colour.
+"""Measuring results the way the papers do; nothing here is needed to color.
 
 >>> from celpaint.metrics import evaluate
 >>> print(evaluate(Path("out"), Path("original"), lines=Path("lines")).markdown())  # doctest: +SKIP

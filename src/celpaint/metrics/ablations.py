@@ -40,13 +40,13 @@ class Renewed(Method):
 
     Args:
         method: the method.
-        every: drawings coloured from one reference.
+        every: drawings colored from one reference.
     """
 
     def __init__(self, method: Method, every: int) -> None:
         self.method, self.every = method, every
 
-    def colour(
+    def color(
         self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = silent
     ) -> Iterator[Chunk]:
         last = state["rgb"].astype(np.float32) if start and state else None
@@ -57,7 +57,7 @@ class Renewed(Method):
             else:
                 before = shot.lines[begin - 1]
                 part, given = Shot([before, *lines], (Reference(last, before, 0),), shot.size), 1
-            painted = [picture for chunk in self.method.colour(part) for picture in chunk.painted][given:]
+            painted = [picture for chunk in self.method.color(part) for picture in chunk.painted][given:]
             last = to_size(painted[-1].rgb, shot.size, lines[-1])
             progress(Event("frame", begin + len(lines), len(shot)))
             yield Chunk(begin, tuple(painted), {"rgb": last})

@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from celpaint.conditions.flow import line_flow, warp
 from celpaint.conditions.regions import grow_regions, label_regions
-from celpaint.frames.colour import to_float
+from celpaint.frames.color import to_float
 from celpaint.methods.base import Method, silent
-from celpaint.metrics.segments import LARGE, colour_codes, majority_colours
+from celpaint.metrics.segments import LARGE, color_codes, majority_colors
 from celpaint.types import Array, Chunk, Event, Painted, Progress, Reference, Shot, State
 
 __all__ = ["BASELINES", "ChainedFlow", "CopyReference", "DirectFlow", "SegmentMatcher", "match_regions"]
@@ -29,9 +29,9 @@ MOST = 2000
 
 
 class _FrameByFrame(Method):
-    """A method that colours one drawing after the other."""
+    """A method that colors one drawing after the other."""
 
-    def colour(
+    def color(
         self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = silent
     ) -> Iterator[Chunk]:
         state = state or {}
@@ -42,7 +42,7 @@ class _FrameByFrame(Method):
 
     @abstractmethod
     def paint(self, shot: Shot, index: int, state: State) -> tuple[Array, State]:
-        """Drawing ``index`` coloured, and the state to colour the next with."""
+        """Drawing ``index`` colored, and the state to color the next with."""
 
 
 def nearest_reference(shot: Shot, index: int) -> Reference:
@@ -51,7 +51,7 @@ def nearest_reference(shot: Shot, index: int) -> Reference:
 
 
 class CopyReference(_FrameByFrame):
-    """The nearest reference, as it is: the score of not colouring at all."""
+    """The nearest reference, as it is: the score of not coloring at all."""
 
     def paint(self, shot: Shot, index: int, state: State) -> tuple[Array, State]:
         return nearest_reference(shot, index).rgb, {}
@@ -96,14 +96,14 @@ class Regions:
     Attributes:
         labels: ``H W`` from 1 on, 0 = ink.
         area: ``N`` pixels.
-        centre: ``N 2``, in units of the frame's diagonal.
+        center: ``N 2``, in units of the frame's diagonal.
         extent: ``N 3``, standard deviations along x and y and the signed root of the covariance, in the same units.
         beside: ``N N``, 1 where two regions touch across a line.
     """
 
     labels: Labels
     area: npt.NDArray[np.float64]
-    centre: npt.NDArray[np.float64]
+    center: npt.NDArray[np.float64]
     extent: npt.NDArray[np.float64]
     beside: npt.NDArray[np.float32]
 
@@ -148,8 +148,8 @@ def _touching(labels: Labels) -> npt.NDArray[np.float32]:
 def match_regions(drawing: Regions, known: Regions, rounds: int = 4) -> npt.NDArray[np.float64]:
     """How likely each region of a drawing is each region of another: ``N M``, rows sum to 1.
 
-    Overlap, size, shape and place make a first guess; then neighbours support each other, region i being j the more
-    likely the more of i's neighbours are neighbours of j (relaxation labelling, Rosenfeld, Hummel and Zucker 1976).
+    Overlap, size, shape and place make a first guess; then neighbors support each other, region i being j the more
+    likely the more of i's neighbors are neighbors of j (relaxation labeling, Rosenfeld, Hummel and Zucker 1976).
     """
     across = drawing.labels.astype(np.int64) * (len(known) + 1) + known.labels
     shared = np.bincount(across.ravel(), minlength=(len(drawing) + 1) * (len(known) + 1))
@@ -157,7 +157,7 @@ def match_regions(drawing: Regions, known: Regions, rounds: int = 4) -> npt.NDAr
     overlap = shared / (drawing.area[:, None] + known.area[None] - shared)
     size = np.abs(np.log(drawing.area[:, None] / known.area[None]))
     shape = _distances(drawing.extent, known.extent) / np.maximum(np.linalg.norm(drawing.extent, axis=1), 0.01)[:, None]
-    place = _distances(drawing.centre, known.centre)
+    place = _distances(drawing.center, known.center)
     guess = np.exp(6 * overlap - size - 1.5 * shape - 25 * place)
     likely: npt.NDArray[np.float64] = guess / guess.sum(1, keepdims=True)
     degree = np.maximum(drawing.beside.sum(1, keepdims=True), 1)
@@ -174,16 +174,16 @@ def _distances(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.ND
 
 
 class SegmentMatcher(Method):
-    """Closed regions of a drawing, found by trapped balls, take the colours of the regions they match: in the drawing
-    before and in the nearest reference, by overlap, size, shape, place and neighbours. Flat fills, one colour a region.
+    """Closed regions of a drawing, found by trapped balls, take the colors of the regions they match: in the drawing
+    before and in the nearest reference, by overlap, size, shape, place and neighbors. Flat fills, one color a region.
     """
 
-    def colour(
+    def color(
         self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = silent
     ) -> Iterator[Chunk]:
         references = [(r, Regions.of(r.line)) for r in shot.references]
-        painted = {id(r): majority_colours(regions.labels, colour_codes(r.rgb)) for r, regions in references}
-        before = (Regions.of(shot.lines[start - 1]), state["colours"]) if start and state else None
+        painted = {id(r): majority_colors(regions.labels, color_codes(r.rgb)) for r, regions in references}
+        before = (Regions.of(shot.lines[start - 1]), state["colors"]) if start and state else None
         for index in range(start, len(shot)):
             drawing = Regions.of(shot.lines[index])
             nearest = nearest_reference(shot, index)
@@ -193,20 +193,20 @@ class SegmentMatcher(Method):
                 votes.append((match_regions(drawing, before[0]), before[1]))
             before = drawing, _elect(votes)
             progress(Event("frame", index + 1, len(shot)))
-            yield Chunk(index, (Painted(_fill(*before)),), {"colours": before[1]})
+            yield Chunk(index, (Painted(_fill(*before)),), {"colors": before[1]})
 
 
 def _elect(votes: list[tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]]) -> npt.NDArray[np.int64]:
-    """Of every region the colour that most speaks for: ``(N M likelihoods, M colours)`` a voter -> ``N`` colours."""
-    palette, places = np.unique(np.concatenate([colours for _, colours in votes]), return_inverse=True)
+    """Of every region the color that most speaks for: ``(N M likelihoods, M colors)`` a voter -> ``N`` colors."""
+    palette, places = np.unique(np.concatenate([colors for _, colors in votes]), return_inverse=True)
     likely = np.concatenate([rows for rows, _ in votes], axis=1)
     elected: npt.NDArray[np.int64] = palette[(likely @ np.eye(len(palette))[places]).argmax(1)]
     return elected
 
 
-def _fill(regions: Regions, colours: npt.NDArray[np.int64]) -> Array:
-    """``H W 3``, ink filled with the nearest region's colour; white where there is no region."""
-    codes = np.concatenate([[0xFFFFFF], colours])[grow_regions(regions.labels)]
+def _fill(regions: Regions, colors: npt.NDArray[np.int64]) -> Array:
+    """``H W 3``, ink filled with the nearest region's color; white where there is no region."""
+    codes = np.concatenate([[0xFFFFFF], colors])[grow_regions(regions.labels)]
     return to_float(np.stack([codes >> 16, codes >> 8 & 255, codes & 255], 2).astype(np.uint8))
 
 

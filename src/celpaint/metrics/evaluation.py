@@ -72,7 +72,7 @@ PROTOCOLS: dict[str, Protocol] = {
         None,
         (
             "psnr", "ssim", "ms_ssim", "lpips_alex", "lpips_vgg", "clip", "fid", "fvd", "segments", "lines", "edmd",
-            "tc", "warp", "colourfulness",
+            "tc", "warp", "colorfulness",
         ),
         "every metric at the frames' own size",
     ),
@@ -102,7 +102,7 @@ METRICS: dict[str, Callable[[_Kit], Metric[Any]]] = {
     "edmd": lambda kit: drawing.EDMD(),
     "tc": lambda kit: temporal.TemporalConsistency(kit.flow),
     "warp": lambda kit: temporal.WarpError(kit.flow),
-    "colourfulness": lambda kit: frame.Colourfulness(),
+    "colorfulness": lambda kit: frame.Colorfulness(),
 }
 """Every metric by name. ``fid``, ``fvd`` and ``clip`` want the user's own networks, ``lpips_*`` and ``fvgg`` the
 fetched ones (:mod:`celpaint.metrics.networks`)."""
@@ -190,7 +190,7 @@ def evaluate(
             ``clip`` each, holding ``result``, ``original`` and optionally ``lines``, ``name`` and ``references``, paths
             relative to the manifest.
         original: the same kind of thing, clips of the same names; None with a manifest.
-        lines: the line art that was coloured; metrics of lines and segments want it.
+        lines: the line art that was colored; metrics of lines and segments want it.
         protocol: which metrics, at which size; see :data:`PROTOCOLS`.
         metrics: names of :data:`METRICS` instead of the protocol's own.
         references: frames that were given painted, 0-based; they are not scored.
@@ -341,7 +341,7 @@ class Ruler:
                 absent[name] = str(error)
                 continue
             if "lines" in metric.needs and not with_lines:
-                absent[name] = "the lines that were coloured were not given."
+                absent[name] = "the lines that were colored were not given."
             else:
                 metrics[name] = metric
         if not metrics:

@@ -18,7 +18,7 @@ import numpy as np
 
 from celpaint.conditions.lines import flatten
 from celpaint.errors import MissingExtra
-from celpaint.frames.colour import quantise
+from celpaint.frames.color import quantize
 from celpaint.frames.read import open_clip
 from celpaint.metrics.base import Figure
 from celpaint.metrics.statistics import Estimate, bootstrap, paired_bootstrap
@@ -33,7 +33,7 @@ __all__ = ["to_html", "to_json", "to_markdown", "write_report"]
 _COLUMNS, _THUMB = 5, 208
 _SHEETS, _ROWS, _WORST = 8, 9, 6
 _PLOTTED = ("psnr", "ssim", "lpips_alex", "lpips_vgg", "segments_nearest", "segments", "edmd")
-_COLOURS = ("#d1495b", "#2e6f95", "#e09f3e", "#4c956c", "#7b4b94", "#00a6a6", "#8d6346", "#5c6b73")
+_COLORS = ("#d1495b", "#2e6f95", "#e09f3e", "#4c956c", "#7b4b94", "#00a6a6", "#8d6346", "#5c6b73")
 _PALE = ("#9a9a9a", "#8db3cc", "#c2a6d1", "#a9c29a", "#d6b48a")
 
 
@@ -248,7 +248,7 @@ def to_html(done: Benchmark) -> str:
         absent=_absent(done),
         failures=_failures(done),
         runs=[run for run in done.suite.runs if run.name in done.reports],
-        colours=_colours(done),
+        colors=_colors(done),
     )
 
 
@@ -318,11 +318,11 @@ def _group_tables(done: Benchmark, figures: Sequence[Figure]) -> list[tuple[Figu
 # -- plots ---------------------------------------------------------------------------------------------------------
 
 
-def _colours(done: Benchmark) -> dict[str, str]:
-    """A colour for every run; baselines are pale."""
+def _colors(done: Benchmark) -> dict[str, str]:
+    """A color for every run; baselines are pale."""
     strong = [run.name for run in done.suite.runs if not run.is_baseline]
     pale = [run.name for run in done.suite.runs if run.is_baseline]
-    return {name: _COLOURS[i % len(_COLOURS)] for i, name in enumerate(strong)} | {
+    return {name: _COLORS[i % len(_COLORS)] for i, name in enumerate(strong)} | {
         name: _PALE[i % len(_PALE)] for i, name in enumerate(pale)
     }
 
@@ -339,7 +339,7 @@ def _plots(done: Benchmark, figures: Sequence[Figure]) -> list[tuple[str, str, l
         ),
         (
             "Quality against time",
-            "CPU seconds of colouring a frame, loading left out; bars are 95 % intervals over clips.",
+            "CPU seconds of coloring a frame, loading left out; bars are 95 % intervals over clips.",
             [_against_time(done, figure) for figure in plotted],
         ),
     ]
@@ -392,7 +392,7 @@ def _against_distance(done: Benchmark, figure: Figure) -> str:
                     if math.isfinite(value):
                         at[distance].append(value)
             distances = sorted(at)
-            style: dict[str, Any] = {"color": _colours(done)[run.name], "ls": "--" if run.is_baseline else "-"}
+            style: dict[str, Any] = {"color": _colors(done)[run.name], "ls": "--" if run.is_baseline else "-"}
             axes.plot(distances, [np.mean(at[d]) for d in distances], lw=1.6, **style)
 
     return _draw(_named(figure), "frames from the nearest painted frame", draw) if _has_series(done, figure) else ""
@@ -409,8 +409,8 @@ def _against_time(done: Benchmark, figure: Figure) -> str:
         for run in done.suite.runs:
             if run.name in done.reports:
                 estimate = done.reports[run.name].overall[figure.name]
-                colour, mark = _colours(done)[run.name], "s" if run.is_baseline else "o"
-                _bar(axes, _seconds(done.of(run)), estimate, color=colour, marker=mark)
+                color, mark = _colors(done)[run.name], "s" if run.is_baseline else "o"
+                _bar(axes, _seconds(done.of(run)), estimate, color=color, marker=mark)
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_minor_locator(NullLocator())
@@ -433,10 +433,10 @@ def _against_setting(done: Benchmark, figure: Figure, key: str) -> str:
 
     def draw(axes: Any) -> None:
         for i, (label, points) in enumerate(lines.items()):
-            colour = _COLOURS[i % len(_COLOURS)]
-            axes.plot([x for x, _ in points], [e.value for _, e in points], color=colour, lw=1.6, label=label)
+            color = _COLORS[i % len(_COLORS)]
+            axes.plot([x for x, _ in points], [e.value for _, e in points], color=color, lw=1.6, label=label)
             for x, estimate in points:
-                _bar(axes, x, estimate, color=colour, marker="o")
+                _bar(axes, x, estimate, color=color, marker="o")
         axes.set_xticks(sorted({x for points in lines.values() for x, _ in points}))
         axes.legend(frameon=False, fontsize=8)
 
@@ -535,6 +535,6 @@ def _strip(pictures: Iterable[Array], width: int = _THUMB) -> str:
         height = max(round(picture.shape[0] * width / picture.shape[1]), 1)
         small.append(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA))
         small.append(np.ones((height, 4, 3), np.float32))
-    pixels = np.ascontiguousarray(quantise(np.hstack(small[:-1]), 8)[..., ::-1])
+    pixels = np.ascontiguousarray(quantize(np.hstack(small[:-1]), 8)[..., ::-1])
     _, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 9])
     return "data:image/png;base64," + base64.b64encode(data.tobytes()).decode()

@@ -1,4 +1,4 @@
-"""Methods x clips x settings: coloured, measured and kept by content, so that a stopped benchmark goes on.
+"""Methods x clips x settings: colored, measured and kept by content, so that a stopped benchmark goes on.
 
 A cell is one run on one clip. Its folder is named by a hash of all that decides its pixels: the clip's bytes, the
 run's options, the weights' bytes and the code. A cell that is there is not made again.
@@ -30,7 +30,7 @@ import celpaint
 from celpaint.conditions.lines import flatten
 from celpaint.conditions.placing import Place
 from celpaint.errors import CelpaintError, InputError, OptionError
-from celpaint.frames.colour import quantise
+from celpaint.frames.color import quantize
 from celpaint.frames.read import open_clip
 from celpaint.methods.base import Method, load_method, silent
 from celpaint.methods.choose import choose_method
@@ -49,7 +49,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Film:
-    """A clip to colour.
+    """A clip to color.
 
     Attributes:
         name, group: as in the suite.
@@ -71,10 +71,10 @@ class Outcome:
     """What a cell came to.
 
     Attributes:
-        frames: folder of the coloured frames, None if it failed.
+        frames: folder of the colored frames, None if it failed.
         references: frames that were given painted.
         measured: scores and sums, None if it failed.
-        seconds: wall-clock time of colouring, loading left out; ``cpu_seconds`` of all threads.
+        seconds: wall-clock time of coloring, loading left out; ``cpu_seconds`` of all threads.
         error: why it failed, empty if it did not.
     """
 
@@ -128,7 +128,7 @@ def benchmark(
 
     Args:
         suite: a TOML file (see :mod:`celpaint.metrics.suite`), or the name of one in the package.
-        out: a folder for the report, the coloured frames and the clips made for it.
+        out: a folder for the report, the colored frames and the clips made for it.
         root: what the suite's paths are relative to; default: the current folder.
         workers: processes; default: one a processor core, or one where there is a GPU.
         device: where networks run: ``auto``, ``cpu``, ``cuda`` ...
@@ -181,10 +181,10 @@ def _films(suite: Suite, out: Path, root: Path) -> Iterator[Film]:
         digest = _digest([lines, original])
         yield Film(clip.name, clip.group or "films", lines, original, clip.references, digest)
     for spec in suite.synthetic:
-        yield from _synthesise(spec, out / "clips", root)
+        yield from _synthesize(spec, out / "clips", root)
 
 
-def _synthesise(spec: Synthetic, out: Path, root: Path) -> Iterator[Film]:
+def _synthesize(spec: Synthetic, out: Path, root: Path) -> Iterator[Film]:
     """The synthesizer's validation films as folders of PNG files, unless they are there."""
     art = root / spec.art
     if not art.is_file():
@@ -209,17 +209,17 @@ def _synthesise(spec: Synthetic, out: Path, root: Path) -> Iterator[Film]:
             for i in range(spec.frames):
                 line = batch.lines[0, i, 0].numpy()
                 _write(folder / "lines" / f"{i:04d}.png", np.stack([1 - line] * 3, 2))
-                _write(folder / "colour" / f"{i:04d}.png", batch.colour[0, i].permute(1, 2, 0).numpy())
+                _write(folder / "color" / f"{i:04d}.png", batch.color[0, i].permute(1, 2, 0).numpy())
             (folder / "complete").touch()
     for folder in folders:
         name = folder.name.removesuffix(f"-{key}")
         digest = hashlib.sha256(f"{key}{folder.name}".encode()).hexdigest()
-        yield Film(name, spec.group or spec.hand, folder / "lines", folder / "colour", (0,), digest)
+        yield Film(name, spec.group or spec.hand, folder / "lines", folder / "color", (0,), digest)
 
 
 def _write(path: Path, rgb: Array) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.ascontiguousarray(quantise(rgb, 8)[..., ::-1])
+    pixels = np.ascontiguousarray(quantize(rgb, 8)[..., ::-1])
     cv2.imwrite(str(path), pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
 
 
@@ -246,7 +246,7 @@ class Cell:
 
     Attributes:
         folder: where all cells lie.
-        code: hashes of the code that colours and of the code that measures.
+        code: hashes of the code that colors and of the code that measures.
     """
 
     run: Run
@@ -286,13 +286,13 @@ class Cell:
         return tuple(sorted({round(i * length / self.run.references) for i in range(self.run.references)}))
 
     def work(self) -> Outcome:
-        """Colour and measure the clip, unless that was done."""
+        """Color and measure the clip, unless that was done."""
         try:
             place = self.place()
-            colouring = place / "colouring.json"
-            if not colouring.exists():
-                _store(colouring, self._colour(place / "frames"))
-            told = json.loads(colouring.read_text())
+            coloring = place / "coloring.json"
+            if not coloring.exists():
+                _store(coloring, self._color(place / "frames"))
+            told = json.loads(coloring.read_text())
             measured = self._measure(place, tuple(told["references"]))
         except CelpaintError as error:
             return Outcome(self.run, self.film, error=str(error))
@@ -306,7 +306,7 @@ class Cell:
             cpu_seconds=told["cpu_seconds"],
         )
 
-    def _colour(self, frames: Path) -> dict[str, Any]:
+    def _color(self, frames: Path) -> dict[str, Any]:
         from celpaint.scene import Scene
 
         method = _painter(self.run, self.options)
@@ -317,7 +317,7 @@ class Cell:
         pictures = [_painted(original, i, frames.parent / "references") for i in given]
         scene = Scene(source, pictures, PathOptions(**{**paths, **self.run.path}))
         began, spent = time.perf_counter(), time.process_time()
-        for chunk in method.colour(scene.shot):
+        for chunk in method.color(scene.shot):
             for drawing, painted in enumerate(chunk.painted, chunk.start):
                 finished = flatten(scene.finish(drawing, painted.rgb))
                 for frame in scene.spans[drawing]:

@@ -8,7 +8,7 @@
     [[clips]]                                   # a film on disk
     name = "cut05"
     lines = "cut05/lines"
-    original = "cut05/colour"
+    original = "cut05/color"
     references = [0]                            # frames given painted, 0-based
 
     [[synthetic]]                               # validation films of the synthesizer
@@ -92,7 +92,7 @@ class Synthetic:
 
 @dataclass(frozen=True)
 class Run:
-    """A way to colour every clip.
+    """A way to color every clip.
 
     Attributes:
         name: what the report calls it; with settings of a sweep.
@@ -100,7 +100,7 @@ class Run:
         options: of the method, by field name.
         path: of the path (:class:`~celpaint.methods.options.PathOptions`), by field name.
         references: how many paintings, spread evenly over the clip; None = the clip's own.
-        source: ``lines`` colours the line art, ``original`` the lines extracted from the original.
+        source: ``lines`` colors the line art, ``original`` the lines extracted from the original.
         renew: drawings after which the last result becomes the only reference (LVCD, table 2, "Prev Sample"); 0 never.
         without: a part that is taken away: ``reference attention`` of LVCD.
         setting: the sweep's values of this run.

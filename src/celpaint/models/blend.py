@@ -45,7 +45,7 @@ class Aligned:
     Attributes:
         rgb: ``K 3 H W`` in [0, 1].
         lines: ``K 1 H W`` in [0, 1], their own lines, moved with them.
-        trust: ``K 1 H W`` in [0, 1], how sure their colours were; 1 for painted pictures.
+        trust: ``K 1 H W`` in [0, 1], how sure their colors were; 1 for painted pictures.
         flow: ``K 2 H W``, (dx, dy) in pixels, what moved them; 0 where they were left.
         outline: ``K 1 H W`` in [0, 1], how much of the outline of the region that a pixel came from is drawn here too.
     """
@@ -104,7 +104,7 @@ class Blend(nn.Module):
         nn.init.constant_(self.leave.bias, UNTRAINED)
 
     def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """``K 12 H W`` -> the logit that a picture is better than what was painted, and how sure its colour is."""
+        """``K 12 H W`` -> the logit that a picture is better than what was painted, and how sure its color is."""
         height, width = x.shape[-2:]
         x = F.pad(x, (0, -width % (4 * CELL), 0, -height % (4 * CELL)), mode="replicate")
         quarter = self.first(self.enter(F.pixel_unshuffle(x, CELL)))
@@ -129,10 +129,10 @@ class Blend(nn.Module):
         logit, sure = self.judge(torch.cat([painted, moved], 1).to(self.enter.weight.dtype))
         logit = logit.float() + 4 * (aligned.outline.clamp(min=0.01) / GONE).log().clamp(max=0)
         share = (SHARPNESS * torch.cat([torch.zeros_like(logit[:1]), logit])).softmax(0)
-        colours = torch.cat([rgb, aligned.rgb])
+        colors = torch.cat([rgb, aligned.rgb])
         trusted = torch.cat([confidence, sure.float() * aligned.trust])
         return Blended(
-            rgb=(share * colours).sum(0, keepdim=True),
+            rgb=(share * colors).sum(0, keepdim=True),
             confidence=(share * trusted).sum(0, keepdim=True),
             share=share[1:],
             logit=logit,

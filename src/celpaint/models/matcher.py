@@ -1,16 +1,16 @@
-"""The matcher: colours a line drawing from painted references by matching, in one pass.
+"""The matcher: colors a line drawing from painted references by matching, in one pass.
 
     lines  -> features at 1/2, 1/4, 1/8                             (Matcher.encode_lines)
     + the regions they enclose, where known                         (Matcher.encode_lines)
-    + rgb  -> what a reference offers: keys, colours, windows       (Matcher.encode_reference, once a reference)
-    target <-> references -> the matching matrix, carried colours   (Matcher.match)
+    + rgb  -> what a reference offers: keys, colors, windows       (Matcher.encode_reference, once a reference)
+    target <-> references -> the matching matrix, carried colors   (Matcher.match)
     matching + target lines -> rgb, confidence at full size         (Matcher.decode)
     + pictures moved by optical flow -> rgb, confidence             (Matcher.blend, see celpaint.models.blend)
 
 Context is gathered at 1/16 by self attention and by attention to the references; correspondence is decided at 1/8 by
 one softmax over all tokens of all references and "none of them", then again at 1/4 within a window around the best
-match. Where regions are given, their tokens agree first (:mod:`celpaint.models.consensus`). The decoder blends colours
-carried over, the references' own pixels moved into place and a colour of its own, pixel by pixel, and sees the target's
+match. Where regions are given, their tokens agree first (:mod:`celpaint.models.consensus`). The decoder blends colors
+carried over, the references' own pixels moved into place and a color of its own, pixel by pixel, and sees the target's
 own lines at every scale. References are a set: their order does not matter.
 Nothing depends on batch or picture statistics, so any size works; sizes that 16 does not divide are padded inside.
 """
@@ -64,19 +64,19 @@ class Offer:
 
     Attributes:
         context: one (keys, values) pair a layer, each ``B heads R*M/4 d``, for the target's attention at 1/16.
-        colour: the same for the layers that mend, with the references' colours in them.
+        color: the same for the layers that mend, with the references' colors in them.
         key: ``B R*M d``, unit length, one a token at 1/8.
-        value: ``B R*M v+3``: colour features and mean RGB of a token.
+        value: ``B R*M v+3``: color features and mean RGB of a token.
         prior: ``B R*M``, added to the logits: 0 for painted references, less for those trusted less.
         window_key: ``B R*M 36 f``, keys at 1/4 of the 6 x 6 places around a token.
-        window_value: ``B R*M 36 w+3``: their colour features and mean RGB.
+        window_value: ``B R*M 36 w+3``: their color features and mean RGB.
         picture: ``B 3 R*H W``, the references one below another, padded.
         count: R.
         regions: the references' regions, all numbered differently; None where they are not to be used.
     """
 
     context: tuple[tuple[Tensor, Tensor], ...]
-    colour: tuple[tuple[Tensor, Tensor], ...]
+    color: tuple[tuple[Tensor, Tensor], ...]
     key: Tensor
     value: Tensor
     prior: Tensor
@@ -100,7 +100,7 @@ class Offer:
 
         return Offer(
             context=layers([o.context for o in offers]),
-            colour=layers([o.colour for o in offers]),
+            color=layers([o.color for o in offers]),
             key=torch.cat([o.key for o in offers], 1),
             value=torch.cat([o.value for o in offers], 1),
             prior=torch.cat([o.prior for o in offers], 1),
@@ -121,7 +121,7 @@ class Matching:
         fused: target features at 1/8, ``B*T 128 H/8 W/8``.
         logits: ``B T*N R*M+1``; its softmax is the matching matrix, the last column is "none". None where it was
             worked on in blocks of rows.
-        carried: ``B T*N v+3``: what the matrix carries over: colour features (share of "none" missing), mean RGB.
+        carried: ``B T*N v+3``: what the matrix carries over: color features (share of "none" missing), mean RGB.
         found: ``B T*N``, the probability that any reference shows the token.
         best: ``B T*N`` int64, the token of the references that matches best.
         fine_logits: ``B T*N 4 36``, the second matching: the four quarters of a token against the window around
@@ -149,7 +149,7 @@ class Matching:
 
 @dataclass(frozen=True)
 class Decoded:
-    """``rgb`` ``B T 3 H W`` in about [0, 1] and ``confidence`` ``B T 1 H W``, the logit that the colour is right."""
+    """``rgb`` ``B T 3 H W`` in about [0, 1] and ``confidence`` ``B T 1 H W``, the logit that the color is right."""
 
     rgb: Tensor
     confidence: Tensor
@@ -225,7 +225,7 @@ def each(layers: nn.ModuleList) -> Iterator[Layer]:
 
 
 class Detail(nn.Module):
-    """Brings a picture coloured at a smaller size to the size of its lines, keeping edges at the lines.
+    """Brings a picture colored at a smaller size to the size of its lines, keeping edges at the lines.
 
     Every pixel is a convex combination of the 3 x 3 small pixels around it (as RAFT upsamples flow: Teed & Deng,
     ECCV 2020, section 3.3), with weights read off the full-size lines.
@@ -302,7 +302,7 @@ def pixels(place: Tensor, height: int) -> tuple[Tensor, Tensor]:
         height: of one reference, padded.
 
     Returns:
-        x and y, ``B*T H W`` each, the centres of pixels at halves, never outside the reference.
+        x and y, ``B*T H W`` each, the centers of pixels at halves, never outside the reference.
     """
     offset = torch.arange(4, device=place.device) - 1.5
     wide = F.interpolate(place, scale_factor=4, mode="nearest")
@@ -313,7 +313,7 @@ def pixels(place: Tensor, height: int) -> tuple[Tensor, Tensor]:
 
 
 def move(offer: Offer, place: Tensor) -> Tensor:
-    """Sample the references around where the quarters' centres are, pixel for pixel.
+    """Sample the references around where the quarters' centers are, pixel for pixel.
 
     Args:
         offer: the references, of B clips.
@@ -375,7 +375,7 @@ class Matcher(nn.Module):
         heads: attention heads.
         key: length of the matching vectors at 1/8.
         fine_key: length of those at 1/4.
-        value: colour features carried over at 1/8.
+        value: color features carried over at 1/8.
         fine_value: those at 1/4.
     """
 
@@ -413,11 +413,11 @@ class Matcher(nn.Module):
         self.fine_log_scale = nn.Parameter(torch.tensor(math.log(10.0)))
         self.fine_place = nn.Parameter(torch.zeros(4, WINDOW * WINDOW))
 
-        self.colour_quarter = nn.Sequential(nn.Conv2d(48 + c4, c4, 1), nn.SiLU(), conv3(c4, c4))
+        self.color_quarter = nn.Sequential(nn.Conv2d(48 + c4, c4, 1), nn.SiLU(), conv3(c4, c4))
         self.fine_value = nn.Conv2d(c4, fine_value, 1)
-        self.colour_eighth = nn.Sequential(nn.SiLU(), conv3(c4, c8, 2), Residual(c8, norm=True))
+        self.color_eighth = nn.Sequential(nn.SiLU(), conv3(c4, c8, 2), Residual(c8, norm=True))
         self.value = nn.Conv2d(c8, value, 1)
-        self.colour_tokens = nn.Conv2d(c8, width, 2, 2)
+        self.color_tokens = nn.Conv2d(c8, width, 2, 2)
 
         self.mend_in = nn.Conv2d(value + 4, width, 2, 2)
         self.mend = nn.ModuleList(Layer(width, heads) for _ in range(mend_layers))
@@ -491,12 +491,12 @@ class Matcher(nn.Module):
         fused = self.fused(lines, x, grid)
         fine = self.fine_features(lines, fused)
 
-        quarter = self.colour_quarter(torch.cat([F.pixel_unshuffle(paint - 0.5, 4), lines.quarter], 1))
-        eighth = self.colour_eighth(quarter)
+        quarter = self.color_quarter(torch.cat([F.pixel_unshuffle(paint - 0.5, 4), lines.quarter], 1))
+        eighth = self.color_eighth(quarter)
         mean8, mean4 = paint_mean(paint, ink, 8), paint_mean(paint, ink, 4)
 
-        y = x + tokens(self.colour_tokens(eighth))
-        colour = tuple(layer.offer(y, clips) for layer in each(self.mend))
+        y = x + tokens(self.color_tokens(eighth))
+        color = tuple(layer.offer(y, clips) for layer in each(self.mend))
 
         def together(t: Tensor) -> Tensor:
             joined: Tensor = t.unflatten(0, (clips, count)).flatten(1, 2)
@@ -507,7 +507,7 @@ class Matcher(nn.Module):
             trust = together(tokens(F.avg_pool2d(pad(prior.flatten(0, 1)), 8))).squeeze(-1)
         return Offer(
             context=tuple(context),
-            colour=colour,
+            color=color,
             key=together(F.normalize(tokens(self.key(fused)), dim=-1)),
             value=together(tokens(torch.cat([self.value(eighth), mean8], 1))),
             prior=trust,
@@ -624,7 +624,7 @@ class Matcher(nn.Module):
     # -- decoding ---------------------------------------------------------------------------------------------
 
     def decode(self, lines: Lines, matching: Matching, offer: Offer) -> Decoded:
-        """Colours at full size from what was carried over and the target's lines."""
+        """Colors at full size from what was carried over and the target's lines."""
         h, w = matching.fused.shape[2:]
 
         def image(t: Tensor) -> Tensor:
@@ -633,7 +633,7 @@ class Matcher(nn.Module):
         carried = torch.cat([matching.carried, matching.found[..., None]], -1)
         carried = image(carried)
         x = matching.tokens + tokens(self.mend_in(carried))
-        for layer, source in zip(each(self.mend), offer.colour, strict=True):
+        for layer, source in zip(each(self.mend), offer.color, strict=True):
             x = layer.think(layer.look(layer.mix(x, (h // 2, w // 2)), source))
         wide = F.interpolate(x.transpose(1, 2).unflatten(2, (h // 2, w // 2)), scale_factor=2, mode="nearest")
         x = self.decode_eighth(torch.cat([matching.fused, carried, wide], 1))
@@ -662,7 +662,7 @@ class Matcher(nn.Module):
     def forward(
         self, lines: Tensor, reference_lines: Tensor, reference_rgb: Tensor, regions: Tensor | None = None
     ) -> tuple[Decoded, Matching]:
-        """Colour ``B T 1 H W`` drawings from ``B R`` references; ``regions`` are of both, ``B T+R H W``."""
+        """Color ``B T 1 H W`` drawings from ``B R`` references; ``regions`` are of both, ``B T+R H W``."""
         targets = lines.shape[1]
         both = self.encode_lines(torch.cat([lines, reference_lines], 1), regions)
         target, reference = divide(both, targets)

@@ -30,7 +30,7 @@ class AutoencodingOptions:
     """The ``[task]`` table of a recipe.
 
     Attributes:
-        gradient: weight of the L1 of differences between neighbouring pixels.
+        gradient: weight of the L1 of differences between neighboring pixels.
         kl: weight of the divergence of the latents from the standard normal.
         momentum: share of a batch in the latents' running mean and variance.
         validation: clips a hand of line art.
@@ -64,7 +64,7 @@ class Autoencoding(Task[ClipBatch]):
             folder = Path(recipe.init.weights)
             load_network(network, read_tensors(folder), source=folder).requires_grad_(True)
         network.gradient_checkpointing = recipe.run.checkpoint_gradients
-        # neighbouring frames follow each other closely, as in the clips that are decoded
+        # neighboring frames follow each other closely, as in the clips that are decoded
         clips = Clips(recipe.data, device, spec={"distance": (1, 2), "stride": (1, 2)}, distance=(1, 1))
         return cls(network.to(device), options, clips)
 
@@ -75,14 +75,14 @@ class Autoencoding(Task[ClipBatch]):
         return self.clips.batches(seed, start)
 
     def frames(self, batch: ClipBatch) -> int:
-        return batch.colour.shape[0] * batch.colour.shape[1]
+        return batch.color.shape[0] * batch.color.shape[1]
 
     def loss(self, batch: ClipBatch) -> tuple[Tensor, dict[str, Any]]:
-        colour, lines, frames = 2 * batch.colour.flatten(0, 1) - 1, batch.lines.flatten(0, 1), batch.colour.shape[1]
-        latents = self.network.moments(colour)
+        color, lines, frames = 2 * batch.color.flatten(0, 1) - 1, batch.lines.flatten(0, 1), batch.color.shape[1]
+        latents = self.network.moments(color)
         self._measure(latents.mean.detach())
         rgb = self.network.decode_moments(latents.sample(), lines, frames)
-        l1, gradient, kl = (rgb - colour).abs().mean(), gradient_l1(rgb, colour), latents.kl()
+        l1, gradient, kl = (rgb - color).abs().mean(), gradient_l1(rgb, color), latents.kl()
         loss = l1 + self.options.gradient * gradient + self.options.kl * kl
         return loss, {"l1": l1, "gradient": gradient, "kl": kl}
 
@@ -98,7 +98,7 @@ class Autoencoding(Task[ClipBatch]):
         figures = {}
         for hand in ("soft", "binary", "thick"):
             found = [
-                psnr(self._reconstruct(network, clip), clip.colour)
+                psnr(self._reconstruct(network, clip), clip.color)
                 for clip in self.clips.validation(1, hand, self.options.validation)
             ]
             figures[f"psnr_{hand}"] = float(np.mean(found))
@@ -109,21 +109,21 @@ class Autoencoding(Task[ClipBatch]):
         rows = []
         for hand in ("soft", "binary", "pencil"):
             for clip in self.clips.validation(1, hand, 1):
-                rgb, truth = self._reconstruct(network, clip)[0, -1], clip.colour[0, -1]
+                rgb, truth = self._reconstruct(network, clip)[0, -1], clip.color[0, -1]
                 rows.append([1 - clip.lines[0, -1], truth, rgb, (4 * (rgb - truth)).abs()])
         return sheet(rows)
 
     def _reconstruct(self, network: nn.Module, clip: ClipBatch) -> Tensor:
         """``B T 3 H W`` in [0, 1], from the likeliest latents."""
         net = cast("LineVAE", network)
-        size = clip.colour.shape[:2]
-        latents = net.encode(2 * clip.colour.flatten(0, 1) - 1).mode()
+        size = clip.color.shape[:2]
+        latents = net.encode(2 * clip.color.flatten(0, 1) - 1).mode()
         rgb = net.decode(latents, clip.lines.flatten(0, 1), size[1])
         clips: Tensor = (0.5 * rgb + 0.5).clamp(0, 1).unflatten(0, size)
         return clips
 
 
 def gradient_l1(a: Tensor, b: Tensor) -> Tensor:
-    """L1 between the differences of neighbouring pixels of ``... H W`` pictures, both ways added."""
+    """L1 between the differences of neighboring pixels of ``... H W`` pictures, both ways added."""
     d = a - b
     return d.diff(dim=-1).abs().mean() + d.diff(dim=-2).abs().mean()

@@ -2,7 +2,7 @@
 
 A sample is a film's drawing, painted by a matcher that stays as it is, and two pictures, as they are and moved onto it:
 the painted reference, and an earlier drawing as the matcher painted it. Preparing one takes most of the time, so each
-is used again, in other colours.
+is used again, in other colors.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ class BlendingOptions:
         stride: frames from there to the drawing, from and to.
         pool: samples kept for use again.
         fresh: new samples a batch.
-        gradient: weight of the L1 of the colours' gradients.
+        gradient: weight of the L1 of the colors' gradients.
         square: weight of the mean squared error, so that what is far off counts.
         choice: weight of the choices' cross-entropy.
         sure: weight of the confidence's cross-entropy.
-        right: largest error of a channel that counts as the right colour.
+        right: largest error of a channel that counts as the right color.
         validation: films at every distance.
         distances: of validation.
     """
@@ -180,21 +180,21 @@ class Blending(Task[Sample]):
     @torch.no_grad()
     def prepare(self, clip: ClipBatch) -> Sample:
         """Paint frames 1 and 2 of a film from its frame 0, and move frames 0 and 1 onto frame 2."""
-        lines, colour = clip.lines.to(self.device), clip.colour.to(self.device)
+        lines, color = clip.lines.to(self.device), clip.color.to(self.device)
         regions = regions_of(clip.lines[:, [1, 2, 0]]).to(self.device)
-        decoded, _ = self.network(lines[:, 1:], lines[:, :1], colour[:, :1], regions)
+        decoded, _ = self.network(lines[:, 1:], lines[:, :1], color[:, :1], regions)
         drawn = [_plain(line)[..., 0] for line in lines[0]]
         sure = [_plain(c)[..., 0] for c in decoded.confidence[0].sigmoid()]
         painted = [_plain(rgb.clamp(0, 1)) for rgb in decoded.rgb[0]]
         whole = np.ones_like(drawn[0])
         sources = [
-            Source(Sketch.of(drawn[0]), _plain(colour[0, 0]), whole),
+            Source(Sketch.of(drawn[0]), _plain(color[0, 0]), whole),
             Source(Sketch.of(drawn[1]), painted[0], sure[0]),
         ]
         aligned = align(Sketch.of(drawn[2]), sources)
         return Sample(
             lines=clip.lines[:, 2],
-            truth=clip.colour[:, 2],
+            truth=clip.color[:, 2],
             painted=torch.from_numpy(painted[1]).permute(2, 0, 1)[None],
             confidence=torch.from_numpy(sure[1])[None, None],
             moved=aligned.rgb,
@@ -202,7 +202,7 @@ class Blending(Task[Sample]):
             trust=aligned.trust,
             flow=aligned.flow,
             outline=aligned.outline,
-            reference=clip.colour[:, 0],
+            reference=clip.color[:, 0],
         )
 
     def frames(self, batch: Sample) -> int:
@@ -216,13 +216,13 @@ class Blending(Task[Sample]):
         error = mixed.rgb - batch.truth
         right = (error.detach().abs().amax(1, keepdim=True) < o.right).float()
         figures = {
-            "colour": error.abs().mean(),
+            "color": error.abs().mean(),
             "gradient": gradient(mixed.rgb, batch.truth),
             "square": error.square().mean(),
             "choice": choice_loss(mixed.logit, batch.painted, batch.moved, batch.trust, batch.truth),
             "sure": F.binary_cross_entropy(mixed.confidence.clamp(1e-4, 1 - 1e-4), right),
         }
-        loss = figures["colour"] + o.gradient * figures["gradient"]
+        loss = figures["color"] + o.gradient * figures["gradient"]
         loss = loss + o.square * figures["square"] + o.choice * figures["choice"] + o.sure * figures["sure"]
         return loss, {**figures, "painted": (batch.painted - batch.truth).abs().mean()}
 
@@ -296,7 +296,7 @@ def mix(network: Matcher, sample: Sample) -> Blended:
 
 
 def _turned(sample: Sample, rng: np.random.Generator) -> Sample:
-    """The sample in other colours, half of the time in a mirror."""
+    """The sample in other colors, half of the time in a mirror."""
     turned = turn(torch.cat([sample.truth, sample.painted, sample.reference, sample.moved])[None], rng)[0]
     truth, painted, reference, moved = turned.split([1, 1, 1, len(sample.moved)])
     sample = replace(sample, truth=truth, painted=painted, reference=reference, moved=moved)

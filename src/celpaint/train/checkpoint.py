@@ -3,7 +3,7 @@
 RUN/recipe.json
 RUN/checkpoints/step-00000500/model.safetensors      trained tensors and buffers
                               average.safetensors    their moving average
-                              optimizer.pt           optimiser state (tensors and numbers only)
+                              optimizer.pt           optimizer state (tensors and numbers only)
                               state.json             where the run stands
 RUN/best/                     average.safetensors, state.json of the best validation
 """
@@ -37,7 +37,7 @@ class State:
     """Where a run stands.
 
     Attributes:
-        step: optimiser steps done.
+        step: optimizer steps done.
         seconds: time trained in all; ``period_seconds``: since ``period_start``, the step at which the schedule began.
         frames: frames trained on.
         finished: its steps or minutes were used up.
@@ -166,7 +166,7 @@ def load_average(folder: Path) -> dict[str, Tensor]:
 
 
 def load_training(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The trained tensors and the optimiser's state.
+    """The trained tensors and the optimizer's state.
 
     Raises:
         InputError: missing or broken.

@@ -75,7 +75,7 @@ Weights trained with celpaint {__version__}: task `{recipe.kind}`, {state.step} 
 {state.seconds / 60:.1f} minutes. Moving average of the weights, decay {recipe.optimizer.ema}.
 
 Data: {data[recipe.data.source]} (`{recipe.data.path or "toy"}`), {recipe.data.size[0]}x{recipe.data.size[1]},
-{recipe.data.frames} frames a clip. State here under which licences the data may be used.
+{recipe.data.frames} frames a clip. State here under which licenses the data may be used.
 
 | validation | |
 |---|---|

@@ -194,11 +194,11 @@ class Diffusion(Task[ClipBatch]):
         return self.clips.batches(seed, start)
 
     def frames(self, batch: ClipBatch) -> int:
-        return batch.colour.shape[0] * batch.colour.shape[1]
+        return batch.color.shape[0] * batch.color.shape[1]
 
     def loss(self, batch: ClipBatch) -> tuple[Tensor, dict[str, Any]]:
         options = self.options
-        previous = min(OVERLAP, batch.colour.shape[1] - 3) if float(torch.rand(())) < options.previous else 0
+        previous = min(OVERLAP, batch.color.shape[1] - 3) if float(torch.rand(())) < options.previous else 0
         window = self.window(batch, max(previous, 0)).repeated(options.levels)
         told = torch.rand(len(window.latents), device=self.device) >= options.drop
         window = window._replace(told=told.to(window.latents.dtype))
@@ -210,7 +210,7 @@ class Diffusion(Task[ClipBatch]):
         loss = v_loss(answer, given.v)
         figures: dict[str, Any] = {"v": loss}
         if logits is not None:
-            frames = logits[: len(batch.colour), -(batch.colour.shape[1] - 1) :, 0]
+            frames = logits[: len(batch.color), -(batch.color.shape[1] - 1) :, 0]
             cells = grid(cast("tuple[int, int]", tuple(window.latents.shape[-2:])), logits.shape[-1])
             found, accuracy = matching_loss(frames, match_labels(batch, cells))
             loss = loss + options.matching * found
@@ -224,8 +224,8 @@ class Diffusion(Task[ClipBatch]):
     @torch.no_grad()
     def window(self, clip: ClipBatch, previous: int = 0) -> Window:
         """The reference, ``previous`` of the frames as unpainted reference positions, the frames."""
-        size = clip.colour.shape[:2]
-        rgb = 2 * clip.colour - 1
+        size = clip.color.shape[:2]
+        rgb = 2 * clip.color - 1
         latents: Tensor
         if isinstance(clip, LatentClipBatch) and clip.mean is not None and clip.logvar is not None:
             mean = clip.mean
@@ -296,10 +296,10 @@ class Diffusion(Task[ClipBatch]):
                 for distance in self.options.distances:
                     for clip in self.clips.validation(distance, hand, self.options.validation):
                         figures.setdefault("loss", []).append(self._loss_at_levels(net, clip))
-                        score = psnr(self.sample(net, clip)[:, 1:], clip.colour[:, 1:])
+                        score = psnr(self.sample(net, clip)[:, 1:], clip.color[:, 1:])
                         for name in ("psnr", f"psnr_{hand}_{distance}"):
                             figures.setdefault(name, []).append(score)
-                        copied = psnr(clip.colour[:, :1].expand_as(clip.colour)[:, 1:], clip.colour[:, 1:])
+                        copied = psnr(clip.color[:, :1].expand_as(clip.color)[:, 1:], clip.color[:, 1:])
                         figures.setdefault("copy", []).append(copied)
         return {name: float(np.mean(values)) for name, values in figures.items()}
 
@@ -318,7 +318,7 @@ class Diffusion(Task[ClipBatch]):
         """What the network makes of a clip's lines and its frame 0: ``1 T 3 H W`` in [0, 1]."""
         window = self.window(clip)
         spread = self.card.draft_spread or 1.0
-        centre = window.concat[0] * self.codec.scale if self.card.draft_spread else 0.0
+        center = window.concat[0] * self.codec.scale if self.card.draft_spread else 0.0
         denoise = Denoiser(
             network.unet,
             network.controlnet,
@@ -328,11 +328,11 @@ class Diffusion(Task[ClipBatch]):
             micro=self.micro(window.told),
             routing=window.routing,
             late=window.routing,
-            centre=centre,
+            center=center,
             spread=spread,
         )
         sigmas = edm_sigmas(self.options.steps, sigma_max=self.options.sigma_max * spread)
-        x = centre + self.noise(window.latents)[0] * (spread**2 + sigmas[0] ** 2) ** 0.5
+        x = center + self.noise(window.latents)[0] * (spread**2 + sigmas[0] ** 2) ** 0.5
         latents = euler(denoise, x, sigmas) / self.codec.scale
         with torch.autocast(self.device.type, enabled=False):
             rgb = self.codec.decode(latents.float(), window.lines[0], len(latents))
@@ -349,10 +349,10 @@ class Diffusion(Task[ClipBatch]):
             for hand in self.options.hands:
                 for distance in self.options.distances:
                     for clip in self.clips.validation(distance, hand, 1):
-                        at = (clip.colour.shape[1] + 1) // 2
+                        at = (clip.color.shape[1] + 1) // 2
                         made = self.sample(cast("Denoising", network), clip)
-                        colour = clip.colour[0]
-                        rows.append([colour[0], 1 - clip.lines[0, at], made[0, at], colour[at]])
+                        color = clip.color[0]
+                        rows.append([color[0], 1 - clip.lines[0, at], made[0, at], color[at]])
         return sheet(rows)
 
     # Export

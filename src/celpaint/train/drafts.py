@@ -35,7 +35,7 @@ class Drafter:
     @torch.no_grad()
     def __call__(self, clip: ClipBatch) -> Tensor:
         """What it makes of a clip's frames from frame 0: ``B T-1 3 H W`` in [0, 1]."""
-        lines, reference = clip.lines.float(), clip.colour[:, :1].float()
+        lines, reference = clip.lines.float(), clip.color[:, :1].float()
         regions = regions_of(torch.cat([lines[:, 1:], lines[:, :1]], 1)).to(lines.device)
         decoded, _ = self.network(lines[:, 1:], lines[:, :1], reference, regions)
         painted = decoded.rgb.clamp(0, 1).flatten(0, 1).permute(0, 2, 3, 1).cpu().numpy()

@@ -51,7 +51,7 @@ class Summary:
     """What a run came to.
 
     Attributes:
-        step: optimiser steps done, ``seconds`` and ``frames`` with them, earlier calls included.
+        step: optimizer steps done, ``seconds`` and ``frames`` with them, earlier calls included.
         losses: the mean loss of every step of this call, in order.
         figures: the last validation; ``best``: the best value of the recipe's ``run.best``.
         finished: False where it was interrupted and has still steps or minutes to go.
@@ -186,7 +186,7 @@ class _Trainer:
         return Summary(clock.step, clock.seconds, self.frames, tuple(self.losses), self.figures, self.best, clock.ended)
 
     def one_step(self, feed: Feed[Any]) -> None:
-        """One optimiser step over all streams; a step with a gradient that is no number changes nothing."""
+        """One optimizer step over all streams; a step with a gradient that is no number changes nothing."""
         clock, options = self.clock, self.recipe
         lr = options.optimizer.lr * rate(options.schedule, clock.progress, clock.step - clock.period_start)
         for group in self.optimizer.param_groups:
@@ -366,5 +366,5 @@ def _share(total: int, accelerator: Accelerator) -> range:
 
 
 def _plain(optimizer: Any) -> torch.optim.Optimizer:
-    """The optimiser inside Accelerate's wrapper."""
+    """The optimizer inside Accelerate's wrapper."""
     return cast("torch.optim.Optimizer", getattr(optimizer, "optimizer", optimizer))

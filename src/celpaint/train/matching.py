@@ -1,8 +1,8 @@
-"""Training the matcher: colour from references, with matching taught directly.
+"""Training the matcher: color from references, with matching taught directly.
 
 The synthesizer knows which point of which drawing every pixel shows, so for every token of a target it is known which
 tokens of the references are right, or that none is. One cross-entropy on the matching matrix teaches correspondence;
-L1 on colours and on their gradients teaches the rest.
+L1 on colors and on their gradients teaches the rest.
 """
 
 from __future__ import annotations
@@ -47,19 +47,19 @@ class MatchingOptions:
         clips: clips a batch at each of them.
         share: how often each of them is drawn.
         grow: batches at the first size alone, before the others join in.
-        targets: drawings coloured a clip and batch.
+        targets: drawings colored a clip and batch.
         references: how often 1, 2, 3, ... references are given.
         first: how often the clip's frame 0, the far one, is a reference.
         pool: clips of each size kept for use again.
         fresh: new clips a batch.
-        redraw: how often the references' lines are extracted from their colours, as another hand than the targets'.
+        redraw: how often the references' lines are extracted from their colors, as another hand than the targets'.
         detail: how often the network works at a smaller size than its lines.
         told: how often the network is told the regions that the lines enclose.
         match: weight of the matching cross-entropies.
-        gradient: weight of the L1 of the colours' gradients.
-        carry: weight of the L1 of the colours carried over by matching alone.
+        gradient: weight of the L1 of the colors' gradients.
+        carry: weight of the L1 of the colors carried over by matching alone.
         sure: weight of the confidence's cross-entropy.
-        right: largest error of a channel that counts as the right colour.
+        right: largest error of a channel that counts as the right color.
     """
 
     sizes: tuple[tuple[int, int], ...] = ((96, 160), (160, 288), (224, 384), (320, 576))
@@ -101,8 +101,8 @@ class Step:
     """One batch: targets and references of the same clips.
 
     Attributes:
-        lines: ``B T 1 H W`` the targets' drawings; ``colour`` ``B T 3 H W`` what they should become.
-        reference_lines: ``B R 1 H W``; ``reference_colour`` ``B R 3 H W``.
+        lines: ``B T 1 H W`` the targets' drawings; ``color`` ``B T 3 H W`` what they should become.
+        reference_lines: ``B R 1 H W``; ``reference_color`` ``B R 3 H W``.
         drawing: ``B T+R H W`` and ``point`` ``B T+R 2 H W``, targets first; None for films without.
         regions: ``B T+R h w``, what the lines enclose at the working size, targets first; None where the network is not
             told.
@@ -110,9 +110,9 @@ class Step:
     """
 
     lines: Tensor
-    colour: Tensor
+    color: Tensor
     reference_lines: Tensor
-    reference_colour: Tensor
+    reference_color: Tensor
     drawing: Tensor | None
     point: Tensor | None
     regions: Tensor | None = None
@@ -144,7 +144,7 @@ def label(drawing: Tensor, point: Tensor, other_drawing: Tensor, other_point: Te
         drawing: ``... N`` the drawing at each target token; point: ``... N 2`` where on it. Where points are NaN, as in
             drawings animated by hand, every place of the same drawing (there: of the same part) is right.
         other_drawing: ``... M``; other_point: ``... M 2``, the candidates.
-        spacing: distance of neighbouring tokens, in the unit of the points.
+        spacing: distance of neighboring tokens, in the unit of the points.
 
     A candidate is right within three quarters of a token, or the nearest within one and a half; beyond four tokens
     a target is certainly not there.
@@ -179,8 +179,8 @@ def matching_loss(drawing: Tensor, point: Tensor, targets: int, matched: Matched
     height = drawing.shape[-2]
 
     def at(stride: int) -> tuple[Tensor, Tensor]:
-        centre = stride // 2
-        return drawing[..., centre::stride, centre::stride], point[..., centre::stride, centre::stride]
+        center = stride // 2
+        return drawing[..., center::stride, center::stride], point[..., center::stride, center::stride]
 
     d8, p8 = at(8)
     d8, p8 = d8.flatten(2), p8.flatten(3).transpose(2, 3)
@@ -242,7 +242,7 @@ def _pack(clip: ClipBatch) -> ClipBatch:
     """The clip in a third of the memory; `_unpack` brings it back."""
     return replace(
         clip,
-        colour=(clip.colour * 255).round().to(torch.uint8),
+        color=(clip.color * 255).round().to(torch.uint8),
         lines=(clip.lines * 255).round().to(torch.uint8),
         drawing=None if clip.drawing is None else clip.drawing.to(torch.int16),
         point=None if clip.point is None else clip.point.to(torch.float16),
@@ -250,18 +250,18 @@ def _pack(clip: ClipBatch) -> ClipBatch:
     )
 
 
-def turn(colour: Tensor, rng: np.random.Generator) -> Tensor:
+def turn(color: Tensor, rng: np.random.Generator) -> Tensor:
     """``B F 3 H W``: hues turned, saturation and gamma changed, each clip its own way, all its frames alike."""
     yiq = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
     turns, gammas = [], []
-    for _ in range(colour.shape[0]):
+    for _ in range(color.shape[0]):
         angle, vivid = rng.uniform(-math.pi, math.pi), rng.uniform(0.6, 1.15)
         cos, sin = vivid * math.cos(angle), vivid * math.sin(angle)
         turns.append(np.linalg.inv(yiq) @ np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]]) @ yiq)
         gammas.append(math.exp(rng.normal(0, 0.25)))
-    turn = torch.tensor(np.stack(turns), dtype=colour.dtype, device=colour.device)
-    gamma = torch.tensor(gammas, dtype=colour.dtype, device=colour.device)[:, None, None, None, None]
-    return torch.einsum("bij,bfjhw->bfihw", turn, colour).clamp(0, 1).pow(gamma)
+    turn = torch.tensor(np.stack(turns), dtype=color.dtype, device=color.device)
+    gamma = torch.tensor(gammas, dtype=color.dtype, device=color.device)[:, None, None, None, None]
+    return torch.einsum("bij,bfjhw->bfihw", turn, color).clamp(0, 1).pow(gamma)
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -304,7 +304,7 @@ class Batches:
         clips = self.pools[which].draw(k, o.clips[which], rng)
         frames = []
         for clip in clips:
-            order = rng.permutation(clip.colour.shape[1])
+            order = rng.permutation(clip.color.shape[1])
             if rng.random() < o.first:
                 order = np.concatenate([order[order != 0], [0]])
             frames.append(np.concatenate([order[: o.targets], order[len(order) - many :]]))
@@ -317,23 +317,23 @@ class Batches:
                 else torch.cat([m[:, torch.from_numpy(f)] for m, f in zip(maps, frames, strict=True)])
             )
 
-        colour, lines = gather("colour"), gather("lines")
-        assert colour is not None
+        color, lines = gather("color"), gather("lines")
+        assert color is not None
         assert lines is not None
-        colour, lines = colour.float() / 255, lines.float() / 255
+        color, lines = color.float() / 255, lines.float() / 255
         drawing, point = gather("drawing"), gather("point")
         if rng.random() < 0.5:
-            colour, lines = colour.flip(-1), lines.flip(-1)
+            color, lines = color.flip(-1), lines.flip(-1)
             drawing = None if drawing is None else drawing.flip(-1)
             point = None if point is None else point.flip(-1)
         if rng.random() < o.redraw:
-            paint = colour[:, o.targets :].flatten(0, 1)
+            paint = color[:, o.targets :].flatten(0, 1)
             blank = torch.zeros_like(paint[:, :1])
             redrawn = draw(Drawn(paint, blank, blank), "soft", int(rng.integers(2**31)))
             lines = torch.cat([lines[:, : o.targets], redrawn.unflatten(0, (len(clips), many))], 1)
-        colour = turn(colour, rng)
+        color = turn(color, rng)
         work = None
-        height, width = colour.shape[-2:]
+        height, width = color.shape[-2:]
         if rng.random() < o.detail and min(height, width) >= 160:
             factor = rng.uniform(1.3, 2.5)
             work = (max(64, round(height / factor / 16) * 16), max(64, round(width / factor / 16) * 16))
@@ -341,9 +341,9 @@ class Batches:
         t = o.targets
         return Step(
             lines[:, :t],
-            colour[:, :t],
+            color[:, :t],
             lines[:, t:],
-            colour[:, t:],
+            color[:, t:],
             None if drawing is None else drawing.long(),
             None if point is None else point.float(),
             regions_of(lines if work is None else resize(lines, work)) if told else None,
@@ -385,7 +385,7 @@ class Matching(Task[Step]):
         return self.config
 
     def frames(self, batch: Step) -> int:
-        return batch.colour.shape[0] * batch.colour.shape[1]
+        return batch.color.shape[0] * batch.color.shape[1]
 
     def batches(self, seed: int, start: int) -> Iterator[Step]:
         batches = Batches(self.options, lambda size, n: self.synthesizers[size].batch(n, 1), seed)
@@ -398,9 +398,9 @@ class Matching(Task[Step]):
         return replace(
             step,
             lines=here(step.lines),
-            colour=here(step.colour),
+            color=here(step.color),
             reference_lines=here(step.reference_lines),
-            reference_colour=here(step.reference_colour),
+            reference_color=here(step.reference_color),
             drawing=None if step.drawing is None else here(step.drawing),
             point=None if step.point is None else here(step.point),
             regions=None if step.regions is None else here(step.regions),
@@ -419,14 +419,14 @@ class Matching(Task[Step]):
         for hand, distance in (("soft", 15), ("clean", 15), ("binary", 45)):
             for clip in self._films(hand, distance):
                 step = self._here(as_step(clip))
-                decoded, matched = network(step.lines, step.reference_lines, step.reference_colour, step.regions)
+                decoded, matched = network(step.lines, step.reference_lines, step.reference_color, step.regions)
                 assert step.drawing is not None
                 assert step.point is not None
                 accuracy = float(matching_loss(step.drawing, step.point, 1, matched)[1])
-                score = psnr(decoded.rgb, step.colour)
+                score = psnr(decoded.rgb, step.color)
                 figures.setdefault(f"psnr_{hand}_{distance}", []).append(score)
                 figures.setdefault("psnr", []).append(score)
-                figures.setdefault("copy", []).append(psnr(step.reference_colour, step.colour))
+                figures.setdefault("copy", []).append(psnr(step.reference_color, step.color))
                 figures.setdefault("accuracy", []).append(accuracy)
         return {name: float(np.mean(values)) for name, values in figures.items()}
 
@@ -436,21 +436,21 @@ class Matching(Task[Step]):
 
     @torch.no_grad()
     def sample_sheet(self, network: nn.Module) -> npt.NDArray[np.uint8]:
-        """Rows of reference, lines, colours carried over by matching, result, truth, confidence."""
+        """Rows of reference, lines, colors carried over by matching, result, truth, confidence."""
         assert isinstance(network, Matcher)
         rows = []
         for hand, distance in (("soft", 5), ("clean", 15), ("binary", 45), ("broken", 30)):
             for clip in self._films(hand, distance, clips=2):
                 step = self._here(as_step(clip))
-                decoded, matched = network(step.lines, step.reference_lines, step.reference_colour, step.regions)
-                size = step.colour.shape[-2:]
+                decoded, matched = network(step.lines, step.reference_lines, step.reference_color, step.regions)
+                size = step.color.shape[-2:]
                 carried = F.interpolate(matched.fine[:, -3:], size=matched_size(matched), mode="nearest")
                 views = [
-                    step.reference_colour[0, 0],
+                    step.reference_color[0, 0],
                     1 - step.lines[0, 0].expand(3, -1, -1),
                     carried[0, :, : size[0], : size[1]],
                     decoded.rgb[0, 0],
-                    step.colour[0, 0],
+                    step.color[0, 0],
                     decoded.confidence[0, 0].sigmoid().expand(3, -1, -1),
                 ]
                 rows.append(torch.cat(views, -1))
@@ -464,9 +464,9 @@ def as_step(clip: ClipBatch, references: int = 1) -> Step:
     drawing, point = clip.drawing, clip.point
     return Step(
         lines=clip.lines[:, references : references + 1],
-        colour=clip.colour[:, references : references + 1],
+        color=clip.color[:, references : references + 1],
         reference_lines=clip.lines[:, :references],
-        reference_colour=clip.colour[:, :references],
+        reference_color=clip.color[:, :references],
         drawing=None if drawing is None else drawing[:, order],
         point=None if point is None else point[:, order],
         regions=regions_of(clip.lines[:, order]),
@@ -486,15 +486,15 @@ def matched_size(matched: Matched) -> tuple[int, int]:
 
 
 def psnr(a: Tensor, b: Tensor) -> float:
-    """Peak signal-to-noise ratio in dB of colours in [0, 1]."""
+    """Peak signal-to-noise ratio in dB of colors in [0, 1]."""
     return float(-10 * (a.clamp(0, 1) - b).square().mean().clamp(min=1e-10).log10())
 
 
 def train_loss(network: Matcher, step: Step, options: MatchingOptions) -> tuple[Tensor, dict[str, Any]]:
     """The loss of one batch and its figures."""
-    lines, colour = step.lines, step.colour
+    lines, color = step.lines, step.color
     small = lines
-    inputs = lines, step.reference_lines, step.reference_colour
+    inputs = lines, step.reference_lines, step.reference_color
     drawing, point = step.drawing, step.point
     if step.work is not None:
         inputs = resize(lines, step.work), resize(inputs[1], step.work), resize(inputs[2], step.work)
@@ -503,26 +503,26 @@ def train_loss(network: Matcher, step: Step, options: MatchingOptions) -> tuple[
         point = None if point is None else nearest(point, step.work)
     decoded, matched = network(*inputs, step.regions)
     rgb, confidence = decoded.rgb, decoded.confidence
-    small_colour = colour if step.work is None else resize(colour, step.work)
-    loss_colour = (rgb - small_colour).abs().mean()
-    loss_gradient = gradient(rgb, small_colour)
-    figures: dict[str, Any] = {"colour": loss_colour, "gradient": loss_gradient}
+    small_color = color if step.work is None else resize(color, step.work)
+    loss_color = (rgb - small_color).abs().mean()
+    loss_gradient = gradient(rgb, small_color)
+    figures: dict[str, Any] = {"color": loss_color, "gradient": loss_gradient}
     if step.work is not None:
-        full = network.detail(rgb.flatten(0, 1), small.flatten(0, 1), lines.flatten(0, 1)).view_as(colour)
-        fine_colour, fine_gradient = (full - colour).abs().mean(), gradient(full, colour)
-        figures["detail"] = fine_colour
-        loss_colour, loss_gradient = loss_colour + fine_colour, loss_gradient + fine_gradient
+        full = network.detail(rgb.flatten(0, 1), small.flatten(0, 1), lines.flatten(0, 1)).view_as(color)
+        fine_color, fine_gradient = (full - color).abs().mean(), gradient(full, color)
+        figures["detail"] = fine_color
+        loss_color, loss_gradient = loss_color + fine_color, loss_gradient + fine_gradient
 
     h, w = matched.fused.shape[2:]
     carried = matched.carried[..., -3:].reshape(-1, h * w, 3)
-    flat_colour, flat_lines = small_colour.flatten(0, 1), small.flatten(0, 1)
-    mean8, mean4 = paint_mean(flat_colour, flat_lines, 8), paint_mean(flat_colour, flat_lines, 4)
+    flat_color, flat_lines = small_color.flatten(0, 1), small.flatten(0, 1)
+    mean8, mean4 = paint_mean(flat_color, flat_lines, 8), paint_mean(flat_color, flat_lines, 4)
     shown = matched.found.detach().reshape(-1, h * w, 1)
     loss_carry = ((carried - tokens(mean8)).abs() * shown).mean() + (matched.fine[:, -3:] - mean4).abs().mean()
 
-    right = ((rgb.detach() - small_colour).abs().amax(2, keepdim=True) < options.right).to(rgb.dtype)
+    right = ((rgb.detach() - small_color).abs().amax(2, keepdim=True) < options.right).to(rgb.dtype)
     loss_sure = F.binary_cross_entropy_with_logits(confidence, right)
-    loss = loss_colour + options.gradient * loss_gradient + options.carry * loss_carry + options.sure * loss_sure
+    loss = loss_color + options.gradient * loss_gradient + options.carry * loss_carry + options.sure * loss_sure
     figures |= {"carry": loss_carry, "sure": loss_sure, "right": right.mean()}
     if drawing is not None and point is not None:
         loss_match, accuracy, fine_accuracy = matching_loss(drawing, point, lines.shape[1], matched)

@@ -91,7 +91,7 @@ class ScheduleOptions:
 
     shape: Literal["constant", "cosine", "trapezoid"] = "trapezoid"
     steps: int = 10_000
-    """Optimiser steps in all."""
+    """Optimizer steps in all."""
     warmup: int = 100
     """Steps of linear warm-up."""
     decay: float = 0.3

@@ -54,7 +54,7 @@ class Card:
         area: pixels of the working size.
         draft_sigma: noise level to bring a draft to, where sampling starts from one.
         draft_spread: for weights that refine a draft: the standard deviation of what the draft lacks, in latents of
-            unit variance. None: these weights colour by themselves, as the paper's.
+            unit variance. None: these weights color by themselves, as the paper's.
     """
 
     steps: int = 25

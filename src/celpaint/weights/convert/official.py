@@ -27,7 +27,7 @@ from celpaint.models.image_encoder import LatentEmbedding
 from celpaint.weights.convert import lvcd, svd
 from celpaint.weights.convert.files import read_checkpoint
 from celpaint.weights.lvcd import DIFFUSERS, Card, build_part
-from celpaint.weights.registry import LVCD_LICENCE, SVD_LICENCE
+from celpaint.weights.registry import LVCD_LICENSE, SVD_LICENSE
 from celpaint.weights.store import check_fit, check_numbers, read_config, read_tensors, sha256, write_network
 
 __all__ = ["DTYPES", "Part", "convert", "lvcd_parts", "original_parts", "svd_parts"]
@@ -291,8 +291,8 @@ Made by `celpaint weights convert` from `{svd_path.name}` and `{lvcd_path.name}`
 |---|---|
 {rows}
 
-Licences stay with the sources:
+Licenses stay with the sources:
 
-- Stable Video Diffusion: {SVD_LICENCE}
-- LVCD: {LVCD_LICENCE}
+- Stable Video Diffusion: {SVD_LICENSE}
+- LVCD: {LVCD_LICENSE}
 """

@@ -1,4 +1,4 @@
-"""New colours for old drawings."""
+"""New colors for old drawings."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from numpy import float32
 
-__all__ = ["Colours", "grade", "random_colour", "repaint", "turn_hue"]
+__all__ = ["Colors", "grade", "random_color", "repaint", "turn_hue"]
 
-Colours = npt.NDArray[np.float32]
+Colors = npt.NDArray[np.float32]
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]], np.float32)
 _RGB = np.linalg.inv(_YIQ).astype(np.float32)
 
 
-def turn_hue(colours: Colours, angle: float, saturation: float = 1.0) -> Colours:
+def turn_hue(colors: Colors, angle: float, saturation: float = 1.0) -> Colors:
     """Turn hues by ``angle`` radians in the YIQ plane and scale saturation; ``... 3`` in [0, 1] => the same."""
     cos, sin = saturation * np.cos(angle), saturation * np.sin(angle)
     turn = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]], np.float32)
     matrix = (_RGB @ turn @ _YIQ).astype(np.float32)
-    turned: Colours = (colours @ matrix.T).clip(0, 1)
+    turned: Colors = (colors @ matrix.T).clip(0, 1)
     return turned
 
 
-def random_colour(rng: np.random.Generator, count: int, *, near: float | None = None) -> Colours:
-    """``count 3`` colours as films use them: mostly muted, some dark, some pale, a few loud.
+def random_color(rng: np.random.Generator, count: int, *, near: float | None = None) -> Colors:
+    """``count 3`` colors as films use them: mostly muted, some dark, some pale, a few loud.
 
     Args:
-        near: a hue in turns that most of them keep near to, as the colours of one place do.
+        near: a hue in turns that most of them keep near to, as the colors of one place do.
     """
     value = rng.beta(2.2, 1.4, (count, 1))
     saturation = rng.beta(1.4, 1.8, (count, 1))
@@ -41,26 +41,26 @@ def random_colour(rng: np.random.Generator, count: int, *, near: float | None = 
         hue = np.where(rng.random((count, 1)) < 0.8, near + 0.06 * rng.standard_normal((count, 1)), hue)
         saturation *= 0.85
     wheel = np.abs((hue * 6 + np.array([[0, 4, 2]])) % 6 - 3).clip(1, 2) - 1
-    colours: Colours = (value * (1 - saturation * (1 - wheel))).astype(np.float32)
-    return colours
+    colors: Colors = (value * (1 - saturation * (1 - wheel))).astype(np.float32)
+    return colors
 
 
-def repaint(colours: Colours, rng: np.random.Generator) -> Colours:
+def repaint(colors: Colors, rng: np.random.Generator) -> Colors:
     """Another palette for one drawing, ``64 3``: sometimes near to its own, mostly far from it.
 
-    Equal colours may become different ones, so a colour is known from the reference only.
+    Equal colors may become different ones, so a color is known from the reference only.
     """
     kind = rng.choice(["turn", "mix", "parts", "fresh"], p=[0.3, 0.2, 0.3, 0.2])
     if kind == "fresh":
-        painted = random_colour(rng, len(colours))
+        painted = random_color(rng, len(colors))
     else:
-        painted = turn_hue(colours, rng.uniform(-np.pi, np.pi), rng.uniform(0.35, 1.2))
+        painted = turn_hue(colors, rng.uniform(-np.pi, np.pi), rng.uniform(0.35, 1.2))
         if kind == "mix":
             matrix = np.eye(3) + rng.normal(0, 0.35, (3, 3))
             painted = (painted @ (matrix / matrix.sum(1, keepdims=True).clip(0.3)).T.astype(np.float32)).clip(0, 1)
         if kind == "parts":
-            some = rng.random(len(colours)) < rng.uniform(0.2, 0.8)
-            painted = np.where(some[:, None], random_colour(rng, len(colours)), painted)
+            some = rng.random(len(colors)) < rng.uniform(0.2, 0.8)
+            painted = np.where(some[:, None], random_color(rng, len(colors)), painted)
     if rng.random() < 0.25:
         painted = 1 - painted
     painted = painted ** np.float32(np.exp(rng.normal(0, 0.35)))
@@ -78,7 +78,7 @@ def grade(rng: np.random.Generator) -> tuple[npt.NDArray[float32], npt.NDArray[f
     elif kind == "dusk":
         gain, saturation = np.array([1.05, 0.85, 0.65]) * rng.uniform(0.75, 1.0), rng.uniform(0.7, 1.1)
     elif kind == "haze":
-        gain, offset = np.full(3, rng.uniform(0.6, 0.85)), rng.uniform(0.1, 0.25) * random_colour(rng, 1)[0]
+        gain, offset = np.full(3, rng.uniform(0.6, 0.85)), rng.uniform(0.1, 0.25) * random_color(rng, 1)[0]
     elif kind == "pale":
         saturation = rng.uniform(0.15, 0.6)
     desaturate = saturation * np.eye(3) + (1 - saturation) * np.tile(_LUMA, (3, 1))

@@ -1,4 +1,4 @@
-"""The only place where the range or the colour space of pixels changes.
+"""The only place where the range or the color space of pixels changes.
 
 Everything on the path is sRGB-coded RGB in [0, 1], float32, alpha beside it and never multiplied in. Pixels of 8 and
 16 bits go to floats and back without loss. Video keeps its code values: BT.709 and sRGB share their primaries, and
@@ -19,7 +19,7 @@ from celpaint.types import Array, Frame
 if TYPE_CHECKING:
     import av
 
-__all__ = ["Pixels", "from_video", "over_paper", "quantise", "to_float", "to_srgb", "to_video"]
+__all__ = ["Pixels", "from_video", "over_paper", "quantize", "to_float", "to_srgb", "to_video"]
 
 Pixels = npt.NDArray[np.unsignedinteger[Any]]
 """Pixels as stored: uint8 or uint16, full range."""
@@ -33,10 +33,10 @@ def to_float(pixels: Pixels) -> Array:
     return np.divide(pixels, np.float32(np.iinfo(pixels.dtype).max), dtype=np.float32)
 
 
-def quantise(values: Array, bits: Literal[8, 16]) -> Pixels:
+def quantize(values: Array, bits: Literal[8, 16]) -> Pixels:
     """float32 in [0, 1] -> uint8 or uint16, rounded to the nearest; values outside are clipped, NaN becomes 0.
 
-    ``quantise(to_float(x), bits)`` gives x back for every integer x of that many bits.
+    ``quantize(to_float(x), bits)`` gives x back for every integer x of that many bits.
     """
     top = 2**bits - 1
     scaled = np.rint(np.clip(values, 0.0, 1.0) * np.float32(top))
@@ -45,7 +45,7 @@ def quantise(values: Array, bits: Literal[8, 16]) -> Pixels:
 
 
 def over_paper(frame: Frame, paper: float = 1.0) -> Frame:
-    """The frame laid over paper of one grey, for formats that hold no alpha; opaque frames come back unchanged.
+    """The frame laid over paper of one gray, for formats that hold no alpha; opaque frames come back unchanged.
 
     Blended on the coded values, as painting programs do.
     """
@@ -62,11 +62,11 @@ def to_srgb(pixels: Pixels, profile: bytes) -> Pixels:
     unchanged. Relative colorimetric with black point compensation, which keeps paper white and ink black.
 
     Args:
-        pixels: ``H W C``, uint8 or uint16: grey (1), RGB (3) or CMYK (4, 0 = no ink).
+        pixels: ``H W C``, uint8 or uint16: gray (1), RGB (3) or CMYK (4, 0 = no ink).
         profile: the ICC profile as embedded.
 
     Returns:
-        ``H W 3`` of the same type; grey and RGB pixels come back unchanged (``H W C``) where the profile is sRGB's own
+        ``H W 3`` of the same type; gray and RGB pixels come back unchanged (``H W C``) where the profile is sRGB's own
         or is of another kind of pixels than these.
     """
     kind = _KINDS.get(bytes(profile[16:20]))
@@ -114,7 +114,7 @@ def _is_srgb(profile: bytes) -> bool:
     try:
         seen = _transform(probe, profile, kind)
     except Exception as error:  # a foreign library reading a foreign file
-        logging.getLogger("celpaint").warning("an embedded colour profile can't be read and is ignored: %s", error)
+        logging.getLogger("celpaint").warning("an embedded color profile can't be read and is ignored: %s", error)
         return True
     return bool(np.abs(to_float(seen) - to_float(probe)).max() <= _SRGB_TOLERANCE)
 
@@ -143,10 +143,10 @@ def to_video(frame: Frame, pixel_format: str, bits: Literal[8, 16]) -> av.VideoF
     has_alpha = any(c.is_alpha for c in target.components)
     if has_alpha:
         alpha = np.ones(frame.size, np.float32) if frame.alpha is None else frame.alpha
-        pixels = quantise(np.dstack([frame.rgb, alpha]), bits)
+        pixels = quantize(np.dstack([frame.rgb, alpha]), bits)
         source = av.VideoFrame.from_ndarray(pixels, format="rgba" if bits == 8 else "rgba64le")
     else:
-        pixels = quantise(over_paper(frame).rgb, bits)
+        pixels = quantize(over_paper(frame).rgb, bits)
         source = av.VideoFrame.from_ndarray(pixels, format="rgb24" if bits == 8 else "rgb48le")
     if target.is_rgb:
         return source.reformat(format=pixel_format)
@@ -167,7 +167,7 @@ def from_video(frame: av.VideoFrame, *, bits: Literal[8, 16], alpha: bool) -> Fr
     """A decoded video frame -> sRGB-coded floats, by the matrix and range it is tagged with.
 
     Untagged YUV is read as players do: BT.709 from 1280 pixels of width or 577 of height on, BT.601 below; limited
-    range, but full range for grey.
+    range, but full range for gray.
     """
     from av.video.reformatter import ColorRange, Colorspace
 
