@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from celpaint.methods.compute import resolve_device, resolve_dtype
+from celpaint.device import resolve_device, resolve_dtype
 from celpaint.methods.lvcd import CHUNKING, LVCD
 from celpaint.methods.options import LVCDOptions
 from celpaint.models.image_encoder import ClipEmbedding, LatentEmbedding

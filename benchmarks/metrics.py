@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from celpaint.metrics import evaluate
+from celpaint.benchmark import evaluate
 
 HEIGHT, WIDTH = 320, 576
 

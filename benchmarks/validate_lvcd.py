@@ -35,6 +35,8 @@ import torch
 from PIL import Image
 
 import celpaint
+from celpaint.benchmark.baselines import ChainedFlow, CopyReference
+from celpaint.benchmark.runner import commit, machine, weights_digest
 from celpaint.conditions.lines import flatten
 from celpaint.data.synthetic import Art, toy_art, validation_clips
 from celpaint.errors import CelpaintError, WeightsError
@@ -44,9 +46,7 @@ from celpaint.methods.base import Method, load_method
 from celpaint.methods.lvcd import LVCD
 from celpaint.methods.options import ComputeOptions, LVCDOptions, MatcherOptions
 from celpaint.metrics.base import Metric, Pair
-from celpaint.metrics.baselines import ChainedFlow, CopyReference
 from celpaint.metrics.frame import psnr, squared_error
-from celpaint.metrics.running import commit, machine, weights_digest
 from celpaint.metrics.temporal import DIS, TemporalConsistency, WarpError
 from celpaint.sampling.segments import WINDOW
 from celpaint.types import Array, Reference, Shot

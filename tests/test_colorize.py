@@ -412,7 +412,7 @@ def test_disk_full_keeps_what_is_done(shot: tuple[Path, Path], tmp_path: Path) -
 def test_the_real_matcher_resumes_to_the_byte(tmp_path: Path) -> None:
     import torch
 
-    from celpaint.models.matcher import Matcher
+    from celpaint.models.matcher.network import Matcher
     from celpaint.weights.store import write_network
 
     tiny: dict[str, Any] = {"channels": [8, 8, 16], "width": 24, "layers": 1, "mend_layers": 1, "heads": 2}

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
+from celpaint.benchmark.baselines import BASELINES
 from celpaint.conditions.lines import flatten
-from celpaint.conditions.placing import Place
+from celpaint.conditions.reference_assignment import Place
 from celpaint.frames.color import Pixels, quantize, to_float
 from celpaint.frames.read import open_clip
 from celpaint.methods.options import PathOptions
-from celpaint.metrics.baselines import BASELINES
-from celpaint.scene import Scene
+from celpaint.shot import Scene
 from celpaint.types import Array
 from matcher_figures.work import Record, Settings, matcher, scores, spread
 

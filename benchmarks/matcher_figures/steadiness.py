@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from celpaint.benchmark.baselines import BASELINES
 from celpaint.conditions.flow import warp
-from celpaint.metrics.baselines import BASELINES
 from celpaint.metrics.frame import psnr, squared_error
 from celpaint.types import Array
 from matcher_figures.films import known_flow, moving

@@ -9,15 +9,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from celpaint.benchmark.runner import in_processes
 from celpaint.errors import CelpaintError
 from celpaint.methods.base import Method, load_method
-from celpaint.methods.matcher import Matcher
+from celpaint.methods.matcher.run import Matcher
 from celpaint.methods.options import MatcherOptions
 from celpaint.metrics.base import Pair
 from celpaint.metrics.frame import psnr, squared_error
 from celpaint.metrics.networks import fetch
 from celpaint.metrics.perceptual import LPIPSDistance
-from celpaint.metrics.running import in_processes
 from celpaint.types import Array, Painted, Shot
 
 T = TypeVar("T")

@@ -27,7 +27,7 @@ from celpaint.weights.registry import find_weights
 if TYPE_CHECKING:
     from celpaint.job import Job
     from celpaint.result import Result
-    from celpaint.scene import Scene
+    from celpaint.shot import Scene
 
 __all__ = ["Summary", "colorize", "render"]
 
@@ -86,9 +86,9 @@ def colorize(
         OptionError: an option has a value it can't have, or belongs to another method.
         WeightsError, ResourceError: the networks can't be loaded, or the machine has too little for them.
     """
-    from celpaint.conditions.placing import place_references
+    from celpaint.conditions.reference_assignment import place_references
     from celpaint.frames.read import open_clip
-    from celpaint.scene import Scene
+    from celpaint.shot import Scene
 
     path, chosen = _sort(options, method)
     clip = open_clip(source)
@@ -134,11 +134,11 @@ def render(
         DiskFull: no room; what is colored is kept for the next run.
         CelpaintError: as in :func:`colorize`.
     """
-    from celpaint.conditions.placing import place_references
+    from celpaint.conditions.reference_assignment import place_references
     from celpaint.frames.read import open_clip
     from celpaint.job import Job
     from celpaint.result import Result
-    from celpaint.scene import Scene
+    from celpaint.shot import Scene
 
     require(rate is None or rate > 0, "rate", str(rate), "more than 0")
     began = time.monotonic()
@@ -220,8 +220,8 @@ def _request(scene: Scene, path: PathOptions, chosen: ComputeOptions, result: Re
     import torch
 
     from celpaint import __version__
+    from celpaint.device import resolve_device, resolve_dtype
     from celpaint.job import file_identity
-    from celpaint.methods.compute import resolve_device, resolve_dtype
 
     device = resolve_device(chosen.device)
     options = {f"--{name.replace('_', '-')}": value for name, value in {**asdict(path), **asdict(chosen)}.items()}

@@ -410,7 +410,7 @@ TINY |= {"key": 8, "fine_key": 8, "value": 8, "fine_value": 8}
 def write_tiny_matcher(folder: Path, spoil: Callable[[dict[str, object]], None]) -> None:
     import torch
 
-    from celpaint.models.matcher import Matcher
+    from celpaint.models.matcher.network import Matcher
     from celpaint.weights.store import write_network
 
     torch.manual_seed(0)

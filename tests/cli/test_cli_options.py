@@ -37,7 +37,7 @@ def test_help_shows_every_option_once(capsys: pytest.CaptureFixture[str], monkey
 
 
 def test_an_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
-    assert 'Did you mean "colorize"' in complaint(capsys, "colorize")
+    assert 'Did you mean "colorize"' in complaint(capsys, "colorise")
 
 
 def test_an_unknown_option_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,7 +83,7 @@ def test_what_is_required(capsys: pytest.CaptureFixture[str], missing: str) -> N
 
 
 def test_a_source_is_required(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "LINES is missing; wanted a folder, a pattern" in complaint(capsys, "colorize")
+    assert "LINES is missing; wanted a folder, a pattern" in complaint(capsys, "colorise")
 
 
 def test_nothing_was_written(

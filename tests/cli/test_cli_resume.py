@@ -22,7 +22,7 @@ PROGRAM = Path(__file__).parents[1] / "copycat.py"
 
 # Runs are real processes, forked from one that has the libraries loaded, so that a run takes no seconds to start.
 processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["torch", "copycat", "celpaint.scene", "celpaint.result", "celpaint.job"])
+processes.set_forkserver_preload(["torch", "copycat", "celpaint.shot", "celpaint.result", "celpaint.job"])
 
 
 def run_here(log: Path, tokens: list[str]) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from celpaint.methods.calm import calm
+from celpaint.methods.matcher.surface_smoothing import calm
 from celpaint.types import Array
 
 SIZE = (40, 60)

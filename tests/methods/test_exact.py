@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from celpaint.methods.exact import Drawing, ExactFill, Found, Known, flat_palette
+from celpaint.methods.matcher.flat_fill import Drawing, ExactFill, Found, Known, flat_palette
 from celpaint.types import Array
 
 COLORS = np.array([[0.9, 0.1, 0.2], [0.1, 0.3, 0.8], [1.0, 0.9, 0.5], [0.2, 0.6, 0.3]], np.float32)

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from celpaint.errors import OptionError, WeightsError
 from celpaint.methods.base import load_method
-from celpaint.methods.matcher import Matcher, working_size
+from celpaint.methods.matcher.run import Matcher, working_size
 from celpaint.methods.options import MatcherOptions
-from celpaint.models.matcher import Lines
-from celpaint.models.matcher import Matcher as Network
+from celpaint.models.matcher.network import Lines
+from celpaint.models.matcher.network import Matcher as Network
 from celpaint.types import Array, Event, Painted, Reference, Shot
 from celpaint.weights.store import write_network
 

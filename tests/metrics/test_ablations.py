@@ -7,10 +7,10 @@ import pytest
 import torch
 from films import draw_film
 
+from celpaint.benchmark.ablations import Renewed, UnattendedReference
+from celpaint.benchmark.baselines import CopyReference, SegmentMatcher
 from celpaint.methods.lvcd import LVCD
 from celpaint.methods.options import LVCDOptions
-from celpaint.metrics.ablations import Renewed, UnattendedReference
-from celpaint.metrics.baselines import CopyReference, SegmentMatcher
 from celpaint.models.image_encoder import LatentEmbedding
 from celpaint.models.lvcd.unet import UNet
 from celpaint.models.vae import LineCodec

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from films import draw_film
 
-from celpaint.metrics.baselines import BASELINES, ChainedFlow, DirectFlow, Regions, SegmentMatcher, match_regions
+from celpaint.benchmark.baselines import BASELINES, ChainedFlow, DirectFlow, Regions, SegmentMatcher, match_regions
 from celpaint.types import Event, Reference, Shot
 
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from films import draw_film, write_film
 
+from celpaint.benchmark import evaluate, evaluation
+from celpaint.benchmark.evaluation import METRICS, PROTOCOLS, Job, Ruler, read_manifest
 from celpaint.errors import InputError, OptionError
-from celpaint.metrics import evaluate, evaluation
-from celpaint.metrics.evaluation import METRICS, PROTOCOLS, Job, Ruler, read_manifest
 
 CHEAP = ("psnr", "ssim", "edmd", "tc", "warp", "lines", "segments", "colorfulness")
 

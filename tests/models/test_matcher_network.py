@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from celpaint.models.matcher import (
+from celpaint.models.matcher.network import (
     Detail,
     Lines,
     Matcher,

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from celpaint.train.recipe import Recipe, load_recipe
-from celpaint.train.task import TASKS, Task
+from celpaint.train.engine.recipe import Recipe, load_recipe
+from celpaint.train.engine.task import TASKS, Task
 
 RECIPE = """
 [task]

@@ -12,9 +12,9 @@ import torch
 from celpaint.data.prepare import prepare
 from celpaint.errors import InputError, OptionError
 from celpaint.models.line_vae import LineVAE, LineVAEConfig
-from celpaint.train.autoencoding import Autoencoding, gradient_l1
-from celpaint.train.command import run
-from celpaint.train.recipe import load_recipe
+from celpaint.train.engine.command import run
+from celpaint.train.engine.recipe import load_recipe
+from celpaint.train.tasks.autoencoding import Autoencoding, gradient_l1
 from celpaint.weights.store import load_network, read_config, read_tensors
 
 SMOKE = Path("line_vae_smoke")

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from celpaint.errors import OptionError
-from celpaint.models.matcher import Matcher
-from celpaint.train.blending import TIE, Blending, Sample, choice_loss, mix
-from celpaint.train.recipe import InitOptions, Recipe, load_recipe
+from celpaint.models.matcher.network import Matcher
+from celpaint.train.engine.recipe import InitOptions, Recipe, load_recipe
+from celpaint.train.tasks.blending import TIE, Blending, Sample, choice_loss, mix
 from celpaint.weights.store import write_network
 from toy import MATCHER
 

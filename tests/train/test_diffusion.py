@@ -20,11 +20,11 @@ from celpaint.models.line_vae import LineVAE, LineVAEConfig
 from celpaint.models.lvcd.controlnet import ControlNet
 from celpaint.models.lvcd.unet import UNet
 from celpaint.models.vae import VideoVAE
-from celpaint.train.command import export, run
-from celpaint.train.diffusion import DiffusionFineTune, DiffusionSmall
-from celpaint.train.loop import train
-from celpaint.train.recipe import Recipe, load_recipe
-from celpaint.train.task import build_task
+from celpaint.train.engine.command import export, run
+from celpaint.train.engine.loop import train
+from celpaint.train.engine.recipe import Recipe, load_recipe
+from celpaint.train.engine.task import build_task
+from celpaint.train.tasks.diffusion import DiffusionFineTune, DiffusionSmall
 from celpaint.weights.lvcd import Card, Networks
 from celpaint.weights.store import write_network
 from toy import WITH_ATTENTION, WITHOUT, toy_config
@@ -183,7 +183,7 @@ def test_several_noise_levels_of_a_clip(vae: Path, monkeypatch: pytest.MonkeyPat
     losses = {}
     for levels in ((0.1, 1.0, 9.0), (0.1, 0.1, 0.1), (1.0, 1.0, 1.0), (9.0, 9.0, 9.0)):
         sigma = torch.tensor(levels).repeat_interleave(len(clip.color))
-        monkeypatch.setattr("celpaint.train.diffusion.draw_sigma", lambda *_, sigma=sigma: sigma)
+        monkeypatch.setattr("celpaint.train.tasks.diffusion.draw_sigma", lambda *_, sigma=sigma: sigma)
         monkeypatch.setattr("torch.randn_like", torch.zeros_like)
         torch.manual_seed(0)
         losses[levels] = float(task.loss(clip)[1]["v"].detach())

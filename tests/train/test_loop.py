@@ -17,9 +17,9 @@ from curve_task import Curve, recipe
 from safetensors.torch import load_file
 
 from celpaint.errors import DiskFull, InputError, OptionError, OutOfMemory, TrainingError
-from celpaint.train import checkpoint
-from celpaint.train.command import export, run
-from celpaint.train.loop import train
+from celpaint.train.engine import checkpoint
+from celpaint.train.engine.command import export, run
+from celpaint.train.engine.loop import train
 from celpaint.weights.store import read_config, read_tensors
 
 
@@ -259,7 +259,7 @@ def test_two_processes_equal_one(tmp_path: Path, sharded: bool) -> None:
 
 
 def test_accumulation_must_fit_the_processes(tmp_path: Path) -> None:
-    from celpaint.train.loop import _share
+    from celpaint.train.engine.loop import _share
 
     class Three:
         num_processes, process_index = 3, 1

@@ -10,8 +10,8 @@ import torch
 
 from celpaint.data.clips import ClipBatch
 from celpaint.errors import OptionError
-from celpaint.train.matching import Matching, MatchingOptions, Pool, as_step, label, psnr, train_loss
-from celpaint.train.recipe import Recipe, load_recipe
+from celpaint.train.engine.recipe import Recipe, load_recipe
+from celpaint.train.tasks.matching import Matching, MatchingOptions, Pool, as_step, label, psnr, train_loss
 from toy import MATCHER
 
 TASK = {"sizes": [[48, 64], [160, 176]], "clips": [2, 1], "share": [0.8, 0.2], "detail": 1.0, "pool": 8}

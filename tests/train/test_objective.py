@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from celpaint.data.clips import ClipBatch
 from celpaint.sampling.sigmas import v_scaling
-from celpaint.train.matching import Labels
-from celpaint.train.objective import draw_sigma, grid, match_labels, matching_loss, noised, v_loss
+from celpaint.train.tasks.matching import Labels
+from celpaint.train.tasks.objective import draw_sigma, grid, match_labels, matching_loss, noised, v_loss
 
 
 @settings(max_examples=20, deadline=None)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from celpaint.errors import InputError, OptionError
-from celpaint.train.recipe import Recipe, ScheduleOptions, load_recipe, packaged_recipes
-from celpaint.train.schedule import rate
+from celpaint.train.engine.recipe import Recipe, ScheduleOptions, load_recipe, packaged_recipes
+from celpaint.train.engine.schedule import rate
 
 
 def write(folder: Path, text: str) -> Path:
@@ -39,7 +39,7 @@ def test_defaults_overrides_and_the_way_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("optimizer.lr=1", r"no 'optimizer'; wanted 'optimizer'"),
+        ("optimiser.lr=1", r"no 'optimiser'; wanted 'optimizer'"),
         ("optimizer.learning_rate=1", r"no 'optimizer\.learning_rate'; wanted"),
         ("schedule.warm_up=1", r"wanted 'schedule\.warmup'"),
         ("optimizer.lr=fast", r"optimizer\.lr is 'fast'; wanted a number"),

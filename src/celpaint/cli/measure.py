@@ -41,7 +41,7 @@ def evaluate_command(
         result: a folder of frames, a video, a folder of such clips, or a manifest naming clips.
         original: the originals, clips of the same names; none with a manifest.
     """
-    from celpaint.metrics import evaluate
+    from celpaint.benchmark import evaluate
 
     with report(quiet=quiet or json, json_lines=False) as told:
         measured = evaluate(
@@ -79,7 +79,7 @@ def benchmark_command(
     Args:
         suite: a TOML file, or the name of a packaged suite.
     """
-    from celpaint.metrics.running import benchmark
+    from celpaint.benchmark.runner import benchmark
 
     with report(quiet=quiet, json_lines=False) as told:
         benchmark(suite, out, root=root, workers=workers, device=device, only=tuple(only or ()), progress=told)

@@ -222,9 +222,7 @@ class _Character:
         self.components = definition["components"]
         self.canvas = definition["canvas"]
         self.root = definition.get("attributes", {})
-        self.colors = {
-            name: str(rng.choice(color["values"])) for name, color in definition.get("colors", {}).items()
-        }
+        self.colors = {name: str(rng.choice(color["values"])) for name, color in definition.get("colors", {}).items()}
         self.chosen = {
             name: [str(rng.choice(list(part["variants"]))) for _ in range(_EXPRESSIONS)]
             for name, part in self.components.items()

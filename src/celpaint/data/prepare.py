@@ -28,7 +28,7 @@ import numpy as np
 
 from celpaint.conditions.lines import extract_lines, working_lines
 from celpaint.errors import CelpaintError, InputError, OptionError
-from celpaint.frames.aside import aside, disk_errors, rename, write_file
+from celpaint.frames.atomic_write import aside, disk_errors, rename, write_file
 from celpaint.frames.read import open_clip
 from celpaint.frames.shots import find_cuts, split_shots
 from celpaint.types import Array, Clip, Event, Progress

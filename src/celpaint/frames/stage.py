@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from celpaint.frames import pictures
-from celpaint.frames.aside import disk_errors, write_file
+from celpaint.frames.atomic_write import disk_errors, write_file
 from celpaint.types import Frame, PixelFormat
 
 __all__ = ["Stage"]

@@ -26,7 +26,8 @@ import av.filter
 import numpy as np
 
 from celpaint.errors import OutputError
-from celpaint.frames import aside, color, pictures
+from celpaint.frames import atomic_write as aside
+from celpaint.frames import color, pictures
 from celpaint.frames.video import VideoClip
 from celpaint.types import Frame, PixelFormat
 

@@ -20,7 +20,7 @@ __all__ = ["METHODS", "Method", "load_method", "silent"]
 METHODS: dict[str, type[ComputeOptions]] = {"lvcd": LVCDOptions, "matcher": MatcherOptions}
 """Every method by name, with its options. The class itself is loaded when it is wanted."""
 
-_CLASSES = {LVCDOptions: "celpaint.methods.lvcd:LVCD", MatcherOptions: "celpaint.methods.matcher:Matcher"}
+_CLASSES = {LVCDOptions: "celpaint.methods.lvcd:LVCD", MatcherOptions: "celpaint.methods.matcher.run:Matcher"}
 
 
 def load_method(options: ComputeOptions) -> Method:

@@ -26,9 +26,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from celpaint.device import resolve_device, resolve_dtype
 from celpaint.errors import OptionError
 from celpaint.methods.base import Method, silent
-from celpaint.methods.compute import resolve_device, resolve_dtype
 from celpaint.methods.options import LVCDOptions, MatcherOptions
 from celpaint.models.attention import Routing
 from celpaint.models.image_encoder import ClipEmbedding
@@ -255,7 +255,7 @@ class LVCD(Method):
             raise OptionError("--draft none with weights that refine a draft", wanted="--draft auto or matcher")
         drafter: Method | None = None
         if options.draft == "matcher" or (options.draft == "auto" and networks.card.draft_spread):
-            from celpaint.methods.matcher import Matcher
+            from celpaint.methods.matcher.run import Matcher
 
             drafter = Matcher.load(MatcherOptions(seed=options.seed, device=options.device, dtype=options.dtype))
         return cls(networks, options, device, dtype, drafter)

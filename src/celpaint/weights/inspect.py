@@ -201,7 +201,7 @@ def _single(config: Mapping[str, Any]) -> tuple[str, Callable[[], nn.Module]]:
     if name is None:
         import torch
 
-        from celpaint.models.matcher import Matcher
+        from celpaint.models.matcher.network import Matcher
 
         def build() -> nn.Module:
             try:

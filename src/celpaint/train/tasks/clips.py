@@ -14,7 +14,7 @@ from torch import Tensor
 from celpaint.data.clips import ClipBatch
 from celpaint.data.prepared import PreparedClips
 from celpaint.data.synthetic import Art, ClipSpec, Synthesizer, toy_art
-from celpaint.train.recipe import DataOptions
+from celpaint.train.engine.recipe import DataOptions
 
 __all__ = ["ClipSource", "Clips", "mix", "to_device"]
 

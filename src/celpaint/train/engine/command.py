@@ -11,10 +11,10 @@ import torch
 
 from celpaint import __version__
 from celpaint.errors import InputError
-from celpaint.train import checkpoint
-from celpaint.train.loop import Summary, make_accelerator, train
-from celpaint.train.recipe import Recipe, load_recipe
-from celpaint.train.task import Part, build_task
+from celpaint.train.engine import checkpoint
+from celpaint.train.engine.loop import Summary, make_accelerator, train
+from celpaint.train.engine.recipe import Recipe, load_recipe
+from celpaint.train.engine.task import Part, build_task
 from celpaint.weights.store import write_network
 
 __all__ = ["export", "run"]

@@ -1,7 +1,8 @@
 """The matcher: every drawing colored in one pass, by matching its lines with those of painted pictures.
 
-Our own method; the network is :class:`celpaint.models.matcher.Matcher`. Correspondence of line drawings by attention
-follows Shi et al. ("Deep line art video colorization with a few references", 2020) and LoFTR (Sun et al., CVPR 2021).
+Our own method; the network is :class:`celpaint.models.matcher.network.Matcher`. Correspondence of line drawings by
+attention follows Shi et al. ("Deep line art video colorization with a few references", 2020) and LoFTR (Sun et al.,
+CVPR 2021).
 
 A drawing is matched with all painted references and with the drawings colored just before it. The references always
 stay; what was colored only helps where it is more alike, so that errors do not pile up. Painted frames come out as
@@ -22,15 +23,15 @@ from torch import Tensor
 
 from celpaint.conditions.lines import working_lines
 from celpaint.conditions.regions import enclosed
-from celpaint.methods.align import Sketch, Source, align, enlarge
+from celpaint.device import resolve_device, resolve_dtype
 from celpaint.methods.base import Method, silent
-from celpaint.methods.calm import calm
-from celpaint.methods.compute import resolve_device, resolve_dtype
-from celpaint.methods.exact import Drawing, ExactFill, Found, Known
+from celpaint.methods.matcher.alignment import Sketch, Source, align, enlarge
+from celpaint.methods.matcher.flat_fill import Drawing, ExactFill, Found, Known
+from celpaint.methods.matcher.surface_smoothing import calm
 from celpaint.methods.options import MatcherOptions
-from celpaint.models.blend import Aligned, Blended
-from celpaint.models.matcher import STRIDE, Lines, Matching, Offer, pixels
-from celpaint.models.matcher import Matcher as Network
+from celpaint.models.matcher.blend import Aligned, Blended
+from celpaint.models.matcher.network import STRIDE, Lines, Matching, Offer, pixels
+from celpaint.models.matcher.network import Matcher as Network
 from celpaint.types import Array, Chunk, Event, Painted, Progress, Reference, Shot, State
 from celpaint.weights.registry import find_weights
 from celpaint.weights.store import load_network, read_config, read_tensors

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from celpaint.data.clips import ClipBatch
-from celpaint.train.matching import Labels, label
+from celpaint.train.tasks.matching import Labels, label
 
 __all__ = ["Noised", "draw_sigma", "grid", "match_labels", "matching_loss", "noised", "v_loss"]
 

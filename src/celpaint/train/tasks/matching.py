@@ -23,10 +23,10 @@ from torch import Tensor, nn
 from celpaint.conditions.regions import enclosed
 from celpaint.data.clips import ClipBatch
 from celpaint.data.synthetic import Art, ClipSpec, Synthesizer, toy_art, validation_clips
-from celpaint.models.matcher import Matcher, paint_mean, quarters, tokens, windows
-from celpaint.models.matcher import Matching as Matched
-from celpaint.train.recipe import Recipe, from_table, need
-from celpaint.train.task import Task
+from celpaint.models.matcher.network import Matcher, paint_mean, quarters, tokens, windows
+from celpaint.models.matcher.network import Matching as Matched
+from celpaint.train.engine.recipe import Recipe, from_table, need
+from celpaint.train.engine.task import Task
 from celpaint.weights.store import load_network, read_tensors
 
 if TYPE_CHECKING:
@@ -278,7 +278,7 @@ def nearest(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 class Batches:
-    """The task's batches: see :meth:`celpaint.train.task.Task.batches`."""
+    """The task's batches: see :meth:`celpaint.train.engine.task.Task.batches`."""
 
     def __init__(self, options: MatchingOptions, source: Source, seed: int) -> None:
         self.options, self.seed = options, seed
@@ -355,7 +355,7 @@ class Batches:
 
 
 class Matching(Task[Step]):
-    """Trains :class:`celpaint.models.matcher.Matcher`; ``run.best`` may be ``psnr``."""
+    """Trains :class:`celpaint.models.matcher.network.Matcher`; ``run.best`` may be ``psnr``."""
 
     def __init__(self, network: Matcher, config: Mapping[str, Any], options: MatchingOptions, art: Art) -> None:
         self.network, self.config, self.options, self.art = network, dict(config), options, art

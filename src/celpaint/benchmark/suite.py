@@ -41,10 +41,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from celpaint.benchmark.baselines import BASELINES
+from celpaint.benchmark.evaluation import METRICS, PROTOCOLS
 from celpaint.errors import InputError, OptionError
 from celpaint.methods.base import METHODS
-from celpaint.metrics.baselines import BASELINES
-from celpaint.metrics.evaluation import METRICS, PROTOCOLS
 
 __all__ = ["ClipSource", "Run", "Suite", "Synthetic", "find_suite", "read_suite", "suites"]
 
@@ -96,7 +96,7 @@ class Run:
 
     Attributes:
         name: what the report calls it; with settings of a sweep.
-        method: of :data:`~celpaint.methods.base.METHODS` or :data:`~celpaint.metrics.baselines.BASELINES`.
+        method: of :data:`~celpaint.methods.base.METHODS` or :data:`~celpaint.benchmark.baselines.BASELINES`.
         options: of the method, by field name.
         path: of the path (:class:`~celpaint.methods.options.PathOptions`), by field name.
         references: how many paintings, spread evenly over the clip; None = the clip's own.
@@ -128,7 +128,7 @@ class Suite:
 
     Attributes:
         title: of the report.
-        protocol: of :data:`~celpaint.metrics.evaluation.PROTOCOLS`: the size pixels are compared at.
+        protocol: of :data:`~celpaint.benchmark.evaluation.PROTOCOLS`: the size pixels are compared at.
         metrics: names; default: the protocol's.
         flow: estimator for TC and warp error.
         about: a paragraph for the report.
@@ -146,7 +146,7 @@ class Suite:
 
 def suites() -> tuple[str, ...]:
     """Names of the suites in the package."""
-    folder = resources.files("celpaint.metrics") / "suites"
+    folder = resources.files("celpaint.benchmark") / "suites"
     return tuple(sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")))
 
 
@@ -161,7 +161,7 @@ def find_suite(name: str | Path) -> Path:
         return path
     if str(name) not in suites():
         raise InputError(f"there is no suite '{name}'", wanted=f"a TOML file, or one of: {', '.join(suites())}")
-    return Path(str(resources.files("celpaint.metrics") / "suites" / f"{name}.toml"))
+    return Path(str(resources.files("celpaint.benchmark") / "suites" / f"{name}.toml"))
 
 
 def read_suite(path: Path) -> Suite:

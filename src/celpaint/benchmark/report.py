@@ -25,8 +25,8 @@ from celpaint.metrics.statistics import Estimate, bootstrap, paired_bootstrap
 from celpaint.types import Array
 
 if TYPE_CHECKING:
-    from celpaint.metrics.running import Benchmark, Film, Outcome
-    from celpaint.metrics.suite import Run
+    from celpaint.benchmark.runner import Benchmark, Film, Outcome
+    from celpaint.benchmark.suite import Run
 
 __all__ = ["to_html", "to_json", "to_markdown", "write_report"]
 
@@ -225,7 +225,7 @@ def to_html(done: Benchmark) -> str:
     except ImportError as error:
         raise MissingExtra(error.name or "jinja2", "metrics") from None
     figures = _figures(done)
-    template = (resources.files("celpaint.metrics") / "templates" / "report.html.j2").read_text(encoding="utf-8")
+    template = (resources.files("celpaint.benchmark") / "templates" / "report.html.j2").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )

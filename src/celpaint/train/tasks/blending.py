@@ -20,13 +20,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from celpaint.data.synthetic import Art, ClipSpec, Synthesizer, toy_art, validation_clips
-from celpaint.methods.align import Sketch, Source, align
-from celpaint.models.blend import Aligned, Blended
-from celpaint.models.matcher import Matcher
-from celpaint.train.matching import gradient, psnr, regions_of, turn
-from celpaint.train.recipe import Recipe, from_table, need
-from celpaint.train.sheets import sheet
-from celpaint.train.task import Task
+from celpaint.methods.matcher.alignment import Sketch, Source, align
+from celpaint.models.matcher.blend import Aligned, Blended
+from celpaint.models.matcher.network import Matcher
+from celpaint.train.engine.contact_sheet import sheet
+from celpaint.train.engine.recipe import Recipe, from_table, need
+from celpaint.train.engine.task import Task
+from celpaint.train.tasks.matching import gradient, psnr, regions_of, turn
 from celpaint.weights.registry import find_weights
 from celpaint.weights.store import load_network, read_config, read_tensors
 
@@ -92,7 +92,7 @@ class Sample:
     Attributes:
         lines: ``1 1 H W``; truth, painted, reference: ``1 3 H W``; confidence: ``1 1 H W``.
         moved: ``K 3 H W``; moved_lines, trust: ``K 1 H W``; flow: ``K 2 H W`` in pixels.
-        outline: ``K 1 H W``, see :class:`celpaint.models.blend.Aligned`.
+        outline: ``K 1 H W``, see :class:`celpaint.models.matcher.blend.Aligned`.
     """
 
     lines: Tensor
@@ -119,7 +119,7 @@ class Sample:
 
 
 class Blending(Task[Sample]):
-    """Trains :attr:`celpaint.models.matcher.Matcher.blend`; ``run.best`` may be ``psnr``."""
+    """Trains :attr:`celpaint.models.matcher.network.Matcher.blend`; ``run.best`` may be ``psnr``."""
 
     network: Matcher
 

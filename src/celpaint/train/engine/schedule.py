@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from celpaint.train.recipe import ScheduleOptions
+from celpaint.train.engine.recipe import ScheduleOptions
 
 __all__ = ["rate"]
 

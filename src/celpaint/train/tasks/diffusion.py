@@ -1,7 +1,7 @@
 """Training LVCD: the small networks from nothing, or the full-size ones from Stable Video Diffusion's.
 
 A clip's frame 0 is the reference, at a random distance from the others. Window, routing, conditions and guidance are
-those of :mod:`celpaint.methods.lvcd`; the objective is in :mod:`celpaint.train.objective`.
+those of :mod:`celpaint.methods.lvcd`; the objective is in :mod:`celpaint.train.tasks.objective`.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from celpaint.models.vae import LineCodec, VideoVAE
 from celpaint.sampling.segments import plan_segments
 from celpaint.sampling.sigmas import edm_sigmas
 from celpaint.sampling.solvers import euler
-from celpaint.train.clips import Clips
-from celpaint.train.drafts import Drafter
-from celpaint.train.objective import draw_sigma, grid, match_labels, matching_loss, noised, v_loss
-from celpaint.train.recipe import Recipe, from_table, need
-from celpaint.train.sheets import psnr, sheet
-from celpaint.train.task import Part, Task
+from celpaint.train.engine.contact_sheet import psnr, sheet
+from celpaint.train.engine.recipe import Recipe, from_table, need
+from celpaint.train.engine.task import Part, Task
+from celpaint.train.tasks.clips import Clips
+from celpaint.train.tasks.drafts import Drafter
+from celpaint.train.tasks.objective import draw_sigma, grid, match_labels, matching_loss, noised, v_loss
 from celpaint.weights.lvcd import DIFFUSERS, Card, Networks
 from celpaint.weights.store import load_network, read_config, read_tensors
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from celpaint.train.recipe import ScheduleOptions
+from celpaint.train.engine.recipe import ScheduleOptions
 
 __all__ = ["Clock"]
 

@@ -31,14 +31,14 @@ from torch.distributed.checkpoint.state_dict import (
 )
 
 from celpaint.errors import OptionError, OutOfMemory, TrainingError
-from celpaint.train import checkpoint
-from celpaint.train.clock import Clock
-from celpaint.train.ema import EMA
-from celpaint.train.feed import Feed
-from celpaint.train.recipe import Recipe
-from celpaint.train.schedule import rate
-from celpaint.train.task import Task
-from celpaint.train.watch import Watch
+from celpaint.train.engine import checkpoint
+from celpaint.train.engine.ema import EMA
+from celpaint.train.engine.prefetch import Feed
+from celpaint.train.engine.recipe import Recipe
+from celpaint.train.engine.schedule import rate
+from celpaint.train.engine.task import Task
+from celpaint.train.engine.time_budget import Clock
+from celpaint.train.engine.training_logger import Watch
 
 __all__ = ["Summary", "make_accelerator", "train"]
 
@@ -91,7 +91,7 @@ def train(
     Args:
         task: its network on ``accelerator.device``.
         run_dir: made where it is missing.
-        max_minutes: see :class:`~celpaint.train.clock.Clock`; the last validation and checkpoint fit in.
+        max_minutes: see :class:`~celpaint.train.engine.time_budget.Clock`; the last validation and checkpoint fit in.
 
     Raises:
         OptionError: settings that don't fit each other or the run in ``run_dir``.

@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from celpaint.train.recipe import Recipe
+    from celpaint.train.engine.recipe import Recipe
 
 __all__ = ["TASKS", "Part", "Task", "build_task"]
 
 Batch = TypeVar("Batch")
 
 TASKS: dict[str, str] = {
-    "matcher": "celpaint.train.matching:Matching",
-    "matcher_blend": "celpaint.train.blending:Blending",
-    "line_vae": "celpaint.train.autoencoding:Autoencoding",
-    "lvcd_small": "celpaint.train.diffusion:DiffusionSmall",
-    "lvcd_finetune": "celpaint.train.diffusion:DiffusionFineTune",
+    "matcher": "celpaint.train.tasks.matching:Matching",
+    "matcher_blend": "celpaint.train.tasks.blending:Blending",
+    "line_vae": "celpaint.train.tasks.autoencoding:Autoencoding",
+    "lvcd_small": "celpaint.train.tasks.diffusion:DiffusionSmall",
+    "lvcd_finetune": "celpaint.train.tasks.diffusion:DiffusionFineTune",
 }
 """Every kind of task with its class, imported when a recipe names it."""
 
@@ -52,7 +52,7 @@ class Task(ABC, Generic[Batch]):
         """The task a recipe describes, its network on ``device``, filled from ``recipe.init.weights`` if that is set.
 
         ``recipe.task`` and ``recipe.network`` are plain tables: check them with
-        :func:`celpaint.train.recipe.from_table`.
+        :func:`celpaint.train.engine.recipe.from_table`.
         """
 
     @abstractmethod

@@ -27,18 +27,18 @@ import cv2
 import numpy as np
 
 import celpaint
+from celpaint.benchmark.baselines import BASELINES
+from celpaint.benchmark.evaluation import PROTOCOLS, ClipScores, Job, Measured, Report, Ruler
+from celpaint.benchmark.suite import Run, Suite, Synthetic, find_suite, read_suite
 from celpaint.conditions.lines import flatten
-from celpaint.conditions.placing import Place
+from celpaint.conditions.reference_assignment import Place
 from celpaint.errors import CelpaintError, InputError, OptionError
 from celpaint.frames.color import quantize
 from celpaint.frames.read import open_clip
 from celpaint.methods.base import Method, load_method, silent
 from celpaint.methods.choose import choose_method
 from celpaint.methods.options import ComputeOptions, LVCDOptions, PathOptions
-from celpaint.metrics.baselines import BASELINES
-from celpaint.metrics.evaluation import PROTOCOLS, ClipScores, Job, Measured, Report, Ruler
 from celpaint.metrics.frechet import PairMoments
-from celpaint.metrics.suite import Run, Suite, Synthetic, find_suite, read_suite
 from celpaint.metrics.sums import Moments
 from celpaint.types import Array, Clip, Event, Progress
 
@@ -127,7 +127,7 @@ def benchmark(
     What was made before with the same clips, options, weights and code is not made again.
 
     Args:
-        suite: a TOML file (see :mod:`celpaint.metrics.suite`), or the name of one in the package.
+        suite: a TOML file (see :mod:`celpaint.benchmark.suite`), or the name of one in the package.
         out: a folder for the report, the colored frames and the clips made for it.
         root: what the suite's paths are relative to; default: the current folder.
         workers: processes; default: one a processor core, or one where there is a GPU.
@@ -139,7 +139,7 @@ def benchmark(
         InputError: the suite or a clip can't be read.
         OptionError: the suite asks for something that does not exist.
     """
-    from celpaint.metrics.report import write_report
+    from celpaint.benchmark.report import write_report
 
     chosen = read_suite(find_suite(suite))
     runs = [run for run in chosen.runs if not only or any(run.name.split(",")[0] == o or run.name == o for o in only)]
@@ -150,7 +150,7 @@ def benchmark(
     films = tuple(_films(chosen, out, Path() if root is None else root))
     names = chosen.metrics or PROTOCOLS[chosen.protocol].metrics
     yardstick = Yardstick(tuple(names), PROTOCOLS[chosen.protocol].size, chosen.flow, device)
-    code = code_digest(), code_digest(("metrics",))
+    code = code_digest(), code_digest(("benchmark", "metrics"))
     cells = [Cell(run, film, out / "cells", device, yardstick, code) for run in runs for film in films]
     outcomes = tuple(_run(cells, _workers(workers, device), progress))
     ruler = yardstick.load()
@@ -307,7 +307,7 @@ class Cell:
         )
 
     def _color(self, frames: Path) -> dict[str, Any]:
-        from celpaint.scene import Scene
+        from celpaint.shot import Scene
 
         method = _painter(self.run, self.options)
         original = open_clip(self.film.original)
@@ -388,7 +388,7 @@ def _painter(run: Run, options: ComputeOptions | None) -> Method:
         _loaded[key] = _load(run, options)
     if not run.renew:
         return _loaded[key]
-    from celpaint.metrics.ablations import Renewed
+    from celpaint.benchmark.ablations import Renewed
 
     return Renewed(_loaded[key], run.renew)
 
@@ -397,7 +397,7 @@ def _load(run: Run, options: ComputeOptions | None) -> Method:
     if options is None:
         return BASELINES[run.method]()
     if run.without and isinstance(options, LVCDOptions):
-        from celpaint.metrics.ablations import UnattendedReference
+        from celpaint.benchmark.ablations import UnattendedReference
 
         return UnattendedReference.load(options)
     return load_method(options)
@@ -466,14 +466,14 @@ def _start(threads: int) -> None:
 def code_digest(parts: tuple[str, ...] = ()) -> str:
     """Hash of the package's code: of the folders named, by default of all that decides a frame's pixels."""
     root = Path(celpaint.__file__).parent
-    apart = ("cli", "comfy", "data", "farm", "metrics", "train", "web")
+    apart = ("benchmark", "cli", "comfy", "data", "farm", "metrics", "train", "web")
     files = [
         file
         for file in sorted(root.rglob("*.py"))
         if (file.relative_to(root).parts[0] in parts if parts else file.relative_to(root).parts[0] not in apart)
     ]
     if not parts:
-        files += [root / "metrics" / f"{name}.py" for name in ("ablations", "baselines", "running")]
+        files += [root / "benchmark" / f"{name}.py" for name in ("ablations", "baselines", "runner")]
     return _digest(files)
 
 

@@ -14,7 +14,7 @@ import torch
 from celpaint.conditions.flow import flow_between, slopes, warp
 from celpaint.conditions.regions import INK, enclosed
 from celpaint.frames.color import Pixels
-from celpaint.models.blend import Aligned
+from celpaint.models.matcher.blend import Aligned
 from celpaint.types import Array
 
 __all__ = ["Sketch", "Source", "align", "enlarge"]

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from celpaint.data.clips import ClipBatch
-from celpaint.methods.calm import calm
-from celpaint.models.matcher import Matcher
-from celpaint.train.matching import regions_of
+from celpaint.methods.matcher.surface_smoothing import calm
+from celpaint.models.matcher.network import Matcher
+from celpaint.train.tasks.matching import regions_of
 from celpaint.weights.registry import find_weights
 from celpaint.weights.store import load_network, read_config, read_tensors
 

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from celpaint.data.clips import ClipBatch
 from celpaint.models.line_vae import LineVAE, LineVAEConfig
-from celpaint.train.clips import Clips
-from celpaint.train.recipe import Recipe, from_table, need
-from celpaint.train.sheets import psnr, sheet
-from celpaint.train.task import Task
+from celpaint.train.engine.contact_sheet import psnr, sheet
+from celpaint.train.engine.recipe import Recipe, from_table, need
+from celpaint.train.engine.task import Task
+from celpaint.train.tasks.clips import Clips
 from celpaint.weights.store import load_network, read_tensors
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from celpaint.errors import DiskFull, InputError
-from celpaint.frames.aside import disk_errors
+from celpaint.frames.atomic_write import disk_errors
 
 __all__ = ["State", "find", "load_average", "load_state", "load_training", "newest", "prune", "save"]
 

@@ -15,8 +15,8 @@ from typing import Literal, overload
 import numpy as np
 
 from celpaint.conditions.lines import Look, classify_clip, extract_lines, read_lines
-from celpaint.conditions.placing import Place, frame_label
 from celpaint.conditions.reference import fit_reference
+from celpaint.conditions.reference_assignment import Place, frame_label
 from celpaint.finish.ink import cut_out, lay_ink
 from celpaint.finish.size import to_size
 from celpaint.frames.holds import find_holds

@@ -5,12 +5,13 @@
     + rgb  -> what a reference offers: keys, colors, windows       (Matcher.encode_reference, once a reference)
     target <-> references -> the matching matrix, carried colors   (Matcher.match)
     matching + target lines -> rgb, confidence at full size         (Matcher.decode)
-    + pictures moved by optical flow -> rgb, confidence             (Matcher.blend, see celpaint.models.blend)
+    + pictures moved by optical flow -> rgb, confidence             (Matcher.blend, see celpaint.models.matcher.blend)
 
 Context is gathered at 1/16 by self attention and by attention to the references; correspondence is decided at 1/8 by
 one softmax over all tokens of all references and "none of them", then again at 1/4 within a window around the best
-match. Where regions are given, their tokens agree first (:mod:`celpaint.models.consensus`). The decoder blends colors
-carried over, the references' own pixels moved into place and a color of its own, pixel by pixel, and sees the target's
+match. Where regions are given, their tokens agree first (:mod:`celpaint.models.matcher.region_voting`). The decoder
+blends colors carried over, the references' own pixels moved into place and a color of its own, pixel by pixel, and
+sees the target's
 own lines at every scale. References are a set: their order does not matter.
 Nothing depends on batch or picture statistics, so any size works; sizes that 16 does not divide are padded inside.
 """
@@ -26,8 +27,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from celpaint.models.blend import Blend
-from celpaint.models.consensus import Agreement, Regions, by_region, preference
+from celpaint.models.matcher.blend import Blend
+from celpaint.models.matcher.region_voting import Agreement, Regions, by_region, preference
 from celpaint.models.residual import Residual, conv3, zero
 
 __all__ = ["Decoded", "Detail", "Lines", "Matcher", "Matching", "Offer"]
