@@ -83,7 +83,7 @@ def test_what_is_required(capsys: pytest.CaptureFixture[str], missing: str) -> N
 
 
 def test_a_source_is_required(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "LINES is missing; wanted a folder, a pattern" in complaint(capsys, "colorise")
+    assert "LINES is missing; wanted a folder, a pattern" in complaint(capsys, "colorize")
 
 
 def test_nothing_was_written(
