@@ -6,7 +6,8 @@ one cel serves any palette.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -63,7 +64,8 @@ class Scenery:
         half = (1.4, 2.5)
         size = round(half[0] * height), round(half[1] * height)
         made = np.zeros((count, 4, *size), np.uint8)
-        for number in range(count):
+
+        def draw(number: int) -> None:
             image, regions = paint(np.random.default_rng((seed, 31, number)), *size, height)
             clear = np.ones(size, np.uint8)
             clear[:, 1:] &= regions[:, 1:] == regions[:, :-1]
@@ -72,6 +74,9 @@ class Scenery:
             if not clear.all():
                 away = cv2.distanceTransform(clear, cv2.DIST_L2, 3)
                 made[number, 3] = 255 - (away * 4).clip(0, 255)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(draw, range(count)))
         return cls(torch.from_numpy(made).to(device), half)
 
 
@@ -128,12 +133,17 @@ class Bank:
         chosen = np.arange(len(art))
         if most is not None and most < len(chosen):
             chosen = np.sort(np.random.default_rng(seed).choice(chosen, most, replace=False))
-        cels = [art.cel(int(d), art.cels(int(d)) // 2) for d in chosen]
         builds = [parts.Build.random(np.random.default_rng((seed, 17, n))) for n in range(figures)]
-        first = len(cels)
-        for build in builds:
-            cels.extend(build.cels())
-        region, near = _maps(cels, size)
+        first, drawn = len(chosen), [cel for build in builds for cel in build.cels()]
+        region, near = (np.zeros((first + len(drawn), size, size), np.uint8) for _ in "rn")
+
+        def unpack(number: int) -> None:
+            d = int(chosen[number]) if number < first else -1
+            cel = art.cel(d, art.cels(d) // 2) if number < first else drawn[number - first]
+            region[number], near[number] = _maps(cel, size)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(unpack, range(len(region))))
         style = art.style[art.chosen][chosen]
         weight = 1 / np.sqrt(np.bincount(style)[style].astype(np.float64))
         filled = (region[:first] > 0).mean((1, 2))
@@ -151,17 +161,14 @@ class Bank:
         )
 
 
-def _maps(cels: Sequence[npt.NDArray[uint8]], size: int) -> tuple[npt.NDArray[uint8], npt.NDArray[uint8]]:
-    """Region numbers and nearness of lines, ``N size size`` each."""
-    region, near = (np.zeros((len(cels), size, size), np.uint8) for _ in "rn")
-    for number, cel in enumerate(cels):
-        whole = cel.shape[0]
-        clear = (cel < LINE).astype(np.uint8)
-        while clear.shape[0] >= 2 * size:
-            clear = clear[::2] & clear[1::2]
-            clear = clear[:, ::2] & clear[:, 1::2]
-        away = cv2.distanceTransform(clear, cv2.DIST_L2, 3) * np.float32(2 / clear.shape[0])
-        at = ((np.arange(size) + 0.5) * whole / size).astype(int)
-        region[number] = cel[at][:, at] & (COLORS - 1)
-        near[number] = cv2.resize((1 - away / FAR).clip(0, 1) * 255, (size, size), interpolation=cv2.INTER_LINEAR)
-    return region, near
+def _maps(cel: npt.NDArray[uint8], size: int) -> tuple[npt.NDArray[uint8], npt.NDArray[uint8]]:
+    """Region numbers and nearness of lines of one cel, ``size size`` each."""
+    whole = cel.shape[0]
+    clear = (cel < LINE).astype(np.uint8)
+    while clear.shape[0] >= 2 * size:
+        clear = clear[::2] & clear[1::2]
+        clear = clear[:, ::2] & clear[:, 1::2]
+    away = cv2.distanceTransform(clear, cv2.DIST_L2, 3) * np.float32(2 / clear.shape[0])
+    at = ((np.arange(size) + 0.5) * whole / size).astype(int)
+    near = cv2.resize((1 - away / FAR).clip(0, 1) * 255, (size, size), interpolation=cv2.INTER_LINEAR)
+    return cel[at][:, at] & (COLORS - 1), near.astype(np.uint8)
