@@ -1,8 +1,8 @@
 """The trainer: one loop for every task, on one CPU, one GPU or many (Accelerate: DDP, FSDP).
 
 A step trains on ``optimizer.gradient_accumulation_steps`` micro-batches, each from a stream of its own; the processes
-share the streams out among themselves. So the recipe alone says what is trained on: 1 process with 4 streams and 4 processes with one
-see the same batches, and a run that was stopped goes on with the very batch that would have come.
+share the streams out among themselves. So the recipe alone says what is trained on: 1 process with 4 streams and 4
+processes with one see the same batches, and a run that was stopped resumes with the very batch that would have come.
 """
 
 from __future__ import annotations
