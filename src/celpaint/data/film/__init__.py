@@ -1,6 +1,6 @@
 """Film-like training clips, composed as batched torch operations on any device.
 
-    art -> Bank (cels on the device) -> plan (numbers, NumPy) -> render (torch) -> ClipBatch
+art -> Bank (cels on the device) -> plan (numbers, NumPy) -> render (torch) -> ClipBatch
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ Lengths are in half frame heights, the origin is the frame's middle, y down; tim
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from celpaint.data.synthetic import colors
 if TYPE_CHECKING:
     from celpaint.data.film.bank import Bank
 
-    Floats = npt.NDArray[np.float64]
+    Floats = npt.NDArray[np.floating[Any]]
 
 __all__ = ["FilmSpec", "Layer", "Plan", "plan"]
 
@@ -37,7 +37,7 @@ class FilmSpec:
         close_ups: share of moving drawings that fill the frame.
         speed: scales all motion.
         twins: share of clips in which one drawing is there twice, painted differently.
-        hands: line styles by how often; see :func:`celpaint.data.synthetic.lines.draw`.
+        line_styles: line styles by how often; see :func:`celpaint.data.synthetic.lines.draw`.
         grades: share of clips with a light of their own (night, dusk, haze ...).
     """
 
@@ -52,7 +52,7 @@ class FilmSpec:
     close_ups: float = 0.15
     speed: float = 1.0
     twins: float = 0.15
-    hands: dict[str, float] = field(
+    line_styles: dict[str, float] = field(
         default_factory=lambda: {
             "soft": 0.52,
             "clean": 0.14,
@@ -130,7 +130,7 @@ class Plan:
         backdrop, layers: from back to front.
         grade, offset: ``B 3 3``, ``B 3``: the light of the whole clip.
         blur: ``B`` sigma of a soft scan as a share of the frame's height, 0 = none.
-        hand: line style of every clip; ``seed``: of its lines.
+        line_style: of every clip; ``seed``: of its lines.
     """
 
     times: Floats
@@ -139,7 +139,7 @@ class Plan:
     grade: Floats
     offset: Floats
     blur: Floats
-    hand: tuple[str, ...]
+    line_style: tuple[str, ...]
     seed: tuple[int, ...]
 
 
@@ -178,7 +178,7 @@ class _Planner:
             grade=np.stack([g for g, _ in grades]).astype(np.float64),
             offset=np.stack([o for _, o in grades]).astype(np.float64),
             blur=np.where(rng.random(B) < 0.25, self.u(0.35, 0.8, B) / 192, 0.0),
-            hand=tuple(str(h) for h in rng.choice(list(spec.hands), B, p=_shares(spec.hands))),
+            line_style=tuple(str(s) for s in rng.choice(list(spec.line_styles), B, p=_shares(spec.line_styles))),
             seed=tuple(int(s) for s in rng.integers(0, 2**31, B)),
         )
 
@@ -235,9 +235,7 @@ class _Planner:
             picture=np.where(painted, rng.integers(0, max(sets, 1), B), -1),
             hue=hue,
             gamma=gamma,
-            bands=np.stack(
-                [*self._directions(self.u(0.9, 4.8, B, 6)), self.u(0, 2 * np.pi, B, 6)], -1
-            ),
+            bands=np.stack([*self._directions(self.u(0.9, 4.8, B, 6)), self.u(0, 2 * np.pi, B, 6)], -1),
             tilt=self.u(-0.6, 0.6, B),
             steps=rng.integers(2, 7, B).astype(np.float64),
             hard=rng.random(B) < 0.5,
@@ -265,7 +263,7 @@ class _Planner:
         own = self.rng.random(self.clips) < 0.33
         for b in np.flatnonzero(own):
             turned[b] = colors.repaint(palette[b], self.rng)
-        return turned.astype(np.float32)
+        return np.asarray(turned, np.float32)
 
     def _ink(self, inked: float) -> tuple[Floats, Floats, Floats]:
         B = self.clips
@@ -370,8 +368,8 @@ class _Planner:
             for joint, (low, high) in rest.items():
                 middle = self.u(low, high, B, 1) * sign
                 angle[far + joint] = middle + self.swing(reach[joint] * lively * rng.uniform(0.2, 1, B), 0.4)
-        for joint, size in (("lean", 0.15), ("nod", 0.25), ("hair", 0.35), ("hem", 0.15)):
-            angle[joint] = rng.normal(0, 0.08, (B, 1)) + self.swing(size * lively, 0.4)
+        for joint, reach_of in (("lean", 0.15), ("nod", 0.25), ("hair", 0.35), ("hem", 0.15)):
+            angle[joint] = rng.normal(0, 0.08, (B, 1)) + self.swing(reach_of * lively, 0.4)
         close = rng.random(B) < 0.5
         size = np.where(close, self.u(1.2, 2.6, B), self.u(0.5, 1.2, B))
         x = self.u(-0.6, 0.6, B, 1) * self.ratio + self.u(-0.02, 0.02, B, 1) * lively[:, None] * t
@@ -413,14 +411,13 @@ def _near(rng: np.random.Generator) -> float | None:
 
 
 def _shares(weights: dict[str, float]) -> Floats:
-    share = np.array(list(weights.values()), np.float64)
-    return share / share.sum()
+    total = sum(weights.values())
+    return np.array([share / total for share in weights.values()])
 
 
 def _affine(scale: Floats, turn: Floats, x: Floats, y: Floats) -> Floats:
     """``... 3 3``: scale, then turn, then move."""
-    scale, turn, x, y = np.broadcast_arrays(scale, turn, x, y)
-    matrix = np.zeros((*scale.shape, 3, 3))
+    matrix = np.zeros((*np.broadcast_shapes(scale.shape, turn.shape, x.shape, y.shape), 3, 3))
     matrix[..., 0, 0] = matrix[..., 1, 1] = scale * np.cos(turn)
     matrix[..., 1, 0] = scale * np.sin(turn)
     matrix[..., 0, 1] = -matrix[..., 1, 0]

@@ -40,10 +40,10 @@ def render(plan: Plan, bank: Bank, spec: FilmSpec) -> ClipBatch:
     color = torch.einsum("bdc,btchw->btdhw", grade, canvas.color) + offset[:, None, :, None, None]
     color = color.clamp_(0, 1)
     drawn = []
-    for clip, (hand, seed, blur) in enumerate(zip(plan.hand, plan.seed, plan.blur, strict=True)):
+    for clip, (style, seed, blur) in enumerate(zip(plan.line_style, plan.seed, plan.blur, strict=True)):
         if blur:
             color[clip] = lines.gaussian_blur(color[clip], float(blur) * spec.height)
-        drawn.append(lines.draw(lines.Drawn(color[clip], canvas.distance[clip], canvas.shade[clip]), hand, seed))
+        drawn.append(lines.draw(lines.Drawn(color[clip], canvas.distance[clip], canvas.shade[clip]), style, seed))
     return ClipBatch(
         color=color,
         lines=torch.stack(drawn),
@@ -93,15 +93,15 @@ def _coarse(spec: FilmSpec, device: torch.device) -> Tensor:
 def _apply(matrix: Tensor, points: Tensor) -> Tensor:
     """Affine maps ``B T 2 3`` of points ``h w 2`` -> ``B T 2 h w``."""
     flat = points.flatten(0, 1)
-    moved = matrix[..., :2] @ flat.T + matrix[..., 2:]
-    return moved.unflatten(-1, points.shape[:2])
+    moved: Tensor = (matrix[..., :2] @ flat.T + matrix[..., 2:]).unflatten(-1, points.shape[:2])
+    return moved
 
 
 def _fine(coarse: Tensor, spec: FilmSpec) -> Tensor:
     """``B T C h w`` on the coarse grid -> ``B T C H W``."""
     size = (spec.height, spec.width)
-    wide = F.interpolate(coarse.flatten(0, 1), size, mode="bilinear", align_corners=True)
-    return wide.unflatten(0, coarse.shape[:2])
+    wide: Tensor = F.interpolate(coarse.flatten(0, 1), size, mode="bilinear", align_corners=True)
+    return torch.unflatten(wide, 0, coarse.shape[:2])
 
 
 def _backdrop(set_: Backdrop, bank: Bank, spec: FilmSpec) -> _Canvas:
