@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import cv2
 import numpy as np
 
+from celpaint.atomic_write import aside, disk_errors, rename, write_file
 from celpaint.conditions.lines import extract_lines, working_lines
 from celpaint.errors import CelpaintError, InputError, OptionError
-from celpaint.frames.atomic_write import aside, disk_errors, rename, write_file
 from celpaint.frames.read import open_clip
 from celpaint.frames.shots import find_cuts, split_shots
 from celpaint.types import Array, Clip, Event, Progress
