@@ -23,6 +23,9 @@ from torch import Tensor, nn
 from celpaint.conditions.regions import enclosed
 from celpaint.data.clips import ClipBatch
 from celpaint.data.synthetic import Art, ClipSpec, Synthesizer, toy_art, validation_clips
+from celpaint.frames.resize import resize_tensor
+from celpaint.metrics import frame
+from celpaint.metrics.frame import COLOR_TOLERANCE
 from celpaint.models.matcher.network import Matcher, paint_mean, quarters, tokens, windows
 from celpaint.models.matcher.network import Matching as Matched
 from celpaint.train.engine.recipe import Recipe, from_table, need
@@ -78,7 +81,7 @@ class MatchingOptions:
     gradient: float = 0.3
     carry: float = 0.1
     sure: float = 0.02
-    right: float = 0.08
+    right: float = COLOR_TOLERANCE
 
     def __post_init__(self) -> None:
         count = len(self.sizes)
@@ -265,9 +268,8 @@ def turn(color: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Area-averaged ``B F C H W``, to a smaller size."""
-    out: Tensor = F.interpolate(x.flatten(0, 1), size=size, mode="area").unflatten(0, x.shape[:2])
-    return out
+    """``B F C H W``, to another size."""
+    return resize_tensor(x.flatten(0, 1), size).view(*x.shape[:3], *size)
 
 
 def nearest(x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -487,7 +489,7 @@ def matched_size(matched: Matched) -> tuple[int, int]:
 
 def psnr(a: Tensor, b: Tensor) -> float:
     """Peak signal-to-noise ratio in dB of colors in [0, 1]."""
-    return float(-10 * (a.clamp(0, 1) - b).square().mean().clamp(min=1e-10).log10())
+    return frame.psnr(float(F.mse_loss(a.clamp(0, 1), b)))
 
 
 def train_loss(network: Matcher, step: Step, options: MatchingOptions) -> tuple[Tensor, dict[str, Any]]:
