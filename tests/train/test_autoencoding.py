@@ -22,7 +22,7 @@ TINY = (
     "data.size=[32,48]",
     "data.frames=2",
     "network.widths=[6,8,12,16]",
-    "task.validation=1",
+    "task.validation_clips=1",
     "run.device=cpu",
     "data.prefetch=0",
 )
@@ -30,7 +30,7 @@ TINY = (
 
 def test_learns_and_goes_on_from_its_export(tmp_path: Path) -> None:
     first = run(
-        SMOKE, [*TINY, "schedule.steps=40", "run.validate_every=4", "optimizer.ema=0.8"], run_dir=tmp_path / "a"
+        SMOKE, [*TINY, "schedule.steps=40", "run.validate_every=4", "optimizer.ema_decay=0.8"], run_dir=tmp_path / "a"
     )
     assert first.best is not None
     out = tmp_path / "a/export"

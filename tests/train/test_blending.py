@@ -15,7 +15,13 @@ from celpaint.train.tasks.blending import TIE, Blending, Sample, choice_loss, mi
 from celpaint.weights.store import write_network
 from toy import MATCHER
 
-TASK = {"sizes": [[48, 64], [64, 48]], "share": [0.5, 0.5], "pool": 4, "validation": 2, "distances": [2, 9]}
+TASK = {
+    "sizes": [[48, 64], [64, 48]],
+    "size_probs": [0.5, 0.5],
+    "pool_size": 4,
+    "validation_clips": 2,
+    "distances": [2, 9],
+}
 
 
 @pytest.fixture(scope="module")
@@ -102,8 +108,8 @@ def test_validation_names_what_it_is_beside(task: Blending) -> None:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"task": {**TASK, "fresh": 0.0}}, "task.fresh"),
-        ({"task": {**TASK, "share": [1.0]}}, "task.share"),
+        ({"task": {**TASK, "new_samples_per_batch": 0.0}}, "task.new_samples_per_batch"),
+        ({"task": {**TASK, "size_probs": [1.0]}}, "task.size_probs"),
         ({"task": {**TASK, "distances": [0]}}, "task.distances"),
         ({"network": {"width": 32}}, "network"),
         ({"init": InitOptions()}, "init.weights"),

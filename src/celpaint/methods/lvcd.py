@@ -231,7 +231,7 @@ class LVCD(Method):
         """
         device = resolve_device(options.device)
         exactly = options.faithful and options.dtype == "auto" and device.type == "cpu"
-        dtype = torch.float32 if exactly else resolve_dtype(options, device)
+        dtype = torch.float32 if exactly else resolve_dtype(options.dtype, device)
         networks = Networks.load(find_weights("lvcd", options.weights))
         home = torch.device("cpu") if options.offload else device
         for network in (networks.unet, networks.controlnet, networks.embed):

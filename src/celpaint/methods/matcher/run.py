@@ -95,7 +95,7 @@ class Matcher(Method):
             DeviceError: no such device.
         """
         device = resolve_device(options.device)
-        dtype = resolve_dtype(options, device)
+        dtype = resolve_dtype(options.dtype, device)
         folder = find_weights("matcher", options.weights)
         network = load_network(Network(**read_config(folder)), read_tensors(folder), source=folder)
         network = network.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]

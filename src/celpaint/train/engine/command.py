@@ -71,7 +71,7 @@ def _card(recipe: Recipe, state: checkpoint.State) -> str:
     return f"""# {recipe.name}
 
 Weights trained with celpaint {__version__}: task `{recipe.kind}`, {state.step} steps, {state.frames} frames,
-{state.seconds / 60:.1f} minutes. Moving average of the weights, decay {recipe.optimizer.ema}.
+{state.seconds / 60:.1f} minutes. Moving average of the weights, decay {recipe.optimizer.ema_decay}.
 
 Data: {data[recipe.data.source]} (`{recipe.data.path or "toy"}`), {recipe.data.size[0]}x{recipe.data.size[1]},
 {recipe.data.frames} frames a clip. State here under which licenses the data may be used.
