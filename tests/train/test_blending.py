@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from celpaint.errors import OptionError
+from celpaint.frames.contact_sheet import GAP
 from celpaint.models.matcher.network import Matcher
 from celpaint.train.engine.recipe import InitOptions, Recipe, load_recipe
 from celpaint.train.tasks.blending import TIE, Blending, Sample, choice_loss, mix
@@ -101,7 +102,7 @@ def test_validation_names_what_it_is_beside(task: Blending) -> None:
     assert figures.keys() == {"psnr", "psnr_2", "psnr_9", "painted", "painted_2", "painted_9", "moved", "copy"}
     assert task.validate(task.network) == figures
     drawn = task.sample_sheet(task.network)
-    assert drawn.shape[1] == 7 * 48
+    assert drawn.shape[1] == 7 * 48 + 6 * GAP
     assert drawn.shape[2] == 3
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from celpaint import __version__
+from celpaint.atomic_write import write_text
 from celpaint.errors import InputError
 from celpaint.train.engine import checkpoint
 from celpaint.train.engine.loop import Summary, make_accelerator, train
@@ -51,9 +52,7 @@ def export(source: Path, out: Path, *, best: bool = True, half: bool = True) -> 
         write_network(out / name, part.config, part.tensors(tensors), dtype=dtype, name=part.name)
     if task is not None:
         task.complete_export(out)
-    aside = out / ".README.md.part"
-    aside.write_text(_card(recipe, state), encoding="utf-8")
-    aside.replace(out / "README.md")
+    write_text(out / "README.md", _card(recipe, state))
     return out
 
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from celpaint.data.synthetic import Art, ClipSpec, Synthesizer, toy_art, validation_clips
 from celpaint.methods.matcher.alignment import Sketch, Source, align
+from celpaint.metrics.frame import COLOR_TOLERANCE
 from celpaint.models.matcher.blend import Aligned, Blended
 from celpaint.models.matcher.network import Matcher
 from celpaint.train.engine.contact_sheet import sheet
@@ -72,7 +73,7 @@ class BlendingOptions:
     mse_weight: float = 1.0
     choice_weight: float = 1.0
     confidence_weight: float = 0.02
-    color_tolerance: float = 0.08
+    color_tolerance: float = COLOR_TOLERANCE
     validation_clips: int = 6
     distances: tuple[int, ...] = (2, 15, 45)
 

@@ -23,6 +23,9 @@ from celpaint.conditions.regions import enclosed
 from celpaint.data.clips import ClipBatch
 from celpaint.data.film import Bank, FilmSpec, FilmSynthesizer
 from celpaint.data.synthetic import Art, ClipSpec, Synthesizer, toy_art, validation_clips
+from celpaint.frames.resize import resize_tensor
+from celpaint.metrics import frame
+from celpaint.metrics.frame import COLOR_TOLERANCE
 from celpaint.models.matcher.network import Matcher, paint_mean, quarters, tokens, windows
 from celpaint.models.matcher.network import Matching as Matched
 from celpaint.train.engine.recipe import DataOptions, Recipe, from_table, need
@@ -80,7 +83,7 @@ class MatchingOptions:
     gradient_weight: float = 0.3
     propagation_weight: float = 0.1
     confidence_weight: float = 0.02
-    color_tolerance: float = 0.08
+    color_tolerance: float = COLOR_TOLERANCE
 
     def __post_init__(self) -> None:
         count = len(self.sizes)
@@ -268,9 +271,8 @@ def turn(color: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Area-averaged ``B F C H W``, to a smaller size."""
-    out: Tensor = F.interpolate(x.flatten(0, 1), size=size, mode="area").unflatten(0, x.shape[:2])
-    return out
+    """``B F C H W``, to another size."""
+    return resize_tensor(x.flatten(0, 1), size).view(*x.shape[:3], *size)
 
 
 def nearest(x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -520,7 +522,7 @@ def matched_size(matched: Matched) -> tuple[int, int]:
 
 def psnr(a: Tensor, b: Tensor) -> float:
     """Peak signal-to-noise ratio in dB of colors in [0, 1]."""
-    return float(-10 * (a.clamp(0, 1) - b).square().mean().clamp(min=1e-10).log10())
+    return frame.psnr(float(F.mse_loss(a.clamp(0, 1), b)))
 
 
 def train_loss(network: Matcher, step: Step, options: MatchingOptions) -> tuple[Tensor, dict[str, Any]]:
