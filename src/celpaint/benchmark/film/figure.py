@@ -58,12 +58,17 @@ class Look:
 
 @dataclass(frozen=True)
 class Arm:
-    """Angles from hanging straight down, in radians, outward positive; ``open`` spreads the fingers."""
+    """Angles from hanging straight down, in radians, outward positive.
+
+    Attributes:
+        open: spreads the fingers.
+        near: how much longer and larger forearm and hand are seen, 0 = as they are, as when held toward the viewer.
+    """
 
     shoulder: float = 0.15
     elbow: float = 0.1
     open: float = 0.3
-    front: bool = True
+    near: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -297,10 +302,10 @@ def _draw_head(pen: _Pen, look: Look, pose: Pose, strands: list[_Strand]) -> Non
 
 def _draw_shine(pen: _Pen, look: Look, pose: Pose, shown: bool) -> None:
     rng = np.random.default_rng((look.seed, 9))
-    for at in np.arange(-1.2, 1.3, 0.3):
-        tall = 0.05 + 0.09 * rng.random()
-        x, wide = 0.9 * np.sin(at + 0.3 * np.sin(pose.yaw)), 0.1 * np.cos(at) + 0.015
-        y = -0.68 + 0.12 * np.sin(at) ** 2
+    for at in np.cumsum(rng.uniform(0.12, 0.42, 9)) - 1.3:
+        tall = 0.04 + 0.12 * rng.random()
+        x, wide = 0.9 * np.sin(at + 0.3 * np.sin(pose.yaw)), 0.04 * np.cos(at) + 0.012
+        y = -0.66 + 0.14 * np.sin(at) ** 2 + rng.normal(0, 0.02)
         if shown:
             spot = np.array([[x - wide, y], [x, y - tall], [x + wide, y], [x, y + tall]])
             pen.fill(spot, "shine", outline=False, shade=False, within="hair")
@@ -387,23 +392,21 @@ def draw_figure(cel: Cel, name: str, matrix: Floats, look: Look, pose: Pose) -> 
         back = closed(np.array([[-0.95, -0.4], [-0.5, -1.1], [0.5, -1.1], [0.95, -0.4], [0.85, 0.45], [-0.85, 0.45]]))
         head.fill(back, "back_hair", outline=False)
         _draw_strands(head, behind, "back_hair")
-    if angle > 0.5 or not far.front:
+    if angle > 0.5:
         _draw_arm(body, look, far, far_sign * look.shoulders * wide, far_sign)
-    if not near.front:
-        _draw_arm(body, look, near, -far_sign * look.shoulders * wide, -far_sign)
     _draw_legs(body, look, pose, wide, side)
     _draw_torso(body, look, pose, wide, side * np.sin(min(angle, np.pi)), away)
     if look.skirt:
         _draw_skirt(body, look, pose, max(look.slim * 1.12 * wide, 0.7))
-    if angle <= 0.5 and far.front:
+    if angle <= 0.5:
         _draw_arm(body, look, far, far_sign * look.shoulders * wide, far_sign)
-    if near.front and not _raised(near):
+    if not _raised(near):
         _draw_arm(body, look, near, -far_sign * look.shoulders * wide, -far_sign)
     _draw_head(head, look, pose, strands)
     if away:
         _draw_strands(head, [s for s in strands if s.depth > 0], "hair")
         _draw_tails(head, look, pose)
-    if near.front and _raised(near):
+    if _raised(near):
         _draw_arm(body, look, near, -far_sign * look.shoulders * wide, -far_sign)
 
 
@@ -477,15 +480,16 @@ def _draw_arm(pen: _Pen, look: Look, arm: Arm, shoulder: float, sign: float) -> 
     root = np.array([shoulder * 0.88, 1.62])
     first, second = arm.shoulder, arm.shoulder + arm.elbow
     elbow = root + 1.95 * np.array([sign * np.sin(first), np.cos(first)])
-    wrist = elbow + 1.6 * np.array([sign * np.sin(second), np.cos(second)])
-    _draw_hand(pen.at(affine(turn=-sign * second, x=wrist[0], y=wrist[1])), arm.open, sign)
+    wrist = elbow + 1.6 * (1 + arm.near) * np.array([sign * np.sin(second), np.cos(second)])
+    _draw_hand(pen.at(affine(1 + arm.near, -sign * second, wrist[0], wrist[1])), arm.open, sign)
     spine = curve(np.stack([root, 0.5 * (root + elbow), elbow, 0.5 * (elbow + wrist), wrist]), 6)
     along = np.linspace(0, 1, len(spine))
-    bare = tube(spine, np.interp(along, [0, 0.1, 0.45, 0.55, 1], [0.2, 0.36, 0.29, 0.29, 0.19]))
+    grown = 1 + arm.near * along
+    bare = tube(spine, np.interp(along, [0, 0.1, 0.45, 0.55, 1], [0.2, 0.36, 0.29, 0.29, 0.19]) * grown)
     pen.fill(bare, "skin")
     if look.sleeve > 0:
         some = max(4, round(len(spine) * look.sleeve))
-        loose = np.interp(along[:some], [0, 0.04, 0.12, 0.5, 1], [0.2, 0.38, 0.47, 0.4, 0.37])
+        loose = np.interp(along[:some], [0, 0.04, 0.12, 0.5, 1], [0.2, 0.38, 0.47, 0.4, 0.37]) * grown[:some]
         main = "coat" if look.coat else "shirt"
         pen.fill(tube(spine[:some], loose), main)
         pen.fill(tube(spine[some - 3 : some], loose[-3:] + 0.02), "lapel")

@@ -217,7 +217,7 @@ def _night_street(stage: Stage) -> None:
 
     stage.planes = [Plane(draw)]
     stage.camera = lambda time: Camera(x=-0.006 * time)
-    stage.light = lambda time: Light((0.42, 0.45, 0.66), (0.015, 0.015, 0.035), glow=0.7, bright=0.3, reach=0.02)
+    stage.light = lambda time: Light((0.62, 0.66, 0.9), (0.03, 0.03, 0.06), glow=0.6, bright=0.4, reach=0.02)
     stage.grain = 4
 
 
@@ -335,7 +335,7 @@ def _crowd(stage: Stage) -> None:
             bob = 0.014 * np.sin(0.35 * time + 1.7 * number)
             turn = 0.1 * np.sin(0.16 * time + 2.3 * number)
             at = affine(size, 0.3 * turn, start + gap * number, y + bob, number % 3 == 1)
-            _sprite(cel, view @ at, name, bulge=1.6 * turn)
+            _sprite(cel, view @ at, name, int(time) // 14 + number, bulge=1.6 * turn)
 
     stage.planes = [
         Plane(partial(row, which=names[4:], size=0.26, y=0.06, gap=0.48, start=-0.75), depth=0.85),
@@ -390,7 +390,7 @@ def _big_head(stage: Stage) -> None:
     def draw(cel: Cel, view: Floats, time: float) -> None:
         _sprite(cel, view @ affine(0.3, 0.04 * np.sin(0.2 * time), 0.62 - 0.25 * _ease(time, 6, 40), 0.2), small, bulge=0.14 * np.sin(0.15 * time))
         turn = np.sin(0.13 * time)
-        _sprite(cel, view @ affine(0.72 + 0.12 * _ease(time, 10, 40), 0.12 * np.sin(0.11 * time), -0.25, 0.24), name, bulge=0.24 * turn)
+        _sprite(cel, view @ affine(0.72 + 0.12 * _ease(time, 10, 40), 0.12 * np.sin(0.11 * time), -0.25, 0.24), name, 2 + int(time) // 16, bulge=0.24 * turn)
 
     stage.planes = [Plane(draw)]
     stage.camera = lambda time: Camera(x=0.0015 * time)
@@ -439,7 +439,7 @@ def _reach_out(stage: Stage) -> None:
 
     def draw(cel: Cel, view: Floats, time: float) -> None:
         up = _ease(time, 8, 20) - _ease(time, 32, 44)
-        pose = Pose(yaw=0.15 - 0.3 * up, body=0.1, mouth=0.6 * up, right=Arm(0.25 + 0.15 * up, -0.2 - 2.6 * up, 0.3 + 0.9 * up), left=Arm(0.3, -0.1), sway=0.1 * np.sin(0.25 * time), ripple=0.3 * time)
+        pose = Pose(yaw=0.15 - 0.3 * up, body=0.1, mouth=0.6 * up, right=Arm(0.25 + 0.1 * up, -0.2 - 2.62 * up, 0.3 + 0.9 * up, 0.95 * up), left=Arm(0.3, -0.1), sway=0.1 * np.sin(0.25 * time), ripple=0.3 * time)
         draw_figure(cel, "a.", view @ _at(0.02, -0.06, 0.25), look, pose)
 
     stage.planes = [Plane(draw)]
