@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from inspect import signature
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,14 +22,14 @@ from torch import Tensor, nn
 
 from celpaint.conditions.regions import enclosed
 from celpaint.data.clips import ClipBatch
-from celpaint.data.film import Bank, FilmSpec, FilmSynthesizer
+from celpaint.data.film import Bank, FilmSpec, FilmSynthesizer, load_banks
 from celpaint.data.synthetic import Art, ClipSpec, Synthesizer, toy_art, validation_clips
 from celpaint.frames.resize import resize_tensor
 from celpaint.metrics import frame
 from celpaint.metrics.frame import COLOR_TOLERANCE
 from celpaint.models.matcher.network import Matcher, paint_mean, quarters, tokens, windows
 from celpaint.models.matcher.network import Matching as Matched
-from celpaint.train.engine.recipe import DataOptions, Recipe, from_table, need
+from celpaint.train.engine.recipe import Recipe, from_table, need
 from celpaint.train.engine.task import Task
 from celpaint.weights.registry import find_weights
 from celpaint.weights.store import load_network, read_tensors
@@ -391,7 +392,10 @@ class Matching(Task[Step]):
             load_network(network, read_tensors(folder), source=folder)
         network = network.to(device=device, memory_format=torch.channels_last).train().requires_grad_(True)  # type: ignore[call-overload]
         network.blend.requires_grad_(False)  # a task of its own
-        return cls(network, config, options, art, film_banks(recipe.data, art, device))
+        data, banks = recipe.data, None
+        if data.source == "film":
+            banks = load_banks(Path(data.path), str(device), data.drawings)
+        return cls(network, config, options, art, banks)
 
     def export_config(self) -> Mapping[str, Any]:
         return self.config
@@ -479,18 +483,6 @@ class Matching(Task[Step]):
                 rows.append(torch.cat(views, -1))
         sheet = torch.cat(rows, -2).clamp(0, 1).permute(1, 2, 0).cpu().numpy()
         return (sheet * 255).round().astype(np.uint8)
-
-
-def film_banks(data: DataOptions, art: Art, device: torch.device) -> tuple[Bank, Bank] | None:
-    """Cels to train on and cels held out, where the films are composed on the device."""
-    if data.source != "film":
-        return None
-    most = data.drawings or None
-    small = {"figures": 40, "sets": 16}
-    return (
-        Bank.make(art.split("train"), device, most=most, **(small if most else {})),
-        Bank.make(art.split("validation"), device, most=most or 1500, seed=1, **small),
-    )
 
 
 def as_step(clip: ClipBatch, references: int = 1, *, told: bool = True) -> Step:
