@@ -66,6 +66,7 @@ class MatchingOptions:
         propagation_weight: weight of the L1 of the colors carried over by matching alone.
         confidence_weight: weight of the confidence's cross-entropy.
         color_tolerance: largest error of a channel that counts as the right color.
+        validation_clips: clips for each line style and distance.
     """
 
     sizes: tuple[tuple[int, int], ...] = ((96, 160), (160, 288), (224, 384), (320, 576))
@@ -85,6 +86,7 @@ class MatchingOptions:
     propagation_weight: float = 0.1
     confidence_weight: float = 0.02
     color_tolerance: float = COLOR_TOLERANCE
+    validation_clips: int = 12
 
     def __post_init__(self) -> None:
         count = len(self.sizes)
@@ -438,7 +440,7 @@ class Matching(Task[Step]):
         assert isinstance(network, Matcher)
         figures: dict[str, list[float]] = {}
         for line_style, distance in (("soft", 15), ("clean", 15), ("binary", 45)):
-            for clip in self._films(line_style, distance):
+            for clip in self._films(line_style, distance, self.options.validation_clips):
                 step = self._here(as_step(clip, told=self.banks is None))
                 decoded, matched = network(step.lines, step.reference_lines, step.reference_color, step.regions)
                 assert step.drawing is not None
@@ -451,7 +453,7 @@ class Matching(Task[Step]):
                 figures.setdefault("accuracy", []).append(accuracy)
         return {name: float(np.mean(values)) for name, values in figures.items()}
 
-    def _films(self, line_style: str, distance: int, clips: int = 12) -> Iterator[ClipBatch]:
+    def _films(self, line_style: str, distance: int, clips: int) -> Iterator[ClipBatch]:
         height, width = self.options.sizes[min(1, len(self.options.sizes) - 1)]
         if self.banks is not None:
             spec = FilmSpec(
