@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from celpaint.errors import DeviceError
-from celpaint.methods.options import ComputeOptions
+from celpaint.options import ComputeOptions
 
 __all__ = ["resolve_device", "resolve_dtype"]
 
