@@ -188,7 +188,7 @@ def measure(name: str, options: LVCDOptions, segments: int) -> dict[str, Any]:
     """Color a shot of so many segments; see the module."""
     sizes, size = CONFIGS[name], options.size or (576, 320)
     device = resolve_device(options.device)
-    dtype = resolve_dtype(options, device)
+    dtype = resolve_dtype(options.dtype, device)
     home = torch.device("cpu") if options.offload else device
     micro = sizes.unet.projection_class_embeddings_input_dim // sizes.unet.addition_time_embed_dim
     networks = build(sizes, home, dtype, Card(micro=(6.0, 160.0, 0.0)[:micro]))

@@ -58,7 +58,7 @@ def _frames(folder: Path) -> list[Array]:
 
 
 def _paint(settings: Settings, shot: Path, name: str) -> tuple[Record, list[Shown]]:
-    method = matcher(settings, exact="exact" in name) if name.startswith("matcher") else BASELINES[name]()
+    method = matcher(settings, exact="flat" in name) if name.startswith("matcher") else BASELINES[name]()
     original = _frames(shot / "original")
     scene = Scene(open_clip(shot / "lines"), [Place(shot / "reference.png", 0)], PathOptions())
     frames: list[Array] = []

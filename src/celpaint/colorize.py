@@ -232,7 +232,7 @@ def _request(scene: Scene, path: PathOptions, chosen: ComputeOptions, result: Re
 
     device = resolve_device(chosen.device)
     options = {f"--{name.replace('_', '-')}": value for name, value in {**asdict(path), **asdict(chosen)}.items()}
-    options |= {"--method": method_name(chosen), "--device": device, "--dtype": resolve_dtype(chosen, device)}
+    options |= {"--method": method_name(chosen), "--device": device, "--dtype": resolve_dtype(chosen.dtype, device)}
     return {
         "celpaint's version": __version__,
         "torch's version": torch.__version__,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 
 from celpaint.errors import DeviceError
-from celpaint.options import ComputeOptions
 
 __all__ = ["resolve_device", "resolve_dtype"]
 
@@ -34,10 +33,10 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-def resolve_dtype(options: ComputeOptions, device: torch.device) -> torch.dtype:
+def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
     """``auto`` is bfloat16 on processors and CUDA devices that have it, float16 on other CUDA devices, else float32."""
-    if options.dtype != "auto":
-        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[options.dtype]
+    if name != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     if device.type == "cpu" and _cpu_has_bfloat16():

@@ -26,8 +26,8 @@ from typing import IO
 
 import numpy as np
 
+from celpaint.atomic_write import disk_errors, write_file
 from celpaint.errors import InputError, OutputError
-from celpaint.frames.atomic_write import disk_errors, write_file
 from celpaint.types import State
 
 __all__ = ["Job", "file_identity"]

@@ -138,8 +138,8 @@ def test_many_bad_steps_end_the_run_naming_them(tmp_path: Path) -> None:
 
 
 def test_validation_names_the_best(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match=r"run\.best is 'psnr'"):
-        fit(tmp_path, "run", "run.best=psnr")
+    with pytest.raises(OptionError, match=r"run\.monitor is 'psnr'"):
+        fit(tmp_path, "run", "run.monitor=psnr")
     fit(tmp_path, "low")
     state = checkpoint.load_state(tmp_path / "low/best")
     lines = [json.loads(line) for line in (tmp_path / "low/figures.jsonl").read_text().splitlines()]
@@ -210,7 +210,9 @@ class Sharding(Accelerator):
 def _unnormed(folder: Path, *overrides: str):
     """A recipe and its task without batch norm, whose statistics are a process's own."""
     folder.mkdir(exist_ok=True)
-    r = recipe(folder, "optimizer.accumulate=4", "run.validate_every=5", "schedule.shape=constant", *overrides)
+    r = recipe(
+        folder, "optimizer.gradient_accumulation_steps=4", "run.validate_every=5", "schedule.shape=constant", *overrides
+    )
     task = Curve.build(r, torch.device("cpu"))
     task.network[1] = torch.nn.Identity()
     return task, r
@@ -265,5 +267,5 @@ def test_accumulation_must_fit_the_processes(tmp_path: Path) -> None:
         num_processes, process_index = 3, 1
 
     assert list(_share(6, Three())) == [1, 4]
-    with pytest.raises(OptionError, match=r"accumulate=6"):
+    with pytest.raises(OptionError, match=r"gradient_accumulation_steps=6"):
         _share(4, Three())

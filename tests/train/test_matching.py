@@ -14,7 +14,7 @@ from celpaint.train.engine.recipe import Recipe, load_recipe
 from celpaint.train.tasks.matching import Matching, MatchingOptions, Pool, as_step, label, psnr, train_loss
 from toy import MATCHER
 
-TASK = {"sizes": [[48, 64], [160, 176]], "clips": [2, 1], "share": [0.8, 0.2], "detail": 1.0, "pool": 8}
+TASK = {"sizes": [[48, 64], [160, 176]], "clips": [2, 1], "size_probs": [0.8, 0.2], "detail_prob": 1.0, "pool_size": 8}
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +43,10 @@ def test_labels_against_a_plain_loop() -> None:
             apart.append(distance if same and (unknown or (i >= 6 and j >= 6)) else math.inf)
         nearest = min(apart)
         found = nearest < 1.5 * spacing
-        assert bool(labels.found[0, i]) == found
-        assert bool(labels.none[0, i]) == (nearest > 4 * spacing)
+        assert bool(labels.matchable[0, i]) == found
+        assert bool(labels.unmatchable[0, i]) == (nearest > 4 * spacing)
         right = [found and a <= max(nearest, 0.75 * spacing) for a in apart]
-        assert labels.right[0, i].tolist() == right
+        assert labels.positive[0, i].tolist() == right
 
 
 def clip(number: int) -> ClipBatch:
@@ -94,7 +94,7 @@ def test_targets_and_references_share_their_colors(task: Matching) -> None:
 
 
 def test_it_learns(task: Matching) -> None:
-    options = MatchingOptions(**{**TASK, "redraw": 0.0})  # type: ignore[arg-type]
+    options = MatchingOptions(**{**TASK, "line_augmentation_prob": 0.0})  # type: ignore[arg-type]
     torch.manual_seed(0)
     network = Matching.build(
         Recipe(name="toy", kind="matcher", task=TASK, network=MATCHER), torch.device("cpu")
@@ -154,9 +154,9 @@ def test_the_packaged_recipe_is_a_recipe() -> None:
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ({"sizes": [[50, 64]], "clips": [1], "share": [1.0]}, "task.sizes"),
+        ({"sizes": [[50, 64]], "clips": [1], "size_probs": [1.0]}, "task.sizes"),
         ({"clips": [1]}, "task.clips"),
-        ({"share": [1.0]}, "task.share"),
+        ({"size_probs": [1.0]}, "task.size_probs"),
         ({"targets": 0}, "task.targets"),
         ({"target": 2}, "task.targets"),
     ],

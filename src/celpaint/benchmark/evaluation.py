@@ -15,17 +15,16 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
-
 from celpaint.conditions.lines import Look, classify_clip, flatten, read_lines, working_lines
 from celpaint.errors import CelpaintError, InputError, OptionError
 from celpaint.frames.read import open_clip
+from celpaint.frames.resize import resize
 from celpaint.frames.video import VIDEO_SUFFIXES
 from celpaint.metrics import drawing, frame, frechet, perceptual, segments, temporal
 from celpaint.metrics.base import Figure, Metric, Pair
 from celpaint.metrics.statistics import Estimate, bootstrap
 from celpaint.metrics.temporal import Flow, best_flow
-from celpaint.types import Array, Clip, Event, Progress, silent
+from celpaint.types import Clip, Event, Progress, silent
 
 __all__ = [
     "METRICS",
@@ -424,7 +423,7 @@ class Ruler:
         """The pair at the protocol's size, with the flow where a metric needs it."""
         if self.size is not None:
             line = None if pair.line is None else working_lines(pair.line, self.size)
-            result, original = _resize(pair.result, self.size), _resize(pair.original, self.size)
+            result, original = resize(pair.result, self.size), resize(pair.original, self.size)
             pair = replace(pair, result=result, original=original, line=line)
         needs = frozenset().union(*(metric.needs for metric in self.metrics.values()))
         if before is not None and "back" in needs:
@@ -458,16 +457,6 @@ def _nothing(metric: Metric[Any]) -> tuple[float, ...]:
 def _add(total: Any, more: Any) -> Any:
     """The sum of two sums, either of which may be None for nothing."""
     return total if more is None else more if total is None else total + more
-
-
-def _resize(picture: Array, size: tuple[int, int]) -> Array:
-    """By area where it shrinks, so that no pixel is passed over."""
-    if picture.shape[:2] == size:
-        return picture
-    shrinks = size[0] <= picture.shape[0] and size[1] <= picture.shape[1]
-    filter = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    resized: Array = cv2.resize(picture, (size[1], size[0]), interpolation=filter)
-    return resized
 
 
 @contextmanager

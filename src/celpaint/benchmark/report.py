@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from celpaint.atomic_write import write_text
 from celpaint.conditions.lines import flatten
 from celpaint.errors import MissingExtra
 from celpaint.frames.color import quantize
@@ -48,9 +49,7 @@ def write_report(done: Benchmark, out: Path) -> None:
         ("report.md", to_markdown(done)),
         ("index.html", to_html(done)),
     ):
-        aside = out / f".{name}.part"
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(out / name)
+        write_text(out / name, text)
 
 
 def to_json(done: Benchmark) -> str:

@@ -27,6 +27,7 @@ import cv2
 import numpy as np
 
 import celpaint
+from celpaint.atomic_write import write_text
 from celpaint.benchmark.baselines import BASELINES
 from celpaint.benchmark.evaluation import PROTOCOLS, ClipScores, Job, Measured, Report, Ruler
 from celpaint.benchmark.suite import Run, Suite, Synthetic, find_suite, read_suite
@@ -349,10 +350,8 @@ def _painted(original: Clip, frame: int, folder: Path) -> Place:
 
 
 def _store(path: Path, value: Any) -> None:
-    aside = path.with_name(f".{path.name}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside.write_text(json.dumps(value), encoding="utf-8")
-    aside.replace(path)
+    write_text(path, json.dumps(value))
 
 
 def _store_sums(path: Path, pooled: dict[str, PairMoments]) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from celpaint.atomic_write import disk_errors, write_text
 from celpaint.cli.show import report
 
 __all__ = ["benchmark_command", "evaluate_command"]
@@ -57,9 +58,8 @@ def evaluate_command(
             progress=told,
         )
     if out is not None:
-        aside = out.with_name(f".{out.name}.part")
-        aside.write_text(measured.to_json() if out.suffix == ".json" else measured.markdown(), encoding="utf-8")
-        aside.replace(out)
+        with disk_errors(out):
+            write_text(out, measured.to_json() if out.suffix == ".json" else measured.markdown())
     print(measured.to_json() if json else measured.markdown(), end="")
 
 

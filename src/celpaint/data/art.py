@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from celpaint.atomic_write import write_text
 from celpaint.data.synthetic.art import COLORS, LINE, Art, Drawing, deflate, flat_lines, with_lines
 from celpaint.errors import InputError, MissingExtra
 
@@ -124,9 +125,7 @@ def build(out: Path, *, cache_dir: Path | None = None, limit: int | None = None,
         parts += art.drawings()
     art = Art.collect(SIZE, parts, held)
     art.save(out)
-    aside = out.with_name(".NOTICE.part")
-    aside.write_text(notice(), encoding="utf-8")
-    aside.replace(out.with_name(f"{out.stem}.NOTICE.txt"))
+    write_text(out.with_name(f"{out.stem}.NOTICE.txt"), notice())
     return art
 
 

@@ -26,6 +26,7 @@ import torch
 
 from celpaint.data.clips import ClipBatch
 from celpaint.errors import InputError
+from celpaint.frames.resize import resize
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -173,10 +174,7 @@ class PreparedClips:
         if picture is None:
             raise InputError(f"'{name}' in '{shard.path}' is damaged", todo="Prepare the films again.")
         if self.size is not None and picture.shape[:2] != self.size:
-            smaller = picture.shape[0] > self.size[0]
-            picture = cv2.resize(
-                picture, self.size[::-1], interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-            )
+            picture = resize(picture, self.size)
         return np.asarray(picture, np.uint8)
 
 

@@ -8,10 +8,7 @@ import numpy.typing as npt
 
 from celpaint.types import Array
 
-__all__ = ["BARRIER", "carry_outwards", "take_nearest"]
-
-BARRIER = 0.25
-"""Coverage from which a pixel parts regions; a soft line one pixel wide has more than this somewhere across it."""
+__all__ = ["carry_outwards", "take_nearest"]
 
 Mask = npt.NDArray[np.bool_]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from celpaint.finish._fill import BARRIER, carry_outwards, take_nearest
+from celpaint.conditions.regions import INK_THRESHOLD
+from celpaint.finish._fill import carry_outwards, take_nearest
 from celpaint.types import Array, Frame, LineArt
 
 __all__ = ["cut_out", "lay_ink"]
@@ -31,7 +32,7 @@ def lay_ink(rgb: Array, art: LineArt, margin: int | None = None) -> Array:
         return rgb
     if margin is None:
         margin = max(round(rgb.shape[0] / 160), 2)
-    fill = carry_outwards(rgb, art.line > BARRIER, margin)
+    fill = carry_outwards(rgb, art.line > INK_THRESHOLD, margin)
     if art.trace.any() and np.any((art.line > 0) & (art.line < 1)):
         smooth = cv2.blur(fill, (3, 3), borderType=cv2.BORDER_REPLICATE)
         fill = fill + (smooth - fill) * art.trace[..., None]
@@ -62,7 +63,7 @@ def cut_out(rgb: Array, art: LineArt, tolerance: float = 0.1) -> Frame:
         art: its lines.
         tolerance: how far from white, in any channel, still counts as unpainted.
     """
-    barrier = art.line > BARRIER
+    barrier = art.line > INK_THRESHOLD
     coverage, ink = _black_part(art) if art.drawn else (art.line[..., None], rgb)
     fill = rgb - ink * coverage
     empty = ~barrier & (fill >= (1 - tolerance) * (1 - coverage)).all(axis=2)

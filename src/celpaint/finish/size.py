@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 
-import cv2
-import numpy as np
-
-from celpaint.finish._fill import BARRIER, carry_outwards
+from celpaint.conditions.regions import INK_THRESHOLD
+from celpaint.finish._fill import carry_outwards
+from celpaint.frames.resize import resize
 from celpaint.types import Array
 
 __all__ = ["to_size"]
@@ -30,12 +29,11 @@ def to_size(rgb: Array, size: tuple[int, int], line: Array | None = None) -> Arr
         return rgb
     scale = max(h / rgb.shape[0], w / rgb.shape[1])
     if scale <= 1:
-        smaller: Array = cv2.resize(rgb, (w, h), interpolation=cv2.INTER_AREA)
-        return smaller
-    larger: Array = np.clip(cv2.resize(rgb, (w, h), interpolation=cv2.INTER_CUBIC), 0, 1)
+        return resize(rgb, size)
+    larger = resize(rgb, size, "cubic")
     if line is None:
         return larger
-    fill = carry_outwards(larger, line > BARRIER, math.ceil(1.5 * scale))
+    fill = carry_outwards(larger, line > INK_THRESHOLD, math.ceil(1.5 * scale))
     coverage = line[..., None]
     sharpened: Array = fill + (larger - fill) * coverage
     return sharpened

@@ -25,8 +25,8 @@ import av.error
 import av.filter
 import numpy as np
 
+from celpaint import atomic_write as aside
 from celpaint.errors import OutputError
-from celpaint.frames import atomic_write as aside
 from celpaint.frames import color, pictures
 from celpaint.frames.video import VideoClip
 from celpaint.types import Frame, PixelFormat

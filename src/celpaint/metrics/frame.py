@@ -18,6 +18,7 @@ from celpaint.metrics.base import Figure, FrameMetric, Metric, Pair
 from celpaint.metrics.sums import Mean
 
 __all__ = [
+    "COLOR_TOLERANCE",
     "MSSSIM",
     "PSNR",
     "PSNR_CEILING",
@@ -31,6 +32,9 @@ __all__ = [
 ]
 
 Picture = npt.NDArray[np.floating]
+
+COLOR_TOLERANCE = 0.08
+"""Largest error of any channel with which a color counts as right; confidence is trained to predict this."""
 
 PSNR_CEILING = 100.0
 """PSNR given to identical pictures, in dB: a mean over frames must not become infinite."""

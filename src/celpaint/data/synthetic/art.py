@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from celpaint.atomic_write import replacing
 from celpaint.errors import InputError
 
 if TYPE_CHECKING:
@@ -107,7 +108,6 @@ class Art:
         from safetensors.numpy import save_file
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{path.name}.part")
         arrays: dict[str, npt.NDArray[Any]] = {
             "data": self.data,
             "offsets": self.offsets,
@@ -121,8 +121,8 @@ class Art:
             "styles": "\n".join(self.styles),
             "held": "".join("1" if held else "0" for held in self.held),
         }
-        save_file(arrays, aside, metadata=meta)
-        aside.replace(path)
+        with replacing(path) as part:
+            save_file(arrays, part, metadata=meta)
 
     def split(self, name: Split) -> Art:
         """Only the drawings of styles to train on, or only those held out.

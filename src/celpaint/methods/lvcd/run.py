@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from celpaint.device import resolve_device, resolve_dtype
 from celpaint.errors import OptionError
+from celpaint.frames.resize import resize_tensor
 from celpaint.methods.base import Method
 from celpaint.methods.lvcd.spec import SPEC, LVCDOptions
 from celpaint.methods.lvcd.weights import Networks
@@ -98,7 +99,7 @@ class Fit:
         """
         x = torch.from_numpy(np.ascontiguousarray(picture, dtype=np.float32))
         x = (x[None] if x.ndim == 2 else x.permute(2, 0, 1))[None]
-        x = _resize(x, self.work)
+        x = resize_tensor(x, self.work, "cubic")
         height, width = (side * self.factor for side in self.latents)
         return F.pad(x, (0, width - self.work[1], 0, height - self.work[0]), mode=fill)
 
@@ -106,15 +107,6 @@ class Fit:
         """``3 h w`` in [-1, 1] -> ``h w 3`` in [0, 1] at the working size: a segment at 4K would be gigabytes."""
         x = rgb.float().cpu()[:, : self.work[0], : self.work[1]]
         return np.ascontiguousarray(((x + 1) / 2).clamp(0, 1).permute(1, 2, 0).numpy())
-
-
-def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """``B C H W``: averaged where it shrinks, cubic where it grows."""
-    if x.shape[-2:] == size:
-        return x
-    if x.shape[-2] >= size[0] and x.shape[-1] >= size[1]:
-        return F.interpolate(x, size, mode="area")
-    return F.interpolate(x, size, mode="bicubic", antialias=True).clamp(0, 1)
 
 
 class Denoiser:
@@ -238,7 +230,7 @@ class LVCD(Method):
         """
         device = resolve_device(options.device)
         exactly = options.match_official and options.dtype == "auto" and device.type == "cpu"
-        dtype = torch.float32 if exactly else resolve_dtype(options, device)
+        dtype = torch.float32 if exactly else resolve_dtype(options.dtype, device)
         networks = Networks.load(SPEC.find_weights(options.weights))
         home = torch.device("cpu") if options.offload else device
         for network in (networks.unet, networks.controlnet, networks.embed):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from celpaint.conditions.flow import flow_between, slopes, warp
-from celpaint.conditions.regions import INK, enclosed
+from celpaint.conditions.regions import INK_THRESHOLD, enclosed
 from celpaint.frames.color import Pixels
 from celpaint.models.matcher.blend import Aligned
 from celpaint.types import Array
@@ -67,7 +67,7 @@ def align(sketch: Sketch, sources: Sequence[Source]) -> Aligned:
         the pictures of the first source, then those of the next.
     """
     maps = [np.concatenate([_channels(s.rgb), _channels(s.sketch.line), _channels(s.trust)], 2) for s in sources]
-    near = cv2.dilate((sketch.line >= INK).astype(np.float32), np.ones((5, 5), np.uint8))
+    near = cv2.dilate((sketch.line >= INK_THRESHOLD).astype(np.float32), np.ones((5, 5), np.uint8))
     moved, flows, outlines = [], [], []
     for source, still in zip(sources, maps, strict=True):
         flow = flow_between(sketch.slopes, source.sketch.slopes)
@@ -84,7 +84,7 @@ def align(sketch: Sketch, sources: Sequence[Source]) -> Aligned:
 
 def _drawn(near: Array, line: Array, regions: npt.NDArray[np.int64]) -> Array:
     """``H W``: how much of the ink of every pixel's region is ``near`` ink; 1 where the region has none."""
-    ink, count = line >= INK, int(regions.max()) + 1
+    ink, count = line >= INK_THRESHOLD, int(regions.max()) + 1
     every = np.bincount(regions[ink], minlength=count)
     there = np.bincount(regions[ink], near[ink], count)
     share: Array = np.where(every > 0, there / np.maximum(every, 1), 1).astype(np.float32)

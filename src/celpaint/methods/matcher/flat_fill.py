@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from celpaint.conditions.regions import Labels, grow_regions, label_regions
+from celpaint.conditions.regions import INK_THRESHOLD, Labels, grow_regions, label_regions
 from celpaint.types import Array
 
 __all__ = ["Drawing", "ExactFill", "Found", "Known", "flat_palette"]
@@ -254,7 +254,7 @@ def flat_palette(painted: Sequence[tuple[Array, Array]], most: int = 256) -> Arr
             before[axis], after[axis] = slice(None, -1), slice(1, None)
             same[tuple(before)] &= ~differ
             same[tuple(after)] &= ~differ
-        flat = rgb[same & (line < 0.25)]
+        flat = rgb[same & (line < INK_THRESHOLD)]
         found.append(flat if len(flat) else rgb.reshape(-1, 3))
     colors, counts = np.unique(np.concatenate(found), axis=0, return_counts=True)
     order = np.argsort(-counts, kind="stable")

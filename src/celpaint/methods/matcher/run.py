@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from celpaint.conditions.lines import working_lines
 from celpaint.conditions.regions import enclosed
 from celpaint.device import resolve_device, resolve_dtype
+from celpaint.frames.resize import resize_tensor
 from celpaint.methods.base import Method
 from celpaint.methods.matcher import weights
 from celpaint.methods.matcher.alignment import Sketch, Source, align, enlarge
@@ -94,7 +94,7 @@ class Matcher(Method):
             DeviceError: no such device.
         """
         device = resolve_device(options.device)
-        dtype = resolve_dtype(options, device)
+        dtype = resolve_dtype(options.dtype, device)
         network = weights.load(SPEC.find_weights(options.weights))
         network = network.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if options.compile:
@@ -152,7 +152,7 @@ class Matcher(Method):
         found = [_found(matching, work, mixed), *_carried(aligned, mixed, chosen)]
         fills = [k.fill for k in known if k.fill is not None]
         flat, fill = exact.fill(drawing, fills, found, matching.votes[0].cpu().numpy())
-        rgb = _fit(torch.from_numpy(flat).permute(2, 0, 1)[None], work)
+        rgb = resize_tensor(torch.from_numpy(flat).permute(2, 0, 1)[None], work)
         return Painted(flat, full.confidence), _Colored(drawn, rgb, mixed.confidence, fill)
 
     def _draw(self, line: Array, work: tuple[int, int], drawing: Drawing | None = None) -> _Drawn:
@@ -203,7 +203,7 @@ class Matcher(Method):
 
     def _reference(self, reference: Reference, work: tuple[int, int], fill: Known | None) -> _Painting:
         drawn = self._draw(reference.line, work, None if fill is None else fill.drawing)
-        rgb = _fit(torch.from_numpy(reference.rgb).permute(2, 0, 1)[None], work)
+        rgb = resize_tensor(torch.from_numpy(reference.rgb).permute(2, 0, 1)[None], work)
         lines = self._tensor(drawn.sketch.line)[None, None, None]
         offer = self.network.encode_reference(drawn.features, lines, rgb[None].to(self.device, self.dtype))
         whole = None if reference.line.shape == work else reference.rgb
@@ -340,15 +340,6 @@ def _carried(aligned: Aligned, mixed: Blended, chosen: list[int]) -> list[Found]
 def _plain(x: Tensor) -> Array:
     """``1 C h w`` -> ``h w C``."""
     return np.ascontiguousarray(x[0].clamp(0, 1).permute(1, 2, 0).numpy())
-
-
-def _fit(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """``B C H W`` to another size: averaged where it shrinks."""
-    if x.shape[-2:] == size:
-        return x
-    if x.shape[-2] >= size[0] and x.shape[-1] >= size[1]:
-        return F.interpolate(x.float(), size=size, mode="area").to(x.dtype)
-    return F.interpolate(x.float(), size=size, mode="bilinear", align_corners=False, antialias=True).to(x.dtype)
 
 
 def _state(recent: dict[int, _Painting]) -> State:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from celpaint.conditions.regions import INK
+from celpaint.conditions.regions import INK_THRESHOLD
 from celpaint.types import Array
 
 __all__ = ["calm"]
@@ -54,7 +54,7 @@ def calm(
     low, high = DOUBTED
     sure = ((confidence - low) / (high - low)).clip(0, 1)
     doubt = np.maximum(1 - sure, np.sqrt(np.sqrt(1 - confidence))) * (1 - copied * sure)
-    share = (doubt * np.exp(-rough[regions] / ROUGH**2) * (line < INK))[..., None]
+    share = (doubt * np.exp(-rough[regions] / ROUGH**2) * (line < INK_THRESHOLD))[..., None]
     out: Array = (rgb + share * (surface - rgb)).clip(0, 1).astype(np.float32)
     return out
 
@@ -66,7 +66,7 @@ def _surfaces(rgb: Array, confidence: Array, line: Array, regions: npt.NDArray[n
     count = int(regions.max()) + 1
     few = (slice(None, None, STEP), slice(None, None, STEP))
     number, paint, at = regions[few].ravel(), rgb[few].reshape(-1, 3), [term[few].ravel() for term in terms]
-    weight = (confidence[few] ** SURE * np.where(line[few] < INK, 1, INKED)).ravel().astype(np.float64)
+    weight = (confidence[few] ** SURE * np.where(line[few] < INK_THRESHOLD, 1, INKED)).ravel().astype(np.float64)
 
     def total(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         sums: npt.NDArray[np.float64] = np.bincount(number, weight * values, count).astype(np.float64, copy=False)

@@ -22,8 +22,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from celpaint.atomic_write import disk_errors, replacing, write_text
 from celpaint.errors import DiskFull, InputError
-from celpaint.frames.atomic_write import disk_errors
 
 __all__ = ["State", "find", "load_average", "load_state", "load_training", "newest", "prune", "save"]
 
@@ -75,9 +75,9 @@ def save(
     Raises:
         OutputError, DiskFull: it can't be written.
     """
-    with disk_errors(folder):
+    with disk_errors(folder), replacing(folder) as part:
         try:
-            _save(folder, state, tensors, average, optimizer)
+            _save(part, state, tensors, average, optimizer)
         except (RuntimeError, SafetensorError) as error:  # what torch and safetensors make of a full disk
             if shutil.disk_usage(folder.parent).free < _SPARE:
                 raise DiskFull(f"the disk has no room for '{folder}'", todo="Make room; the run goes on.") from error
@@ -91,25 +91,15 @@ def _save(
     average: Mapping[str, Tensor],
     optimizer: Mapping[str, Any] | None,
 ) -> None:
-    aside = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
+    folder.mkdir(parents=True)
     for name, group in (("model", tensors), ("average", average)):
         if group is not None:
             save_file(
-                {k: v.detach().cpu().contiguous().clone() for k, v in group.items()}, aside / f"{name}.safetensors"
+                {k: v.detach().cpu().contiguous().clone() for k, v in group.items()}, folder / f"{name}.safetensors"
             )
     if optimizer is not None:
-        torch.save(optimizer, aside / "optimizer.pt")
-    (aside / "state.json").write_text(json.dumps(asdict(state), indent=2) + "\n", encoding="utf-8")
-    if folder.exists():
-        old = folder.with_name(f".{folder.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        folder.rename(old)
-        aside.rename(folder)
-        shutil.rmtree(old)
-    else:
-        aside.rename(folder)
+        torch.save(optimizer, folder / "optimizer.pt")
+    write_text(folder / "state.json", json.dumps(asdict(state), indent=2) + "\n")
 
 
 def _all(run_dir: Path) -> list[Path]:

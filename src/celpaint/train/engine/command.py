@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from celpaint import __version__
+from celpaint.atomic_write import write_text
 from celpaint.errors import InputError
 from celpaint.train.engine import checkpoint
 from celpaint.train.engine.loop import Summary, make_accelerator, train
@@ -51,9 +52,7 @@ def export(source: Path, out: Path, *, best: bool = True, half: bool = True) -> 
         write_network(out / name, part.config, part.tensors(tensors), dtype=dtype, name=part.name)
     if task is not None:
         task.complete_export(out)
-    aside = out / ".README.md.part"
-    aside.write_text(_card(recipe, state), encoding="utf-8")
-    aside.replace(out / "README.md")
+    write_text(out / "README.md", _card(recipe, state))
     return out
 
 
@@ -68,11 +67,16 @@ def _recipe_of(folder: Path) -> Recipe:
 def _card(recipe: Recipe, state: checkpoint.State) -> str:
     rows = "\n".join(f"| {key} | {value:.4g} |" for key, value in state.figures.items())
     recipe = replace(recipe, data=replace(recipe.data, path=Path(recipe.data.path).name))
-    data = {"toy": "drawings made on the spot", "synthetic": "animated drawings", "prepared": "prepared films"}
+    data = {
+        "toy": "drawings made on the spot",
+        "synthetic": "animated drawings",
+        "film": "film-like clips of animated drawings",
+        "prepared": "prepared films",
+    }
     return f"""# {recipe.name}
 
 Weights trained with celpaint {__version__}: task `{recipe.kind}`, {state.step} steps, {state.frames} frames,
-{state.seconds / 60:.1f} minutes. Moving average of the weights, decay {recipe.optimizer.ema}.
+{state.seconds / 60:.1f} minutes. Moving average of the weights, decay {recipe.optimizer.ema_decay}.
 
 Data: {data[recipe.data.source]} (`{recipe.data.path or "toy"}`), {recipe.data.size[0]}x{recipe.data.size[1]},
 {recipe.data.frames} frames a clip. State here under which licenses the data may be used.

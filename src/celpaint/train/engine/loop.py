@@ -1,8 +1,8 @@
 """The trainer: one loop for every task, on one CPU, one GPU or many (Accelerate: DDP, FSDP).
 
-A step trains on ``optimizer.accumulate`` micro-batches, each from a stream of its own; the processes share the streams
-out among themselves. So the recipe alone says what is trained on: 1 process with 4 streams and 4 processes with one
-see the same batches, and a run that was stopped goes on with the very batch that would have come.
+A step trains on ``optimizer.gradient_accumulation_steps`` micro-batches, each from a stream of its own; the processes
+share the streams out among themselves. So the recipe alone says what is trained on: 1 process with 4 streams and 4
+processes with one see the same batches, and a run that was stopped resumes with the very batch that would have come.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Summary:
     Attributes:
         step: optimizer steps done, ``seconds`` and ``frames`` with them, earlier calls included.
         losses: the mean loss of every step of this call, in order.
-        figures: the last validation; ``best``: the best value of the recipe's ``run.best``.
+        figures: the last validation; ``best``: the best value of the recipe's ``run.monitor``.
         finished: False where it was interrupted and has still steps or minutes to go.
     """
 
@@ -104,7 +104,8 @@ def train(
     except torch.OutOfMemoryError as error:
         raise OutOfMemory(
             f"the device has too little memory for {recipe.data.clips} clips at once",
-            todo="Lower data.clips (and raise optimizer.accumulate), or set run.checkpoint_gradients=true.",
+            todo="Lower data.clips (and raise optimizer.gradient_accumulation_steps), or set "
+            "run.gradient_checkpointing=true.",
         ) from error
 
 
@@ -126,7 +127,7 @@ class _Trainer:
         self, task: Task[Any], recipe: Recipe, run_dir: Path, accelerator: Accelerator, max_minutes: float | None
     ) -> None:
         self.task, self.recipe, self.run_dir, self.accelerator = task, recipe, run_dir, accelerator
-        self.streams = _share(recipe.optimizer.accumulate, accelerator)
+        self.streams = _share(recipe.optimizer.gradient_accumulation_steps, accelerator)
         network = task.network
         trained = [p for p in network.parameters() if p.requires_grad]
         frozen = {id(p): p for p in network.parameters() if not p.requires_grad}
@@ -140,7 +141,7 @@ class _Trainer:
         if recipe.run.compile:
             network.compile()
         self.model, self.optimizer = accelerator.prepare(_Loss(task), adamw)
-        self.ema = EMA(self.live, o.ema)
+        self.ema = EMA(self.live, o.ema_decay)
         self.clock = Clock(recipe.schedule, max_minutes)
         self.watch = Watch(run_dir, silent=not accelerator.is_main_process)
         self.frames = 0
@@ -205,7 +206,7 @@ class _Trainer:
             for key, value in {**figures, "loss": loss.detach()}.items():
                 means[key] = means.get(key, 0.0) + value / count
             frames += self.task.frames(batch)
-        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), options.optimizer.clip)
+        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), options.optimizer.max_grad_norm)
         norm = float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
         if math.isfinite(norm):
             self.optimizer.step()
@@ -264,10 +265,10 @@ class _Trainer:
         options = self.recipe.run
         with torch.no_grad(), self.accelerator.autocast():
             self.figures = {k: float(v) for k, v in self.task.validate(self.averaged()).items()}
-        if options.best not in self.figures:
-            raise OptionError(f"run.best is '{options.best}'", wanted=f"one of {', '.join(sorted(self.figures))}")
-        value = self.figures[options.best]
-        better = self.best is None or (value < self.best if options.best_is == "lowest" else value > self.best)
+        if options.monitor not in self.figures:
+            raise OptionError(f"run.monitor is '{options.monitor}'", wanted=f"one of {', '.join(sorted(self.figures))}")
+        value = self.figures[options.monitor]
+        better = self.best is None or (value < self.best if options.mode == "min" else value > self.best)
         self.watch.figures("validation", self.clock.step, self.figures)
         told = "  ".join(f"{k} {v:.4g}" for k, v in self.figures.items())
         self.watch.say(f"step {self.clock.step}: {told}{'  (best)' if better else ''}")
@@ -358,9 +359,9 @@ def _share(total: int, accelerator: Accelerator) -> range:
     world = accelerator.num_processes
     if total % world:
         raise OptionError(
-            f"optimizer.accumulate is {total} with {world} processes",
+            f"optimizer.gradient_accumulation_steps is {total} with {world} processes",
             wanted="a multiple of the number of processes",
-            todo=f"Add --set optimizer.accumulate={world * -(-total // world)}",
+            todo=f"Add --set optimizer.gradient_accumulation_steps={world * -(-total // world)}",
         )
     return range(accelerator.process_index, total, world)
 

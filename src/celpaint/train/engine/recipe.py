@@ -41,10 +41,13 @@ def need(ok: bool, key: str, seen: object, wanted: str) -> None:
 class DataOptions:
     """Where the films come from."""
 
-    source: Literal["toy", "synthetic", "prepared"] = "toy"
+    source: Literal["toy", "synthetic", "film", "prepared"] = "toy"
     """``toy``: drawn on the spot, for trying things; ``synthetic``: animated from ``path``, an art file of
-    ``celpaint data art``; ``prepared``: from ``path``, a folder of ``celpaint data prepare``."""
+    ``celpaint data art``; ``film``: film-like clips of the same drawings, composed on the training device;
+    ``prepared``: from ``path``, a folder of ``celpaint data prepare``."""
     path: str = ""
+    drawings: int = 0
+    """Of ``film``: most drawings kept on the device; 0 = all."""
     size: tuple[int, int] = (192, 320)
     """Height and width of the training frames, multiples of 16."""
     frames: int = 15
@@ -70,19 +73,24 @@ class OptimizerOptions:
     betas: tuple[float, float] = (0.9, 0.99)
     eps: float = 1e-8
     weight_decay: float = 0.01
-    clip: float = 1.0
+    max_grad_norm: float = 1.0
     """Largest norm of the gradient."""
-    accumulate: int = 1
+    gradient_accumulation_steps: int = 1
     """Micro-batches a step in all, over all processes together; a multiple of the number of processes."""
-    ema: float = 0.999
+    ema_decay: float = 0.999
     """Decay of the moving average that is validated and exported; 0 = the trained weights themselves."""
 
     def __post_init__(self) -> None:
         need(self.lr > 0, "optimizer.lr", self.lr, "more than 0")
         need(all(0 <= b < 1 for b in self.betas), "optimizer.betas", self.betas, "two numbers in [0, 1)")
-        need(self.clip > 0, "optimizer.clip", self.clip, "more than 0")
-        need(self.accumulate >= 1, "optimizer.accumulate", self.accumulate, "1 or more")
-        need(0 <= self.ema < 1, "optimizer.ema", self.ema, "0 to less than 1")
+        need(self.max_grad_norm > 0, "optimizer.max_grad_norm", self.max_grad_norm, "more than 0")
+        need(
+            self.gradient_accumulation_steps >= 1,
+            "optimizer.gradient_accumulation_steps",
+            self.gradient_accumulation_steps,
+            "1 or more",
+        )
+        need(0 <= self.ema_decay < 1, "optimizer.ema_decay", self.ema_decay, "0 to less than 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,20 +100,20 @@ class ScheduleOptions:
     shape: Literal["constant", "cosine", "trapezoid"] = "trapezoid"
     steps: int = 10_000
     """Optimizer steps in all."""
-    warmup: int = 100
+    warmup_steps: int = 100
     """Steps of linear warm-up."""
-    decay: float = 0.3
+    decay_fraction: float = 0.3
     """Trapezoid: the share of the run in which the rate falls, at its end; 1 = linear decay."""
-    final: float = 0.0
+    final_lr_ratio: float = 0.0
     """The rate at the end, as a share of the highest."""
     by: Literal["auto", "steps", "time"] = "auto"
     """What the decay follows; auto: time where the run's minutes are limited, else steps."""
 
     def __post_init__(self) -> None:
         need(self.steps >= 1, "schedule.steps", self.steps, "1 or more")
-        need(self.warmup >= 0, "schedule.warmup", self.warmup, "0 or more")
-        need(0 < self.decay <= 1, "schedule.decay", self.decay, "more than 0, at most 1")
-        need(0 <= self.final <= 1, "schedule.final", self.final, "0 to 1")
+        need(self.warmup_steps >= 0, "schedule.warmup_steps", self.warmup_steps, "0 or more")
+        need(0 < self.decay_fraction <= 1, "schedule.decay_fraction", self.decay_fraction, "more than 0, at most 1")
+        need(0 <= self.final_lr_ratio <= 1, "schedule.final_lr_ratio", self.final_lr_ratio, "0 to 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +126,7 @@ class RunOptions:
     device: str = "auto"
     """auto or cpu."""
     compile: bool = False
-    checkpoint_gradients: bool = False
+    gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, a third more time."""
     validate_every: int = 500
     sheet_every: int = 500
@@ -126,9 +134,9 @@ class RunOptions:
     log_every: int = 10
     keep: int = 2
     """Checkpoints kept beside the best."""
-    best: str = "loss"
+    monitor: str = "loss"
     """The validation figure that names the best checkpoint."""
-    best_is: Literal["lowest", "highest"] = "lowest"
+    mode: Literal["min", "max"] = "min"
     max_bad_steps: int = 10
     """Steps in a row with a NaN or infinite gradient before the run stops."""
 

@@ -23,6 +23,6 @@ def rate(options: ScheduleOptions, progress: float, step: int) -> float:
         case "cosine":
             fall = 0.5 * (1 + math.cos(math.pi * p))
         case "trapezoid":
-            fall = min(1.0, (1 - p) / options.decay)
-    warm = min(1.0, (step + 1) / (options.warmup + 1))
-    return warm * (options.final + (1 - options.final) * fall)
+            fall = min(1.0, (1 - p) / options.decay_fraction)
+    warm = min(1.0, (step + 1) / (options.warmup_steps + 1))
+    return warm * (options.final_lr_ratio + (1 - options.final_lr_ratio) * fall)

@@ -80,7 +80,7 @@ class Task(ABC, Generic[Batch]):
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Figures of ``network`` (a copy with averaged weights, in evaluation mode) on data never trained on.
 
-        One of them is the recipe's ``run.best``. Same network, same figures.
+        One of them is the recipe's ``run.monitor``. Same network, same figures.
         """
 
     @abstractmethod

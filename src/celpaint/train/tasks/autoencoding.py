@@ -30,26 +30,26 @@ class AutoencodingOptions:
     """The ``[task]`` table of a recipe.
 
     Attributes:
-        gradient: weight of the L1 of differences between neighboring pixels.
-        kl: weight of the divergence of the latents from the standard normal.
+        gradient_weight: weight of the L1 of differences between neighboring pixels.
+        kl_weight: weight of the divergence of the latents from the standard normal.
         momentum: share of a batch in the latents' running mean and variance.
-        validation: clips a hand of line art.
+        validation_clips: clips for each line style.
     """
 
-    gradient: float = 0.5
-    kl: float = 1e-3
+    gradient_weight: float = 0.5
+    kl_weight: float = 1e-3
     momentum: float = 0.05
-    validation: int = 6
+    validation_clips: int = 6
 
     def __post_init__(self) -> None:
-        need(self.gradient >= 0, "task.gradient", self.gradient, "0 or more")
-        need(self.kl >= 0, "task.kl", self.kl, "0 or more")
+        need(self.gradient_weight >= 0, "task.gradient_weight", self.gradient_weight, "0 or more")
+        need(self.kl_weight >= 0, "task.kl_weight", self.kl_weight, "0 or more")
         need(0 < self.momentum <= 1, "task.momentum", self.momentum, "more than 0, at most 1")
-        need(self.validation >= 1, "task.validation", self.validation, "1 or more")
+        need(self.validation_clips >= 1, "task.validation_clips", self.validation_clips, "1 or more")
 
 
 class Autoencoding(Task[ClipBatch]):
-    """Trains :class:`~celpaint.models.line_vae.LineVAE`; ``run.best`` may be ``psnr`` (highest)."""
+    """Trains :class:`~celpaint.models.line_vae.LineVAE`; ``run.monitor`` may be ``psnr`` (highest)."""
 
     network: LineVAE
 
@@ -63,7 +63,7 @@ class Autoencoding(Task[ClipBatch]):
         if recipe.init.weights:
             folder = Path(recipe.init.weights)
             load_network(network, read_tensors(folder), source=folder).requires_grad_(True)
-        network.gradient_checkpointing = recipe.run.checkpoint_gradients
+        network.gradient_checkpointing = recipe.run.gradient_checkpointing
         # neighboring frames follow each other closely, as in the clips that are decoded
         clips = Clips(recipe.data, device, spec={"distance": (1, 2), "stride": (1, 2)}, distance=(1, 1))
         return cls(network.to(device), options, clips)
@@ -83,7 +83,7 @@ class Autoencoding(Task[ClipBatch]):
         self._measure(latents.mean.detach())
         rgb = self.network.decode_moments(latents.sample(), lines, frames)
         l1, gradient, kl = (rgb - color).abs().mean(), gradient_l1(rgb, color), latents.kl()
-        loss = l1 + self.options.gradient * gradient + self.options.kl * kl
+        loss = l1 + self.options.gradient_weight * gradient + self.options.kl_weight * kl
         return loss, {"l1": l1, "gradient": gradient, "kl": kl}
 
     def _measure(self, latents: Tensor) -> None:
@@ -94,21 +94,21 @@ class Autoencoding(Task[ClipBatch]):
         net.scale.lerp_(latents.float().std(dims).clamp(min=1e-3), share)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """PSNR in dB by hand of line art, with latents as encoded, and their mean."""
+        """PSNR in dB by line style, with latents as encoded, and their mean."""
         figures = {}
-        for hand in ("soft", "binary", "thick"):
+        for line_style in ("soft", "binary", "thick"):
             found = [
                 psnr(self._reconstruct(network, clip), clip.color)
-                for clip in self.clips.validation(1, hand, self.options.validation)
+                for clip in self.clips.validation(1, line_style, self.options.validation_clips)
             ]
-            figures[f"psnr_{hand}"] = float(np.mean(found))
+            figures[f"psnr_{line_style}"] = float(np.mean(found))
         return {"psnr": float(np.mean(list(figures.values()))), **figures}
 
     def sample_sheet(self, network: nn.Module) -> npt.NDArray[np.uint8]:
         """Rows of line art, truth, result, their difference times four."""
         rows = []
-        for hand in ("soft", "binary", "pencil"):
-            for clip in self.clips.validation(1, hand, 1):
+        for line_style in ("soft", "binary", "pencil"):
+            for clip in self.clips.validation(1, line_style, 1):
                 rgb, truth = self._reconstruct(network, clip)[0, -1], clip.color[0, -1]
                 rows.append([1 - clip.lines[0, -1], truth, rgb, (4 * (rgb - truth)).abs()])
         return sheet(rows)

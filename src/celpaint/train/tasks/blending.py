@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from celpaint.data.synthetic import Art, ClipSpec, Synthesizer, toy_art, validation_clips
 from celpaint.methods.matcher.alignment import Sketch, Source, align
+from celpaint.metrics.frame import COLOR_TOLERANCE
 from celpaint.models.matcher.blend import Aligned, Blended
 from celpaint.models.matcher.network import Matcher
 from celpaint.train.engine.contact_sheet import sheet
@@ -48,41 +49,43 @@ class BlendingOptions:
     """The ``[task]`` table of a recipe.
 
     Attributes:
-        sizes: heights and widths trained at; share: how often each is drawn.
+        sizes: heights and widths trained at; size_probs: how often each is drawn.
         distance: frames from the reference to the earlier drawing, from and to.
         stride: frames from there to the drawing, from and to.
-        pool: samples kept for use again.
-        fresh: new samples a batch.
-        gradient: weight of the L1 of the colors' gradients.
-        square: weight of the mean squared error, so that what is far off counts.
-        choice: weight of the choices' cross-entropy.
-        sure: weight of the confidence's cross-entropy.
-        right: largest error of a channel that counts as the right color.
-        validation: films at every distance.
+        pool_size: samples kept for use again.
+        new_samples_per_batch: new samples a batch.
+        gradient_weight: weight of the L1 of the colors' gradients.
+        mse_weight: weight of the mean squared error, so that what is far off counts.
+        choice_weight: weight of the choices' cross-entropy.
+        confidence_weight: weight of the confidence's cross-entropy.
+        color_tolerance: largest error of a channel that counts as the right color.
+        validation_clips: films at every distance.
         distances: of validation.
     """
 
     sizes: tuple[tuple[int, int], ...] = ((160, 288), (224, 384), (320, 576))
-    share: tuple[float, ...] = (0.4, 0.3, 0.3)
+    size_probs: tuple[float, ...] = (0.4, 0.3, 0.3)
     distance: tuple[int, int] = (1, 60)
     stride: tuple[int, int] = (1, 3)
-    pool: int = 400
-    fresh: float = 0.3
-    gradient: float = 0.3
-    square: float = 1.0
-    choice: float = 1.0
-    sure: float = 0.02
-    right: float = 0.08
-    validation: int = 6
+    pool_size: int = 400
+    new_samples_per_batch: float = 0.3
+    gradient_weight: float = 0.3
+    mse_weight: float = 1.0
+    choice_weight: float = 1.0
+    confidence_weight: float = 0.02
+    color_tolerance: float = COLOR_TOLERANCE
+    validation_clips: int = 6
     distances: tuple[int, ...] = (2, 15, 45)
 
     def __post_init__(self) -> None:
         need(len(self.sizes) > 0, "task.sizes", self.sizes, "at least one")
-        need(len(self.share) == len(self.sizes), "task.share", self.share, f"{len(self.sizes)} numbers, one a size")
-        need(self.pool >= 1, "task.pool", self.pool, "1 or more")
-        need(0 < self.fresh <= 1, "task.fresh", self.fresh, "more than 0, up to 1")
+        count = len(self.sizes)
+        need(len(self.size_probs) == count, "task.size_probs", self.size_probs, f"{count} numbers, one a size")
+        need(self.pool_size >= 1, "task.pool_size", self.pool_size, "1 or more")
+        new = self.new_samples_per_batch
+        need(0 < new <= 1, "task.new_samples_per_batch", new, "more than 0, up to 1")
         need(bool(self.distances) and min(self.distances) >= 1, "task.distances", self.distances, "1 or more each")
-        need(self.validation >= 1, "task.validation", self.validation, "1 or more")
+        need(self.validation_clips >= 1, "task.validation_clips", self.validation_clips, "1 or more")
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ class Sample:
 
 
 class Blending(Task[Sample]):
-    """Trains :attr:`celpaint.models.matcher.network.Matcher.blend`; ``run.best`` may be ``psnr``."""
+    """Trains :attr:`celpaint.models.matcher.network.Matcher.blend`; ``run.monitor`` may be ``psnr``."""
 
     network: Matcher
 
@@ -159,7 +162,7 @@ class Blending(Task[Sample]):
 
     def batches(self, seed: int, start: int) -> Iterator[Sample]:
         o = self.options
-        share = np.array(o.share) / sum(o.share)
+        share = np.array(o.size_probs) / sum(o.size_probs)
         kept: dict[int, Sample] = {}
 
         def sample(number: int) -> Sample:
@@ -170,8 +173,8 @@ class Blending(Task[Sample]):
             return kept[number]
 
         for k in itertools.count(start):
-            end = 1 + int(o.fresh * k)
-            first = max(0, end - o.pool)
+            end = 1 + int(o.new_samples_per_batch * k)
+            first = max(0, end - o.pool_size)
             for number in [n for n in kept if n < first]:
                 del kept[number]
             rng = np.random.default_rng((seed, k, 1))
@@ -214,7 +217,7 @@ class Blending(Task[Sample]):
         o = self.options
         mixed = mix(self.network, batch)
         error = mixed.rgb - batch.truth
-        right = (error.detach().abs().amax(1, keepdim=True) < o.right).float()
+        right = (error.detach().abs().amax(1, keepdim=True) < o.color_tolerance).float()
         figures = {
             "color": error.abs().mean(),
             "gradient": gradient(mixed.rgb, batch.truth),
@@ -222,8 +225,9 @@ class Blending(Task[Sample]):
             "choice": choice_loss(mixed.logit, batch.painted, batch.moved, batch.trust, batch.truth),
             "sure": F.binary_cross_entropy(mixed.confidence.clamp(1e-4, 1 - 1e-4), right),
         }
-        loss = figures["color"] + o.gradient * figures["gradient"]
-        loss = loss + o.square * figures["square"] + o.choice * figures["choice"] + o.sure * figures["sure"]
+        loss = figures["color"] + o.gradient_weight * figures["gradient"]
+        loss = loss + o.mse_weight * figures["square"] + o.choice_weight * figures["choice"]
+        loss = loss + o.confidence_weight * figures["sure"]
         return loss, {**figures, "painted": (batch.painted - batch.truth).abs().mean()}
 
     @torch.no_grad()
@@ -233,7 +237,7 @@ class Blending(Task[Sample]):
         figures: dict[str, list[float]] = {}
         for number, kept in enumerate(self.held_out):
             sample = kept.unpacked(self.device)
-            distance = self.options.distances[number // self.options.validation]
+            distance = self.options.distances[number // self.options.validation_clips]
             score = psnr(mix(network, sample).rgb, sample.truth)
             for name, value in (
                 ("psnr", score),
@@ -254,8 +258,10 @@ class Blending(Task[Sample]):
         return [
             self.prepare(film).packed()
             for distance in o.distances
-            for hand, many in (("clean", -(-o.validation // 2)), ("soft", o.validation // 2))
-            for film in validation_clips(self.art, distance, hand, clips=many, frames=3, height=height, width=width)
+            for line_style, many in (("clean", -(-o.validation_clips // 2)), ("soft", o.validation_clips // 2))
+            for film in validation_clips(
+                self.art, distance, line_style, clips=many, frames=3, height=height, width=width
+            )
         ]
 
     @torch.no_grad()
@@ -263,7 +269,7 @@ class Blending(Task[Sample]):
         """Rows of reference, lines, what was painted, the reference moved, the mixture, truth, share moved."""
         assert isinstance(network, Matcher)
         rows = []
-        for kept in self.held_out[:: max(1, self.options.validation // 2)]:
+        for kept in self.held_out[:: max(1, self.options.validation_clips // 2)]:
             sample = kept.unpacked(self.device)
             mixed = mix(network, sample)
             share = mixed.share.sum(0).expand(3, -1, -1)

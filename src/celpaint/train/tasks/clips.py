@@ -89,12 +89,12 @@ class Clips:
             yield to_device(clip, self.device)
 
     def validation(
-        self, distance: int, hand: str, clips: int, size: tuple[int, int] | None = None
+        self, distance: int, line_style: str, clips: int, size: tuple[int, int] | None = None
     ) -> Iterator[ClipBatch]:
         """Fixed clips nobody trains on, one a batch; frame 0 is the reference, ``distance`` frames from frame 1.
 
         Args:
-            hand: of the line art; prepared films have but their own.
+            line_style: of the line art; prepared films have but their own.
             size: height and width, default the training's.
         """
         from celpaint.data.synthetic import validation_clips
@@ -113,7 +113,7 @@ class Clips:
             found = validation_clips(
                 self.art,
                 distance,
-                hand,
+                line_style,
                 clips=clips,
                 frames=self.data.frames,
                 height=height,

@@ -56,48 +56,49 @@ class DiffusionOptions:
     Attributes:
         autoencoder: folder of the autoencoder; empty: the one in ``init.weights``.
         sigma_mean, sigma_std: of ln(sigma).
-        levels: noise levels drawn for each clip of a step; more than one where clips are dear.
-        drop: share of clips without the reference's latents and token, for guidance.
-        previous: share of batches whose window has reference positions that are not painted: frames made before, as
-            in long sampling.
+        noise_levels: noise levels drawn for each clip of a step; more than one where clips are dear.
+        cfg_dropout: share of clips without the reference's latents and token, for guidance.
+        prev_reference_prob: share of batches whose window has reference positions that are not painted: frames made
+            before, as in long sampling.
         draft: the matcher's weights (``small``: those in the package, or a folder) whose answers are refined: they are
             the frames' condition latents, and what is learnt is the difference to them. Empty: the reference is the
             condition, and the frames are learnt, as in the paper.
-        matching: weight of the cross-entropy on one head of the reference attention, where correspondences are known.
+        matching_weight: weight of the cross-entropy on one head of the reference attention, where correspondences are
+            known.
         matching_layer: which layer, counted in the order they run.
-        steps: denoising steps of validation and of the exported card.
+        sampling_steps: denoising steps of validation and of the exported card.
         sigma_max: their first noise level.
         distances: frames from the reference at which validation looks.
-        hands: of line art there.
-        validation: clips for each of them.
+        line_styles: of the line art there.
+        validation_clips: clips for each of them.
     """
 
     autoencoder: str = ""
     sigma_mean: float = 1.0
     sigma_std: float = 1.6
-    levels: int = 1
-    drop: float = 0.1
-    previous: float = 0.25
+    noise_levels: int = 1
+    cfg_dropout: float = 0.1
+    prev_reference_prob: float = 0.25
     draft: str = ""
-    matching: float = 0.2
+    matching_weight: float = 0.2
     matching_layer: int = 5
-    steps: int = 10
+    sampling_steps: int = 10
     sigma_max: float = 700.0
     distances: tuple[int, ...] = (1, 15, 45)
-    hands: tuple[str, ...] = ("soft", "binary")
-    validation: int = 2
+    line_styles: tuple[str, ...] = ("soft", "binary")
+    validation_clips: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("drop", "previous"):
+        for name in ("cfg_dropout", "prev_reference_prob"):
             need(0 <= getattr(self, name) <= 1, f"task.{name}", getattr(self, name), "0 to 1")
         need(self.sigma_std > 0, "task.sigma_std", self.sigma_std, "more than 0")
-        need(self.levels >= 1, "task.levels", self.levels, "1 or more")
-        need(self.matching >= 0, "task.matching", self.matching, "0 or more")
-        need(self.steps >= 1, "task.steps", self.steps, "1 or more")
+        need(self.noise_levels >= 1, "task.noise_levels", self.noise_levels, "1 or more")
+        need(self.matching_weight >= 0, "task.matching_weight", self.matching_weight, "0 or more")
+        need(self.sampling_steps >= 1, "task.sampling_steps", self.sampling_steps, "1 or more")
         need(self.sigma_max > 0.002, "task.sigma_max", self.sigma_max, "more than 0.002")
         need(bool(self.distances) and min(self.distances) >= 1, "task.distances", self.distances, "1 or more each")
-        need(bool(self.hands), "task.hands", self.hands, "at least one")
-        need(self.validation >= 1, "task.validation", self.validation, "1 or more")
+        need(bool(self.line_styles), "task.line_styles", self.line_styles, "at least one")
+        need(self.validation_clips >= 1, "task.validation_clips", self.validation_clips, "1 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,18 +108,18 @@ class FineTuneOptions(DiffusionOptions):
     Attributes:
         adapt: ``full``: the ControlNet and the UNet's self-attention; ``lora``: low-rank additions to both networks'
             attention, and the ControlNet's own layers.
-        rank: of the additions.
+        lora_rank: of the additions.
     """
 
-    drop: float = 0.0
-    previous: float = 0.0
-    matching: float = 0.0
+    cfg_dropout: float = 0.0
+    prev_reference_prob: float = 0.0
+    matching_weight: float = 0.0
     adapt: Literal["full", "lora"] = "full"
-    rank: int = 16
+    lora_rank: int = 16
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        need(self.rank >= 1, "task.rank", self.rank, "1 or more")
+        need(self.lora_rank >= 1, "task.lora_rank", self.lora_rank, "1 or more")
 
 
 class Window(NamedTuple):
@@ -176,7 +177,7 @@ class Denoising(nn.Module):
 
 
 class Diffusion(Task[ClipBatch]):
-    """LVCD on clips; ``run.best`` may be ``loss`` (lowest) or ``psnr`` (highest)."""
+    """LVCD on clips; ``run.monitor`` may be ``loss`` (lowest) or ``psnr`` (highest)."""
 
     network: Denoising
 
@@ -198,13 +199,13 @@ class Diffusion(Task[ClipBatch]):
 
     def loss(self, batch: ClipBatch) -> tuple[Tensor, dict[str, Any]]:
         options = self.options
-        previous = min(OVERLAP, batch.color.shape[1] - 3) if float(torch.rand(())) < options.previous else 0
-        window = self.window(batch, max(previous, 0)).repeated(options.levels)
-        told = torch.rand(len(window.latents), device=self.device) >= options.drop
+        previous = min(OVERLAP, batch.color.shape[1] - 3) if float(torch.rand(())) < options.prev_reference_prob else 0
+        window = self.window(batch, max(previous, 0)).repeated(options.noise_levels)
+        told = torch.rand(len(window.latents), device=self.device) >= options.cfg_dropout
         window = window._replace(told=told.to(window.latents.dtype))
         sigma = draw_sigma(len(window.latents), self.device, options.sigma_mean, options.sigma_std)
         given = noised(self.lacking(window), sigma, self.noise(window.latents))
-        known = options.matching > 0 and batch.drawing is not None and batch.point is not None
+        known = options.matching_weight > 0 and batch.drawing is not None and batch.point is not None
         layer = options.matching_layer if known else None
         answer, logits = self.network(given.x, given.c_noise, window, self.micro(sigma), layer)
         loss = v_loss(answer, given.v)
@@ -213,7 +214,7 @@ class Diffusion(Task[ClipBatch]):
             frames = logits[: len(batch.color), -(batch.color.shape[1] - 1) :, 0]
             cells = grid(cast("tuple[int, int]", tuple(window.latents.shape[-2:])), logits.shape[-1])
             found, accuracy = matching_loss(frames, match_labels(batch, cells))
-            loss = loss + options.matching * found
+            loss = loss + options.matching_weight * found
             figures |= {"matching": found, "accuracy": accuracy}
         return loss, figures
 
@@ -287,17 +288,17 @@ class Diffusion(Task[ClipBatch]):
     # Validation
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """The loss on fixed clips and noise, and PSNR of sampled frames by distance and hand, beside copying."""
+        """The loss on fixed clips and noise, and PSNR of sampled frames by distance and line style, beside copying."""
         net = cast("Denoising", network)
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(0)
             figures: dict[str, list[float]] = {}
-            for hand in self.options.hands:
+            for line_style in self.options.line_styles:
                 for distance in self.options.distances:
-                    for clip in self.clips.validation(distance, hand, self.options.validation):
+                    for clip in self.clips.validation(distance, line_style, self.options.validation_clips):
                         figures.setdefault("loss", []).append(self._loss_at_levels(net, clip))
                         score = psnr(self.sample(net, clip)[:, 1:], clip.color[:, 1:])
-                        for name in ("psnr", f"psnr_{hand}_{distance}"):
+                        for name in ("psnr", f"psnr_{line_style}_{distance}"):
                             figures.setdefault(name, []).append(score)
                         copied = psnr(clip.color[:, :1].expand_as(clip.color)[:, 1:], clip.color[:, 1:])
                         figures.setdefault("copy", []).append(copied)
@@ -331,7 +332,7 @@ class Diffusion(Task[ClipBatch]):
             center=center,
             spread=spread,
         )
-        sigmas = edm_sigmas(self.options.steps, sigma_max=self.options.sigma_max * spread)
+        sigmas = edm_sigmas(self.options.sampling_steps, sigma_max=self.options.sigma_max * spread)
         x = center + self.noise(window.latents)[0] * (spread**2 + sigmas[0] ** 2) ** 0.5
         latents = euler(denoise, x, sigmas) / self.codec.scale
         with torch.autocast(self.device.type, enabled=False):
@@ -342,13 +343,13 @@ class Diffusion(Task[ClipBatch]):
         return (0.5 * rgb + 0.5).clamp(0, 1)[None]
 
     def sample_sheet(self, network: nn.Module) -> npt.NDArray[np.uint8]:
-        """Rows of reference, line art, result, truth: a middle frame at every distance and hand."""
+        """Rows of reference, line art, result, truth: a middle frame at every distance and line style."""
         rows = []
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(0)
-            for hand in self.options.hands:
+            for line_style in self.options.line_styles:
                 for distance in self.options.distances:
-                    for clip in self.clips.validation(distance, hand, 1):
+                    for clip in self.clips.validation(distance, line_style, 1):
                         at = (clip.color.shape[1] + 1) // 2
                         made = self.sample(cast("Denoising", network), clip)
                         color = clip.color[0]
@@ -387,7 +388,7 @@ class DiffusionSmall(Diffusion):
     def build(cls, recipe: Recipe, device: torch.device) -> Self:
         options = from_table(DiffusionOptions, recipe.task, "task")
         card = Card(
-            steps=options.steps,
+            steps=options.sampling_steps,
             sigma_max=options.sigma_max,
             area=recipe.data.size[0] * recipe.data.size[1],
         )
@@ -404,7 +405,7 @@ class DiffusionSmall(Diffusion):
             task.card = replace(card, draft_spread=spread, draft_sigma=spread * options.sigma_max)
         task.network.float().train().requires_grad_(True)
         _still(task.network)
-        _recompute(task.network, recipe.run.checkpoint_gradients)
+        _recompute(task.network, recipe.run.gradient_checkpointing)
         return task
 
 
@@ -428,7 +429,7 @@ class DiffusionFineTune(Diffusion):
         half = device.type == "cuda" and torch.cuda.is_bf16_supported() and recipe.run.precision != "fp32"
         net = task.network.train().requires_grad_(False).to(torch.bfloat16 if half else torch.float32)
         if options.adapt == "lora":
-            _add_lora(net, options.rank)
+            _add_lora(net, options.lora_rank)
         else:
             net.controlnet.requires_grad_(True)
             for block in net.unet.modules():
@@ -438,12 +439,12 @@ class DiffusionFineTune(Diffusion):
         for parameter in net.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
-        _recompute(net, recipe.run.checkpoint_gradients)
+        _recompute(net, recipe.run.gradient_checkpointing)
         return task
 
     def plain(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Low-rank additions are added in."""
-        return _merged(tensors, self.options.rank) if self.options.adapt == "lora" else dict(tensors)
+        return _merged(tensors, self.options.lora_rank) if self.options.adapt == "lora" else dict(tensors)
 
 
 def _line_codec(folder: str) -> LineCodec:

@@ -12,7 +12,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from inspect import signature
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,11 +21,16 @@ from torch import Tensor, nn
 
 from celpaint.conditions.regions import enclosed
 from celpaint.data.clips import ClipBatch
+from celpaint.data.film import Bank, FilmSpec, FilmSynthesizer
 from celpaint.data.synthetic import Art, ClipSpec, Synthesizer, toy_art, validation_clips
+from celpaint.frames.resize import resize_tensor
+from celpaint.metrics import frame
+from celpaint.metrics.frame import COLOR_TOLERANCE
 from celpaint.models.matcher.network import Matcher, paint_mean, quarters, tokens, windows
 from celpaint.models.matcher.network import Matching as Matched
-from celpaint.train.engine.recipe import Recipe, from_table, need
+from celpaint.train.engine.recipe import DataOptions, Recipe, from_table, need
 from celpaint.train.engine.task import Task
+from celpaint.weights.registry import find_weights
 from celpaint.weights.store import load_network, read_tensors
 
 if TYPE_CHECKING:
@@ -45,55 +49,57 @@ class MatchingOptions:
     Attributes:
         sizes: heights and widths trained at.
         clips: clips a batch at each of them.
-        share: how often each of them is drawn.
-        grow: batches at the first size alone, before the others join in.
+        size_probs: how often each of them is drawn.
+        first_size_batches: batches at the first size alone, before the others join in.
         targets: drawings colored a clip and batch.
-        references: how often 1, 2, 3, ... references are given.
-        first: how often the clip's frame 0, the far one, is a reference.
-        pool: clips of each size kept for use again.
-        fresh: new clips a batch.
-        redraw: how often the references' lines are extracted from their colors, as another hand than the targets'.
-        detail: how often the network works at a smaller size than its lines.
-        told: how often the network is told the regions that the lines enclose.
-        match: weight of the matching cross-entropies.
-        gradient: weight of the L1 of the colors' gradients.
-        carry: weight of the L1 of the colors carried over by matching alone.
-        sure: weight of the confidence's cross-entropy.
-        right: largest error of a channel that counts as the right color.
+        reference_count_probs: how often 1, 2, 3, ... references are given.
+        first_reference_prob: how often the clip's frame 0, the far one, is a reference.
+        pool_size: clips of each size kept for use again.
+        new_clips_per_batch: new clips a batch.
+        line_augmentation_prob: how often the references' lines are extracted from their
+            colors, so that they are drawn in another style than the targets'.
+        detail_prob: how often the network works at a smaller size than its lines.
+        region_prob: how often the network is told the regions that the lines enclose.
+        matching_weight: weight of the matching cross-entropies.
+        gradient_weight: weight of the L1 of the colors' gradients.
+        propagation_weight: weight of the L1 of the colors carried over by matching alone.
+        confidence_weight: weight of the confidence's cross-entropy.
+        color_tolerance: largest error of a channel that counts as the right color.
     """
 
     sizes: tuple[tuple[int, int], ...] = ((96, 160), (160, 288), (224, 384), (320, 576))
     clips: tuple[int, ...] = (6, 2, 1, 1)
-    share: tuple[float, ...] = (0.55, 0.25, 0.15, 0.05)
-    grow: int = 0
+    size_probs: tuple[float, ...] = (0.55, 0.25, 0.15, 0.05)
+    first_size_batches: int = 0
     targets: int = 3
-    references: tuple[float, ...] = (0.5, 0.25, 0.15, 0.1)
-    first: float = 0.7
-    pool: int = 200
-    fresh: float = 2.0
-    redraw: float = 0.2
-    detail: float = 0.12
-    told: float = 0.9
-    match: float = 0.05
-    gradient: float = 0.3
-    carry: float = 0.1
-    sure: float = 0.02
-    right: float = 0.08
+    reference_count_probs: tuple[float, ...] = (0.5, 0.25, 0.15, 0.1)
+    first_reference_prob: float = 0.7
+    pool_size: int = 200
+    new_clips_per_batch: float = 2.0
+    line_augmentation_prob: float = 0.2
+    detail_prob: float = 0.12
+    region_prob: float = 0.9
+    matching_weight: float = 0.05
+    gradient_weight: float = 0.3
+    propagation_weight: float = 0.1
+    confidence_weight: float = 0.02
+    color_tolerance: float = COLOR_TOLERANCE
 
     def __post_init__(self) -> None:
         count = len(self.sizes)
         need(count > 0, "task.sizes", self.sizes, "at least one")
         need(len(self.clips) == count, "task.clips", self.clips, f"{count} numbers, one a size")
-        need(len(self.share) == count, "task.share", self.share, f"{count} numbers, one a size")
+        need(len(self.size_probs) == count, "task.size_probs", self.size_probs, f"{count} numbers, one a size")
         need(all(s % 16 == 0 for size in self.sizes for s in size), "task.sizes", self.sizes, "multiples of 16")
         need(self.targets >= 1, "task.targets", self.targets, "1 or more")
-        need(len(self.references) >= 1, "task.references", self.references, "at least one number")
-        need(self.pool >= 1, "task.pool", self.pool, "1 or more")
+        counts = self.reference_count_probs
+        need(len(counts) >= 1, "task.reference_count_probs", counts, "at least one number")
+        need(self.pool_size >= 1, "task.pool_size", self.pool_size, "1 or more")
 
     @property
     def frames(self) -> int:
         """Frames a clip must have."""
-        return self.targets + len(self.references)
+        return self.targets + len(self.reference_count_probs)
 
 
 @dataclass(frozen=True)
@@ -127,14 +133,14 @@ class Labels:
     """What the matching matrix should be.
 
     Attributes:
-        right: ``B N M`` bool, the reference tokens that show what a target token shows.
-        found: ``B N`` bool, any is right.
-        none: ``B N`` bool, certainly none is. Where neither, nothing is known or it is too close to tell.
+        positive: ``B N M`` bool, the reference tokens that show what a target token shows.
+        matchable: ``B N`` bool, at least one reference token is positive.
+        unmatchable: ``B N`` bool, certainly no reference token is. Tokens that are neither are not supervised.
     """
 
-    right: Tensor
-    found: Tensor
-    none: Tensor
+    positive: Tensor
+    matchable: Tensor
+    unmatchable: Tensor
 
 
 def label(drawing: Tensor, point: Tensor, other_drawing: Tensor, other_point: Tensor, spacing: float) -> Labels:
@@ -191,11 +197,11 @@ def matching_loss(drawing: Tensor, point: Tensor, targets: int, matched: Matched
         p8[:, targets:].flatten(1, 2),
         8 / height,
     )
-    right = torch.cat([coarse.right, coarse.none[..., None]], -1)
-    used = coarse.found | coarse.none
+    right = torch.cat([coarse.positive, coarse.unmatchable[..., None]], -1)
+    used = coarse.matchable | coarse.unmatchable
     loss = (_nll(matched.logits, right) * used).sum() / used.sum().clamp(min=1)
-    hit = coarse.right.gather(2, matched.best[..., None]).squeeze(-1)
-    accuracy = (hit & coarse.found).sum() / coarse.found.sum().clamp(min=1)
+    hit = coarse.positive.gather(2, matched.best[..., None]).squeeze(-1)
+    accuracy = (hit & coarse.matchable).sum() / coarse.matchable.sum().clamp(min=1)
 
     d4, p4 = at(4)
     clips = drawing.shape[0]
@@ -205,9 +211,9 @@ def matching_loss(drawing: Tensor, point: Tensor, targets: int, matched: Matched
     own = torch.cat([d4[:, :targets, None].to(p4.dtype), p4[:, :targets]], 2).flatten(0, 1)
     own = quarters(own).unflatten(0, (clips, -1)).flatten(1, 2)
     fine = label(own[..., 0], own[..., 1:], seen[..., 0], seen[..., 1:], 4 / height)
-    inside = fine.found
-    loss = loss + (_nll(matched.fine_logits, fine.right) * inside).sum() / inside.sum().clamp(min=1)
-    fine_hit = fine.right.gather(3, matched.fine_logits.argmax(-1, keepdim=True)).squeeze(-1)
+    inside = fine.matchable
+    loss = loss + (_nll(matched.fine_logits, fine.positive) * inside).sum() / inside.sum().clamp(min=1)
+    fine_hit = fine.positive.gather(3, matched.fine_logits.argmax(-1, keepdim=True)).squeeze(-1)
     return loss, accuracy, (fine_hit & inside).sum() / inside.sum().clamp(min=1)
 
 
@@ -265,9 +271,8 @@ def turn(color: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Area-averaged ``B F C H W``, to a smaller size."""
-    out: Tensor = F.interpolate(x.flatten(0, 1), size=size, mode="area").unflatten(0, x.shape[:2])
-    return out
+    """``B F C H W``, to another size."""
+    return resize_tensor(x.flatten(0, 1), size).view(*x.shape[:3], *size)
 
 
 def nearest(x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -282,16 +287,15 @@ class Batches:
 
     def __init__(self, options: MatchingOptions, source: Source, seed: int) -> None:
         self.options, self.seed = options, seed
-        share = np.array(options.share) / sum(options.share)
-        self.share = share
+        self.size_probs = np.array(options.size_probs) / sum(options.size_probs)
         self.pools = [
             Pool(
                 lambda n, size=size: source(size, seed * 1_000_003 % 2**31 + n),  # type: ignore[misc]
-                options.pool,
-                options.fresh * count / max(options.clips) * p,
+                options.pool_size,
+                options.new_clips_per_batch * count / max(options.clips) * p,
                 4 * count,
             )
-            for i, (size, count, p) in enumerate(zip(options.sizes, options.clips, share, strict=True))
+            for i, (size, count, p) in enumerate(zip(options.sizes, options.clips, self.size_probs, strict=True))
         ]
 
     def __call__(self, k: int) -> Step:
@@ -299,13 +303,14 @@ class Batches:
 
         o = self.options
         rng = np.random.default_rng((self.seed, k))
-        which = int(rng.choice(len(o.sizes), p=self.share)) if k >= o.grow else 0
-        many = 1 + int(rng.choice(len(o.references), p=np.array(o.references) / sum(o.references)))
+        which = int(rng.choice(len(o.sizes), p=self.size_probs)) if k >= o.first_size_batches else 0
+        counts = np.array(o.reference_count_probs) / sum(o.reference_count_probs)
+        many = 1 + int(rng.choice(len(counts), p=counts))
         clips = self.pools[which].draw(k, o.clips[which], rng)
         frames = []
         for clip in clips:
             order = rng.permutation(clip.color.shape[1])
-            if rng.random() < o.first:
+            if rng.random() < o.first_reference_prob:
                 order = np.concatenate([order[order != 0], [0]])
             frames.append(np.concatenate([order[: o.targets], order[len(order) - many :]]))
 
@@ -326,7 +331,7 @@ class Batches:
             color, lines = color.flip(-1), lines.flip(-1)
             drawing = None if drawing is None else drawing.flip(-1)
             point = None if point is None else point.flip(-1)
-        if rng.random() < o.redraw:
+        if rng.random() < o.line_augmentation_prob:
             paint = color[:, o.targets :].flatten(0, 1)
             blank = torch.zeros_like(paint[:, :1])
             redrawn = draw(Drawn(paint, blank, blank), "soft", int(rng.integers(2**31)))
@@ -334,10 +339,10 @@ class Batches:
         color = turn(color, rng)
         work = None
         height, width = color.shape[-2:]
-        if rng.random() < o.detail and min(height, width) >= 160:
+        if rng.random() < o.detail_prob and min(height, width) >= 160:
             factor = rng.uniform(1.3, 2.5)
             work = (max(64, round(height / factor / 16) * 16), max(64, round(width / factor / 16) * 16))
-        told = rng.random() < o.told
+        with_regions = rng.random() < o.region_prob
         t = o.targets
         return Step(
             lines[:, :t],
@@ -346,7 +351,7 @@ class Batches:
             color[:, t:],
             None if drawing is None else drawing.long(),
             None if point is None else point.float(),
-            regions_of(lines if work is None else resize(lines, work)) if told else None,
+            regions_of(lines if work is None else resize(lines, work)) if with_regions else None,
             work,
         )
 
@@ -355,11 +360,18 @@ class Batches:
 
 
 class Matching(Task[Step]):
-    """Trains :class:`celpaint.models.matcher.network.Matcher`; ``run.best`` may be ``psnr``."""
+    """Trains :class:`celpaint.models.matcher.network.Matcher`; ``run.monitor`` may be ``psnr``."""
 
-    def __init__(self, network: Matcher, config: Mapping[str, Any], options: MatchingOptions, art: Art) -> None:
+    def __init__(
+        self,
+        network: Matcher,
+        config: Mapping[str, Any],
+        options: MatchingOptions,
+        art: Art,
+        banks: tuple[Bank, Bank] | None = None,
+    ) -> None:
         self.network, self.config, self.options, self.art = network, dict(config), options, art
-        self.device = next(network.parameters()).device
+        self.device, self.banks = next(network.parameters()).device, banks
         train_art = art.split("train")
         self.synthesizers = {
             size: Synthesizer(train_art, ClipSpec(height=size[0], width=size[1], frames=options.frames, stride=(1, 4)))
@@ -375,11 +387,11 @@ class Matching(Task[Step]):
         need(config.keys() == signature(Matcher).parameters.keys(), "network", list(recipe.network), "its arguments")
         network = Matcher(**config)
         if recipe.init.weights:
-            folder = Path(recipe.init.weights)
+            folder = find_weights("matcher", recipe.init.weights)
             load_network(network, read_tensors(folder), source=folder)
         network = network.to(device=device, memory_format=torch.channels_last).train().requires_grad_(True)  # type: ignore[call-overload]
         network.blend.requires_grad_(False)  # a task of its own
-        return cls(network, config, options, art)
+        return cls(network, config, options, art, film_banks(recipe.data, art, device))
 
     def export_config(self) -> Mapping[str, Any]:
         return self.config
@@ -388,6 +400,11 @@ class Matching(Task[Step]):
         return batch.color.shape[0] * batch.color.shape[1]
 
     def batches(self, seed: int, start: int) -> Iterator[Step]:
+        if self.banks is not None:
+            from celpaint.train.tasks.film_batches import FilmBatches
+
+            on_device = FilmBatches(self.options, self.banks[0], seed, FilmSpec())
+            return (on_device(k) for k in itertools.count(start))
         batches = Batches(self.options, lambda size, n: self.synthesizers[size].batch(n, 1), seed)
         return (self._here(batches(k)) for k in itertools.count(start))
 
@@ -413,34 +430,40 @@ class Matching(Task[Step]):
 
     @torch.no_grad()
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """PSNR at two distances and hands, of the network and of copying the reference; matching accuracy."""
+        """PSNR at two distances and line styles, of the network and of copying the reference; matching accuracy."""
         assert isinstance(network, Matcher)
         figures: dict[str, list[float]] = {}
-        for hand, distance in (("soft", 15), ("clean", 15), ("binary", 45)):
-            for clip in self._films(hand, distance):
-                step = self._here(as_step(clip))
+        for line_style, distance in (("soft", 15), ("clean", 15), ("binary", 45)):
+            for clip in self._films(line_style, distance):
+                step = self._here(as_step(clip, told=self.banks is None))
                 decoded, matched = network(step.lines, step.reference_lines, step.reference_color, step.regions)
                 assert step.drawing is not None
                 assert step.point is not None
                 accuracy = float(matching_loss(step.drawing, step.point, 1, matched)[1])
                 score = psnr(decoded.rgb, step.color)
-                figures.setdefault(f"psnr_{hand}_{distance}", []).append(score)
+                figures.setdefault(f"psnr_{line_style}_{distance}", []).append(score)
                 figures.setdefault("psnr", []).append(score)
                 figures.setdefault("copy", []).append(psnr(step.reference_color, step.color))
                 figures.setdefault("accuracy", []).append(accuracy)
         return {name: float(np.mean(values)) for name, values in figures.items()}
 
-    def _films(self, hand: str, distance: int, clips: int = 12) -> Iterator[ClipBatch]:
+    def _films(self, line_style: str, distance: int, clips: int = 12) -> Iterator[ClipBatch]:
         height, width = self.options.sizes[min(1, len(self.options.sizes) - 1)]
-        return validation_clips(self.art, distance, hand, clips=clips, height=height, width=width)
+        if self.banks is not None:
+            spec = FilmSpec(
+                height=height, width=width, frames=2, distance=(distance, distance), line_styles={line_style: 1.0}
+            )
+            films = FilmSynthesizer(self.banks[1], spec)
+            return (films.batch(1_000_000 + number, 1) for number in range(clips))
+        return validation_clips(self.art, distance, line_style, clips=clips, height=height, width=width)
 
     @torch.no_grad()
     def sample_sheet(self, network: nn.Module) -> npt.NDArray[np.uint8]:
         """Rows of reference, lines, colors carried over by matching, result, truth, confidence."""
         assert isinstance(network, Matcher)
         rows = []
-        for hand, distance in (("soft", 5), ("clean", 15), ("binary", 45), ("broken", 30)):
-            for clip in self._films(hand, distance, clips=2):
+        for line_style, distance in (("soft", 5), ("clean", 15), ("binary", 45), ("broken", 30)):
+            for clip in self._films(line_style, distance, clips=2):
                 step = self._here(as_step(clip))
                 decoded, matched = network(step.lines, step.reference_lines, step.reference_color, step.regions)
                 size = step.color.shape[-2:]
@@ -458,8 +481,20 @@ class Matching(Task[Step]):
         return (sheet * 255).round().astype(np.uint8)
 
 
-def as_step(clip: ClipBatch, references: int = 1) -> Step:
-    """Frame ``references`` of a film as the target, those before it as references."""
+def film_banks(data: DataOptions, art: Art, device: torch.device) -> tuple[Bank, Bank] | None:
+    """Cels to train on and cels held out, where the films are composed on the device."""
+    if data.source != "film":
+        return None
+    most = data.drawings or None
+    small = {"figures": 40, "sets": 16}
+    return (
+        Bank.make(art.split("train"), device, most=most, **(small if most else {})),
+        Bank.make(art.split("validation"), device, most=most or 1500, seed=1, **small),
+    )
+
+
+def as_step(clip: ClipBatch, references: int = 1, *, told: bool = True) -> Step:
+    """Frame ``references`` of a film as the target, those before it as references; ``told``: with regions."""
     order = [references, *range(references)]
     drawing, point = clip.drawing, clip.point
     return Step(
@@ -469,7 +504,7 @@ def as_step(clip: ClipBatch, references: int = 1) -> Step:
         reference_color=clip.color[:, :references],
         drawing=None if drawing is None else drawing[:, order],
         point=None if point is None else point[:, order],
-        regions=regions_of(clip.lines[:, order]),
+        regions=regions_of(clip.lines[:, order]) if told else None,
     )
 
 
@@ -487,7 +522,7 @@ def matched_size(matched: Matched) -> tuple[int, int]:
 
 def psnr(a: Tensor, b: Tensor) -> float:
     """Peak signal-to-noise ratio in dB of colors in [0, 1]."""
-    return float(-10 * (a.clamp(0, 1) - b).square().mean().clamp(min=1e-10).log10())
+    return frame.psnr(float(F.mse_loss(a.clamp(0, 1), b)))
 
 
 def train_loss(network: Matcher, step: Step, options: MatchingOptions) -> tuple[Tensor, dict[str, Any]]:
@@ -520,13 +555,14 @@ def train_loss(network: Matcher, step: Step, options: MatchingOptions) -> tuple[
     shown = matched.found.detach().reshape(-1, h * w, 1)
     loss_carry = ((carried - tokens(mean8)).abs() * shown).mean() + (matched.fine[:, -3:] - mean4).abs().mean()
 
-    right = ((rgb.detach() - small_color).abs().amax(2, keepdim=True) < options.right).to(rgb.dtype)
+    right = ((rgb.detach() - small_color).abs().amax(2, keepdim=True) < options.color_tolerance).to(rgb.dtype)
     loss_sure = F.binary_cross_entropy_with_logits(confidence, right)
-    loss = loss_color + options.gradient * loss_gradient + options.carry * loss_carry + options.sure * loss_sure
+    loss = loss_color + options.gradient_weight * loss_gradient + options.propagation_weight * loss_carry
+    loss = loss + options.confidence_weight * loss_sure
     figures |= {"carry": loss_carry, "sure": loss_sure, "right": right.mean()}
     if drawing is not None and point is not None:
         loss_match, accuracy, fine_accuracy = matching_loss(drawing, point, lines.shape[1], matched)
-        loss = loss + options.match * loss_match
+        loss = loss + options.matching_weight * loss_match
         figures |= {"match": loss_match, "accuracy": accuracy, "fine_accuracy": fine_accuracy}
     return loss, figures
 

@@ -102,8 +102,8 @@ def matching_loss(logits: Tensor, labels: Labels) -> tuple[Tensor, Tensor]:
         the loss, and the share of those tokens whose strongest match is right.
     """
     logits = logits.float()
-    right = logits.masked_fill(~labels.right, -1e4).logsumexp(-1)
-    count = labels.found.sum().clamp(min=1)
-    loss = ((logits.logsumexp(-1) - right) * labels.found).sum() / count
-    hit = labels.right.gather(-1, logits.argmax(-1, keepdim=True)).squeeze(-1)
-    return loss, (hit & labels.found).sum() / count
+    right = logits.masked_fill(~labels.positive, -1e4).logsumexp(-1)
+    count = labels.matchable.sum().clamp(min=1)
+    loss = ((logits.logsumexp(-1) - right) * labels.matchable).sum() / count
+    hit = labels.positive.gather(-1, logits.argmax(-1, keepdim=True)).squeeze(-1)
+    return loss, (hit & labels.matchable).sum() / count

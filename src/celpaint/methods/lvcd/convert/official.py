@@ -10,7 +10,6 @@ Tensors are mapped from the sources and written shard after shard: no network is
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
@@ -23,6 +22,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from celpaint.atomic_write import disk_errors, replacing, write_text
 from celpaint.errors import DiskFull, OutputError, WeightsError
 from celpaint.methods.lvcd.convert import keys
 from celpaint.methods.lvcd.spec import LVCD_LICENSE, SVD_LICENSE
@@ -94,15 +94,13 @@ def convert(
         check_fit(build_part(name, part.config, name), part.tensors, source=f"{name} from these files")
     _room(out, sum(t.numel() for part in parts.values() for t in part.tensors.values()) * DTYPES[dtype].itemsize)
 
-    aside = out.parent / f".{out.name}.part"
-    shutil.rmtree(aside, ignore_errors=True)
-    try:
+    with disk_errors(out), replacing(out) as folder:
         for name, part in parts.items():
             count = sum(t.numel() for t in part.tensors.values())
             say(f"{name}: {count / 1e6:.1f} M parameters")
             _check_range(name, part.tensors, dtype)
             write_network(
-                aside / name,
+                folder / name,
                 part.config,
                 part.tensors,
                 dtype=DTYPES[dtype],
@@ -111,17 +109,8 @@ def convert(
             )
         sources = {path.name: sha256(path) for path in (svd_path, lvcd_path) if path.is_file()}
         card = {"_class_name": "LVCD", **asdict(Card()), "made_from": sources}
-        (aside / "model_index.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-        (aside / "README.md").write_text(_readme(svd_path, lvcd_path, sources, dtype), encoding="utf-8")
-        if out.is_dir():
-            out.rmdir()
-        aside.replace(out)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise DiskFull(f"the disk of '{out}' is full", todo="Make room and run the command again.") from None
-        raise OutputError(f"'{out}' can't be written ({error.strerror or error})") from None
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        write_text(folder / "model_index.json", json.dumps(card, indent=2) + "\n")
+        write_text(folder / "README.md", _readme(svd_path, lvcd_path, sources, dtype))
     return out
 
 
