@@ -117,7 +117,7 @@ class Drawing:
         number %= self.cels
         if number not in self._made:
             cel = self._art.cel(self._index, number)
-            self._made[number] = _enlarge(cel & (COLORS - 1)), _enlarge_lines((cel & LINE) // LINE)
+            self._made[number] = _enlarge(cel & np.uint8(COLORS - 1)), _enlarge_lines((cel & LINE) > 0)
         return self._made[number]
 
 
@@ -133,7 +133,7 @@ def _paint(color: npt.NDArray[np.float32]) -> Paint:
 
 
 def _enlarge(numbers: npt.NDArray[uint8]) -> npt.NDArray[uint8]:
-    """Region numbers at :data:`ENLARGED` times the size: each pixel takes the region that is most of its surroundings."""
+    """Region numbers at :data:`ENLARGED` times the size; each pixel takes the most frequent region around it."""
     size = numbers.shape[1] * ENLARGED, numbers.shape[0] * ENLARGED
     best = np.zeros(size[::-1], np.uint8)
     most = np.zeros(size[::-1], np.uint8)
@@ -146,8 +146,9 @@ def _enlarge(numbers: npt.NDArray[uint8]) -> npt.NDArray[uint8]:
     return best
 
 
-def _enlarge_lines(line: npt.NDArray[uint8]) -> npt.NDArray[uint8]:
+def _enlarge_lines(line: npt.NDArray[np.bool_]) -> npt.NDArray[uint8]:
     """Lines one pixel thin at :data:`ENLARGED` times the size, one and a half pixels thick."""
-    soft = cv2.GaussianBlur(line * np.uint8(255), (3, 3), 0)
+    soft = cv2.GaussianBlur(line.astype(np.uint8) * 255, (3, 3), 0)
     size = line.shape[1] * ENLARGED, line.shape[0] * ENLARGED
-    return (cv2.resize(soft, size, interpolation=cv2.INTER_LINEAR_EXACT) > 64).astype(np.uint8)
+    wide = cv2.resize(soft, size, interpolation=cv2.INTER_LINEAR_EXACT)
+    return np.asarray(wide > 64, np.uint8)

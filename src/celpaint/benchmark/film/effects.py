@@ -57,12 +57,18 @@ def waves(cel: Cel, view: Floats, time: float, *, level: float, seed: int) -> No
     for number in range(2):
         phase, pace = rng.uniform(0, 6.28, 3), rng.uniform(0.1, 0.2, 3)
         swell = sum(
-            0.022 * 0.6**k * np.sin(x * (3 + 3.1 * k) + phase[k] - pace[k] * time * (1 if number else -1)) for k in range(3)
+            0.022 * 0.6**k * np.sin(x * (3 + 3.1 * k) + phase[k] - pace[k] * time * (1 if number else -1))
+            for k in range(3)
         )
         crest = level + 0.09 * number + 0.03 * np.sin(0.13 * time + phase[0]) + swell
         body = np.concatenate([np.stack([x, crest], 1), [[1.6, 1.2], [-1.6, 1.2]]])
         cel.fill(place(view, body), "water", outline=0.003, shade=(0.0, 0.018))
-        foam = np.concatenate([np.stack([x, crest + 0.002], 1), np.stack([x, crest + 0.014 + 0.008 * np.sin(17 * x + 0.3 * time)], 1)[::-1]])
+        foam = np.concatenate(
+            [
+                np.stack([x, crest + 0.002], 1),
+                np.stack([x, crest + 0.014 + 0.008 * np.sin(17 * x + 0.3 * time)], 1)[::-1],
+            ]
+        )
         cel.fill(place(view, foam), "foam")
 
 
@@ -71,7 +77,9 @@ def speed_lines(cel: Cel, view: Floats, time: float, *, count: int, seed: int) -
     rng = np.random.default_rng((seed, int(time), 24))
     for _ in range(count):
         x, y, long = rng.uniform(-1.2, 0.9), rng.uniform(-0.5, 0.5), rng.uniform(0.15, 0.6)
-        cel.fill(tube(np.array([[x, y], [x + long / 2, y], [x + long, y]]), np.array([0.0005, 0.003, 0.0005])), "streak")
+        cel.fill(
+            tube(np.array([[x, y], [x + long / 2, y], [x + long, y]]), np.array([0.0005, 0.003, 0.0005])), "streak"
+        )
 
 
 def sparks(cel: Cel, view: Floats, time: float, *, count: int, seed: int) -> None:

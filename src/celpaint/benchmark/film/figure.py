@@ -1,7 +1,7 @@
 """Figures redrawn in every frame: heads that turn, hair of strands, clothes, arms with hands, legs that walk.
 
 Lengths are in half heads: a face reaches from -1 (crown) to 1 (chin), a figure stands about 12 tall. A figure's origin
-is the middle of its head. Nothing of a figure is a moved picture: each outline is worked out anew for the side it shows.
+is the middle of its head. No part of a figure is a moved picture: every outline is computed for the side it shows.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ _FACE = (
      (0.79, 0.5), (0.725, 0.6), (0.69, 0.86), (0.52, 0.96), (0.25, 0.86), (0.0, 0.68), (-0.12, 0.42), (-0.16, 0.14),
      (-0.2, -0.1), (-0.25, -0.4), (-0.2, -0.78)),
 )  # fmt: skip
-"""Outlines of a face turned to the right by those angles, from the crown over the side it faces to the chin and back."""
+"""Outlines of a face turned to the right by those angles: crown, the side it faces, chin, and back."""
 
 _LINE = 0.045
 """Width of a line, in half heads."""
@@ -343,14 +343,16 @@ def _draw_face(pen: _Pen, look: Look, pose: Pose, angle: float) -> None:
 
 def _draw_eye(pen: _Pen, look: Look, pose: Pose, wide: float, sign: float) -> None:
     half, tall = 0.21 * wide * look.eye, 0.21 * look.eye * (1 - pose.blink)
-    lid = np.array([[-half, 0.04 - 0.25 * tall], [-0.45 * half, -0.8 * tall], [0.35 * half, -0.85 * tall], [half, -0.1 * tall]])
+    lid = np.array(
+        [[-half, 0.04 - 0.25 * tall], [-0.45 * half, -0.8 * tall], [0.35 * half, -0.85 * tall], [half, -0.1 * tall]]
+    )
     if sign < 0:
         lid = lid[::-1] * [-1, 1]
     if pose.blink < 0.75:
         low = np.array([[0.6 * half, 0.7 * tall], [0, 0.95 * tall], [-0.6 * half, 0.7 * tall]])
         white = closed(np.concatenate([lid, low]))
         pen.fill(white, "white", outline=False, shade=False)
-        pen.darken(np.concatenate([lid, lid[::-1] + [0, 0.09]]), "white")
+        pen.darken(np.concatenate([lid, lid[::-1] + np.array([0, 0.09])]), "white")
         round_ = np.stack([np.cos(np.linspace(0, 2 * np.pi, 25)), np.sin(np.linspace(0, 2 * np.pi, 25))], 1)
         gaze = 0.1 * half * np.sin(pose.yaw)
         iris = round_ * [0.14 * look.eye * min(wide, 1.0), 0.2 * look.eye] + [gaze, 0.0]
@@ -432,7 +434,7 @@ def _draw_torso(pen: _Pen, look: Look, pose: Pose, wide: float, turn: float, awa
     """Neck, chest and clothes; ``turn`` is the sine of the body's angle."""
     w, s = look.shoulders * wide, look.slim * wide
     shift = 0.25 * turn
-    pen.fill(np.array([[-0.3, 0.5], [0.3, 0.5], [0.36, 1.5], [-0.36, 1.5]]) + [0.1 * turn, 0], "skin", outline=True)
+    pen.fill(np.array([[-0.3, 0.5], [0.3, 0.5], [0.36, 1.5], [-0.36, 1.5]]) + np.array([0.1 * turn, 0]), "skin")
     chin = closed(np.array([[-0.8, 0.4], [0.8, 0.4], [0.45, 1.15], [0, 1.3], [-0.45, 1.15]]))
     pen.darken(chin, "skin")
     hips = max(s * 1.12, 0.7)
@@ -454,12 +456,20 @@ def _draw_front(pen: _Pen, look: Look, pose: Pose, w: float, s: float, hips: flo
     if look.coat:
         opening = np.array([[-0.34, 1.22], [0.34, 1.22], [x + 0.12, 3.0], [x + 0.02, 3.2], [x - 0.12, 3.0]])
         pen.fill(opening, "shirt")
-        pen.fill(np.array([[x - 0.1, 1.6], [x + 0.1, 1.6], [x + 0.17, 2.7], [x, 2.95], [x - 0.17, 2.7]]), "trim", within="shirt")
+        pen.fill(
+            np.array([[x - 0.1, 1.6], [x + 0.1, 1.6], [x + 0.17, 2.7], [x, 2.95], [x - 0.17, 2.7]]),
+            "trim",
+            within="shirt",
+        )
         for sign in (-1.0, 1.0):
-            lapel = np.array([[sign * 0.34, 1.12], [sign * 0.62 * w, 1.45], [sign * 0.5 * w, 2.0], [x + sign * 0.1, 3.15]])
+            lapel = np.array(
+                [[sign * 0.34, 1.12], [sign * 0.62 * w, 1.45], [sign * 0.5 * w, 2.0], [x + sign * 0.1, 3.15]]
+            )
             pen.fill(lapel, "lapel")
         pen.stroke(np.array([[x, 3.15], [x, 4.4], [x + 0.03, 5.6]]))
-        pen.fill(np.array([[-1.2 * s, 4.55], [-0.5 * s, 4.5], [-0.5 * s, 4.66], [-1.2 * s, 4.72]]), "trim", within="coat")
+        pen.fill(
+            np.array([[-1.2 * s, 4.55], [-0.5 * s, 4.5], [-0.5 * s, 4.66], [-1.2 * s, 4.72]]), "trim", within="coat"
+        )
     else:
         pen.fill(np.array([[-0.4, 1.12], [0.4, 1.12], [x + 0.05, 1.75], [x - 0.05, 1.75]]), "skin", within="shirt")
         for sign in (-1.0, 1.0):

@@ -109,7 +109,8 @@ class Cel:
         inside = mask.view(bool)
         dark = np.zeros_like(mask)
         if shade is not None:
-            dark = mask & ~self._covered(box, fixed + np.array(self._pixels(shade)) * (1 << _SHIFT)) & 1
+            lit = self._covered(box, fixed + np.array(self._pixels(shade), np.int32) * (1 << _SHIFT))
+            dark = np.asarray(mask & (lit ^ 1), np.uint8)
         np.copyto(self.part[box], np.uint16(self.numbers[part]), where=inside)
         np.copyto(self.shade[box], dark, where=inside)
         np.copyto(self.ink[box], np.uint8(0), where=inside)
@@ -249,8 +250,13 @@ class Cel:
 
 def _sums(fine: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
     """``FINE * H, FINE * W, C`` -> ``H W C`` sums."""
-    rows = sum(fine[i::FINE].astype(np.uint16) for i in range(FINE))
-    total: npt.NDArray[np.int32] = sum(rows[:, i::FINE].astype(np.int32) for i in range(FINE))  # type: ignore[index,assignment]
+    height, width = fine.shape[0] // FINE, fine.shape[1] // FINE
+    rows = np.zeros((height, *fine.shape[1:]), np.int32)
+    total = np.zeros((height, width, *fine.shape[2:]), np.int32)
+    for i in range(FINE):
+        rows += fine[i::FINE]
+    for i in range(FINE):
+        total += rows[:, i::FINE]
     return total
 
 

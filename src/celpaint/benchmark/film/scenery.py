@@ -74,7 +74,11 @@ class Board:
     def __init__(self, pixels: int, height: float, width: float, rng: np.random.Generator) -> None:
         self.unit, self.rng, self.height, self.width = pixels, rng, height, width
         size = round(height * pixels), round(width * pixels)
-        self.rgb, self.alpha, self.line = np.zeros((*size, 3), np.uint8), np.zeros(size, np.uint8), np.zeros(size, np.uint8)
+        self.rgb, self.alpha, self.line = (
+            np.zeros((*size, 3), np.uint8),
+            np.zeros(size, np.uint8),
+            np.zeros(size, np.uint8),
+        )
 
     def done(self, depth: float) -> Sheet:
         """The sheet."""
@@ -121,7 +125,9 @@ class Board:
             shape = np.stack([x + radius * np.cos(angle), y + 0.8 * radius * np.sin(angle)], 1)
             self.polygon(shape, tuple(color), line=line)
 
-    def leaves(self, where: Callable[[Floats], Floats], low: float, tone: RGB, light: RGB, size: float, count: int) -> None:
+    def leaves(
+        self, where: Callable[[Floats], Floats], low: float, tone: RGB, light: RGB, size: float, count: int
+    ) -> None:
         """Foliage whose upper edge is ``where(x)`` and which reaches down to ``low``: dark masses, lit clumps."""
         rng, half = self.rng, self.width / 2
         x = np.linspace(-half, half, 200)
@@ -218,7 +224,9 @@ _TALL, _WIDE = 1.7, 3.6
 """Size of a sheet in frame heights, for a frame 1.8 wide and a camera that moves."""
 
 
-def _sky(pixels: int, rng: np.random.Generator, top: RGB, low: RGB, clouds: int, cloud: RGB = (0.97, 0.98, 1.0)) -> Sheet:
+def _sky(
+    pixels: int, rng: np.random.Generator, top: RGB, low: RGB, clouds: int, cloud: RGB = (0.97, 0.98, 1.0)
+) -> Sheet:
     board = Board(pixels, _TALL, _WIDE, rng)
     board.ramp(top, low, -0.8, 0.5)
     for _ in range(clouds):
@@ -236,7 +244,9 @@ def _park(pixels: int, rng: np.random.Generator) -> list[Sheet]:
     light = _mix(green, (0.75, 0.95, 0.45), 0.55)
     sky = _sky(pixels, rng, (0.36, 0.66, 0.93), (0.8, 0.92, 0.97), 6)
     far = Board(pixels, _TALL, _WIDE, rng)
-    far.leaves(_ridge(rng, 0.0, 0.12), 0.9, _mix(green, (0.6, 0.8, 0.9), 0.45), _mix(light, (0.8, 0.92, 0.95), 0.4), 0.05, 700)
+    far.leaves(
+        _ridge(rng, 0.0, 0.12), 0.9, _mix(green, (0.6, 0.8, 0.9), 0.45), _mix(light, (0.8, 0.92, 0.95), 0.4), 0.05, 700
+    )
     far.soften(0.008)
     near = Board(pixels, _TALL, _WIDE, rng)
     near.leaves(_ridge(rng, 0.17, 0.16, 0.8), 0.9, green, light, 0.045, 1000)
@@ -257,20 +267,20 @@ def _sea(pixels: int, rng: np.random.Generator) -> list[Sheet]:
         sea.polygon(np.array([[x - w, y], [x, y - 0.003], [x + w, y], [x, y + 0.004]]), (0.75, 0.9, 0.95), line=0.3)
     hill = Board(pixels, _TALL, _WIDE, rng)
     ridge = _ridge(rng, 0.08, 0.06)
-    x = np.linspace(-1.8, -0.2, 60)
-    shore = np.stack([x, np.minimum(ridge(x) + 0.1 * (x + 1.8), 0.165)], 1)
+    coast = np.linspace(-1.8, -0.2, 60)
+    shore = np.stack([coast, np.minimum(ridge(coast) + 0.1 * (coast + 1.8), 0.165)], 1)
     hill.polygon(np.concatenate([shore, [[-0.2, 0.165], [-1.8, 0.165]]]), (0.25, 0.42, 0.4))
     hill.mottle(0.4)
     beach = Board(pixels, _TALL, _WIDE, rng)
     edge = _ridge(rng, 0.5, 0.02)
-    x = np.linspace(-1.8, 1.8, 80)
-    beach.polygon(np.concatenate([np.stack([x, edge(x)], 1), [[1.8, 0.9], [-1.8, 0.9]]]), (0.9, 0.84, 0.66))
+    coast = np.linspace(-1.8, 1.8, 80)
+    beach.polygon(np.concatenate([np.stack([coast, edge(coast)], 1), [[1.8, 0.9], [-1.8, 0.9]]]), (0.9, 0.84, 0.66))
     beach.mottle(0.25, 14)
     return [sky, hill.done(0.3), sea.done(0.45), beach.done(0.9)]
 
 
 def _room(pixels: int, rng: np.random.Generator) -> list[Sheet]:
-    wall: RGB = tuple(rng.uniform(0.55, 0.9, 3))  # type: ignore[assignment]
+    wall: RGB = tuple(rng.uniform(0.55, 0.9, 3))
     wood: RGB = _mix((0.55, 0.36, 0.2), (0.85, 0.62, 0.36), float(rng.random()))
     board = Board(pixels, _TALL, _WIDE, rng)
     board.ramp(_mix(wall, (1, 1, 1), 0.1), _mix(wall, (0.3, 0.25, 0.3), 0.25))
@@ -283,8 +293,10 @@ def _room(pixels: int, rng: np.random.Generator) -> list[Sheet]:
         board.box(x, -0.5, 0.62, 0.6, wood)
         board.box(x + 0.03, -0.47, 0.27, 0.54, (0.62, 0.83, 0.95))
         board.box(x + 0.32, -0.47, 0.27, 0.54, (0.7, 0.88, 0.96))
-        board.polygon(np.array([[x + 0.05, 0.0], [x + 0.2, -0.4], [x + 0.28, -0.4], [x + 0.12, 0.0]]), (0.84, 0.94, 0.98), line=0)
-        cloth: RGB = tuple(rng.uniform(0.4, 0.95, 3))  # type: ignore[assignment]
+        board.polygon(
+            np.array([[x + 0.05, 0.0], [x + 0.2, -0.4], [x + 0.28, -0.4], [x + 0.12, 0.0]]), (0.84, 0.94, 0.98), line=0
+        )
+        cloth: RGB = tuple(rng.uniform(0.4, 0.95, 3))
         for side in (0.0, 0.5):
             for fold in range(3):
                 board.box(x - 0.05 + side + 0.07 * fold, -0.55, 0.07, 0.75, _mix(cloth, (0, 0, 0), 0.12 * (fold % 2)))
@@ -296,10 +308,10 @@ def _room(pixels: int, rng: np.random.Generator) -> list[Sheet]:
         at = shelf + 0.04
         while at < shelf + 0.6:
             thick, tall = rng.uniform(0.025, 0.05), rng.uniform(0.14, 0.22)
-            board.box(at, 0.08 + 0.28 * row - tall, thick, tall, tuple(rng.uniform(0.2, 0.85, 3)))  # type: ignore[arg-type]
+            board.box(at, 0.08 + 0.28 * row - tall, thick, tall, tuple(rng.uniform(0.2, 0.85, 3)))
             at += thick + 0.004
     board.mottle(0.12)
-    light = np.array([[-1.2, 0.4], [-0.6, 0.4], [-0.3, 0.7], [-1.1, 0.7]]) + [rng.uniform(0, 0.6), 0.03]
+    light = np.array([[-1.2, 0.4], [-0.6, 0.4], [-0.3, 0.7], [-1.1, 0.7]]) + np.array([rng.uniform(0, 0.6), 0.03])
     board.polygon(light, _mix(wood, (1, 0.95, 0.8), 0.35), line=0)
     desk = Board(pixels, _TALL, _WIDE, rng)
     desk.box(-1.6, 0.36, 0.95, 0.05, wood)
@@ -319,15 +331,25 @@ def _street(pixels: int, rng: np.random.Generator, *, night: bool = False) -> li
         x = -1.8
         while x < 1.8:
             wide, tall = rng.uniform(0.28, 0.6), rng.uniform(0.35, 0.8)
-            tone: RGB = tuple(dark * rng.uniform(0.35, 0.85) * rng.uniform(0.85, 1.1, 3) + (0.03 if night else 0))  # type: ignore[assignment]
+            tone: RGB = tuple(dark * rng.uniform(0.35, 0.85) * rng.uniform(0.85, 1.1, 3) + (0.03 if night else 0))
             board.box(x, base - tall, wide, tall + 0.1, tone)
             board.box(x - 0.01, base - tall - 0.02, wide + 0.02, 0.03, _mix(tone, (0, 0, 0), 0.3))
             columns, rows = int(rng.integers(2, 5)), int(tall / 0.16)
             for row in range(rows):
                 for column in range(columns):
                     lit = rng.random() < 0.35
-                    glass: RGB = (0.95, 0.8, 0.45) if night and lit else _mix(tone, (0.6, 0.75, 0.85), 0.5 if not night else 0.08)
-                    board.box(x + (column + 0.25) * wide / columns, base - tall + 0.05 + 0.15 * row, 0.5 * wide / columns, 0.08, glass)
+                    glass: RGB = (
+                        (0.95, 0.8, 0.45)
+                        if night and lit
+                        else _mix(tone, (0.6, 0.75, 0.85), 0.5 if not night else 0.08)
+                    )
+                    board.box(
+                        x + (column + 0.25) * wide / columns,
+                        base - tall + 0.05 + 0.15 * row,
+                        0.5 * wide / columns,
+                        0.08,
+                        glass,
+                    )
             x += wide + rng.uniform(0, 0.05)
         if depth < 0.5:
             board.soften(0.004)
@@ -368,13 +390,17 @@ def _hills(pixels: int, rng: np.random.Generator, *, dusk: bool = False) -> list
                 ty = float(edge(np.array([tx]))[0])
                 n = 14
                 tone_ = np.array(_mix(tone, (0.1, 0.25, 0.15), 0.55)) * np.linspace(0.8, 1.15, n)[:, None]
-                board.dabs(rng.normal(0, 0.022, (n, 2)) + [tx, ty - 0.03], np.full(n, 0.03), tone_)
+                board.dabs(rng.normal(0, 0.022, (n, 2)) + np.array([tx, ty - 0.03]), np.full(n, 0.03), tone_)
         board.mottle(0.25, 7)
         if number == 2:
             n = 160
             blades = np.stack([rng.uniform(-1.8, 1.8, n), rng.uniform(0.42, 0.8, n)], 1)
             for px, py in blades:
-                board.polygon(np.array([[px, py], [px + 0.012, py - 0.045], [px + 0.014, py]]), _mix(tone, (0.1, 0.2, 0.1), 0.4), line=0)
+                board.polygon(
+                    np.array([[px, py], [px + 0.012, py - 0.045], [px + 0.014, py]]),
+                    _mix(tone, (0.1, 0.2, 0.1), 0.4),
+                    line=0,
+                )
         sheets.append(board.done(0.3 + 0.3 * number))
     return sheets
 
@@ -421,8 +447,26 @@ def _forest(pixels: int, rng: np.random.Generator) -> list[Sheet]:
         bark = _mix((0.42, 0.4, 0.3), (0.2, 0.13, 0.1), 0.3 + 0.3 * number)
         for x in np.linspace(-1.7, 1.7, 6 - number) + rng.normal(0, 0.15, 6 - number):
             w = 0.035 + 0.04 * number
-            board.polygon(np.array([[x - 1.4 * w, 0.6], [x - w, 0.1], [x - 0.8 * w, -0.9], [x + 0.8 * w, -0.9], [x + w, 0.1], [x + 1.4 * w, 0.6]]), bark)
-            board.polygon(np.array([[x + 0.2 * w, 0.6], [x + 0.3 * w, -0.9], [x + 0.8 * w, -0.9], [x + w, 0.1], [x + 1.3 * w, 0.6]]), _mix(bark, (0, 0, 0), 0.3), line=0.3)
+            board.polygon(
+                np.array(
+                    [
+                        [x - 1.4 * w, 0.6],
+                        [x - w, 0.1],
+                        [x - 0.8 * w, -0.9],
+                        [x + 0.8 * w, -0.9],
+                        [x + w, 0.1],
+                        [x + 1.4 * w, 0.6],
+                    ]
+                ),
+                bark,
+            )
+            board.polygon(
+                np.array(
+                    [[x + 0.2 * w, 0.6], [x + 0.3 * w, -0.9], [x + 0.8 * w, -0.9], [x + w, 0.1], [x + 1.3 * w, 0.6]]
+                ),
+                _mix(bark, (0, 0, 0), 0.3),
+                line=0.3,
+            )
             for _ in range(5):
                 y = rng.uniform(-0.7, 0.4)
                 board.wire(np.array([[x - 0.4 * w, y], [x - 0.2 * w, y + 0.08]]), _mix(bark, (0, 0, 0), 0.5), 0.005)
@@ -433,24 +477,32 @@ def _forest(pixels: int, rng: np.random.Generator) -> list[Sheet]:
 
 
 def _stage(pixels: int, rng: np.random.Generator) -> list[Sheet]:
-    cloth: RGB = tuple(rng.uniform([0.3, 0.03, 0.1], [0.6, 0.15, 0.35]))  # type: ignore[assignment]
+    cloth: RGB = tuple(rng.uniform([0.3, 0.03, 0.1], [0.6, 0.15, 0.35]))
     board = Board(pixels, _TALL, _WIDE, rng)
     board.ramp(_mix(cloth, (0, 0, 0.05), 0.6), cloth)
     x = -1.8
     while x < 1.8:
         w = rng.uniform(0.06, 0.14)
-        board.polygon(np.array([[x, -0.9], [x + w, -0.9], [x + w * 0.9, 0.36], [x + 0.1 * w, 0.36]]), _mix(cloth, (0, 0, 0), rng.uniform(0, 0.5)), line=0.5)
+        board.polygon(
+            np.array([[x, -0.9], [x + w, -0.9], [x + w * 0.9, 0.36], [x + 0.1 * w, 0.36]]),
+            _mix(cloth, (0, 0, 0), rng.uniform(0, 0.5)),
+            line=0.5,
+        )
         x += w
     board.box(-2, 0.34, 4, 0.6, (0.34, 0.22, 0.16))
     for y in np.linspace(0.36, 0.8, 8):
         board.wire(np.array([[-1.8, y], [1.8, y]]), (0.2, 0.12, 0.1), 0.004)
-    board.polygon(np.stack([0.75 * np.cos(np.linspace(0, 6.28, 40)), 0.46 + 0.08 * np.sin(np.linspace(0, 6.28, 40))], 1), (0.72, 0.55, 0.36), line=0)
+    board.polygon(
+        np.stack([0.75 * np.cos(np.linspace(0, 6.28, 40)), 0.46 + 0.08 * np.sin(np.linspace(0, 6.28, 40))], 1),
+        (0.72, 0.55, 0.36),
+        line=0,
+    )
     board.mottle(0.12)
     return [board.done(0.8)]
 
 
 def _hall(pixels: int, rng: np.random.Generator) -> list[Sheet]:
-    wall: RGB = tuple(rng.uniform(0.6, 0.85, 3))  # type: ignore[assignment]
+    wall: RGB = tuple(rng.uniform(0.6, 0.85, 3))
     board = Board(pixels, _TALL, _WIDE, rng)
     vanish = np.array([rng.uniform(-0.3, 0.3), -0.1])
     far = 0.13
@@ -459,7 +511,12 @@ def _hall(pixels: int, rng: np.random.Generator) -> list[Sheet]:
         return np.asarray(vanish + (np.array([x, y]) - vanish) * share)
 
     corners = [(-1.9, -0.95), (1.9, -0.95), (1.9, 0.95), (-1.9, 0.95)]
-    sides = [_mix(wall, (1, 1, 1), 0.5), _mix(wall, (0, 0, 0), 0.08), _mix(wall, (0.3, 0.2, 0.15), 0.55), _mix(wall, (1, 1, 1), 0.15)]
+    sides = [
+        _mix(wall, (1, 1, 1), 0.5),
+        _mix(wall, (0, 0, 0), 0.08),
+        _mix(wall, (0.3, 0.2, 0.15), 0.55),
+        _mix(wall, (1, 1, 1), 0.15),
+    ]
     for side, tone in enumerate(sides):
         a, b = corners[side], corners[(side + 1) % 4]
         board.polygon(np.stack([np.array(a), np.array(b), toward(*b, far), toward(*a, far)]), tone)

@@ -70,7 +70,9 @@ def _actor(stage: Stage, name: str, *, shade: RGB = (0.72, 0.66, 0.78), **given:
         "hair": _dye(stage, _pick(stage, _HAIR)),
         "coat": _dye(stage, _pick(stage, _COAT)),
         "skin": _pick(stage, _SKIN),
-        "shirt": _dye(stage, _pick(stage, ((0.96, 0.96, 0.95), (0.96, 0.96, 0.95), (0.85, 0.9, 0.97), (0.95, 0.85, 0.75)))),
+        "shirt": _dye(
+            stage, _pick(stage, ((0.96, 0.96, 0.95), (0.96, 0.96, 0.95), (0.85, 0.9, 0.97), (0.95, 0.85, 0.75)))
+        ),
         "trim": _dye(stage, _pick(stage, _TRIM)),
         "legs": _dye(stage, _pick(stage, ((0.2, 0.2, 0.26), (0.3, 0.32, 0.45), (0.36, 0.3, 0.26)))),
         "eyes": _pick(stage, _EYES),
@@ -142,7 +144,14 @@ def _wind(stage: Stage) -> None:
 
     def draw(cel: Cel, view: Floats, time: float) -> None:
         gust = 0.16 + 0.16 * np.sin(0.21 * time) + 0.06 * np.sin(0.55 * time)
-        pose = Pose(yaw=-0.45 + 0.06 * np.sin(0.1 * time), body=-0.2, nod=0.05, sway=gust, ripple=0.42 * time, blink=_ease(time, 30, 32) - _ease(time, 33, 35))
+        pose = Pose(
+            yaw=-0.45 + 0.06 * np.sin(0.1 * time),
+            body=-0.2,
+            nod=0.05,
+            sway=gust,
+            ripple=0.42 * time,
+            blink=_ease(time, 30, 32) - _ease(time, 33, 35),
+        )
         draw_figure(cel, "a.", view @ _at(-0.05, -0.08, 0.43), look, pose)
 
     stage.planes = [Plane(draw)]
@@ -159,11 +168,21 @@ def _hand_over_chest(stage: Stage) -> None:
         up = _ease(time, 4, 16) - _ease(time, 34, 46)
         across = _ease(time, 16, 26)
         right = Arm(0.2 + 0.35 * up, -2.3 * up + 0.9 * across * up, 0.2 + 0.8 * across)
-        pose = Pose(yaw=-0.3 + 0.5 * across, body=-0.15, nod=0.05 * up, right=right, left=Arm(0.2, 0.1), mouth=0.5 * (1 + np.sin(0.9 * time)) * across, lean=0.03 * np.sin(0.1 * time))
+        pose = Pose(
+            yaw=-0.3 + 0.5 * across,
+            body=-0.15,
+            nod=0.05 * up,
+            right=right,
+            left=Arm(0.2, 0.1),
+            mouth=0.5 * (1 + np.sin(0.9 * time)) * across,
+            lean=0.03 * np.sin(0.1 * time),
+        )
         draw_figure(cel, "a.", view @ _at(0.1, -0.16, 0.115), look, pose)
 
     stage.planes = [Plane(draw)]
-    stage.camera = lambda time: Camera(x=0.12 * _ease(time, 0, 47), y=-0.06 * _ease(time, 0, 47), zoom=0.6 * _ease(time, 0, 47))
+    stage.camera = lambda time: Camera(
+        x=0.12 * _ease(time, 0, 47), y=-0.06 * _ease(time, 0, 47), zoom=0.6 * _ease(time, 0, 47)
+    )
 
 
 def _walk_through(stage: Stage) -> None:
@@ -199,7 +218,12 @@ def _over_shoulder(stage: Stage) -> None:
             right=Arm(0.3 + 0.2 * hands, -1.9 * hands + 0.3 * np.sin(0.3 * time), 0.9),
         )  # fmt: skip
         draw_figure(cel, "a.", view @ _at(0.22, -0.15, 0.15), far, pose)
-        other = Pose(yaw=2.6 + 0.15 * _ease(time, 24, 34), body=2.7, nod=0.08 * _ease(time, 24, 34), sway=0.03 * np.sin(0.2 * time))
+        other = Pose(
+            yaw=2.6 + 0.15 * _ease(time, 24, 34),
+            body=2.7,
+            nod=0.08 * _ease(time, 24, 34),
+            sway=0.03 * np.sin(0.2 * time),
+        )
         draw_figure(cel, "b.", view @ _at(-0.5, 0.02, 0.29), near, other)
 
     stage.planes = [Plane(draw)]
@@ -212,7 +236,16 @@ def _night_street(stage: Stage) -> None:
     look = _actor(stage, "a", color_coat=(0.2, 0.2, 0.3), color_hair=(0.22, 0.2, 0.3), color_legs=(0.15, 0.15, 0.2))
 
     def draw(cel: Cel, view: Floats, time: float) -> None:
-        pose = Pose(yaw=-0.9 + 0.7 * _ease(time, 24, 38), body=-0.9, step=0.22 * time, stride=0.3, right=Arm(0.3 * np.sin(0.22 * time), 0.2), left=Arm(-0.3 * np.sin(0.22 * time), 0.2), sway=0.05, ripple=0.2 * time)
+        pose = Pose(
+            yaw=-0.9 + 0.7 * _ease(time, 24, 38),
+            body=-0.9,
+            step=0.22 * time,
+            stride=0.3,
+            right=Arm(0.3 * np.sin(0.22 * time), 0.2),
+            left=Arm(-0.3 * np.sin(0.22 * time), 0.2),
+            sway=0.05,
+            ripple=0.2 * time,
+        )
         draw_figure(cel, "a.", view @ _at(0.45 - 0.009 * time, -0.12, 0.085), look, pose)
 
     stage.planes = [Plane(draw)]
@@ -229,7 +262,12 @@ def _pan_to_second(stage: Stage) -> None:
     def draw(cel: Cel, view: Floats, time: float) -> None:
         one = Pose(yaw=0.4 + 0.3 * _ease(time, 4, 16), body=0.3, sway=0.06 * np.sin(0.3 * time), ripple=0.3 * time)
         draw_figure(cel, "a.", view @ _at(-0.85, -0.1, 0.14), first, one)
-        two = Pose(yaw=-0.9 + 0.6 * _ease(time, 30, 42), body=-0.5, mouth=_ease(time, 36, 40), right=Arm(0.3, -1.2 - 0.6 * np.sin(0.15 * time), 0.5))
+        two = Pose(
+            yaw=-0.9 + 0.6 * _ease(time, 30, 42),
+            body=-0.5,
+            mouth=_ease(time, 36, 40),
+            right=Arm(0.3, -1.2 - 0.6 * np.sin(0.15 * time), 0.5),
+        )
         draw_figure(cel, "b.", view @ _at(0.75, -0.13, 0.14), second, two)
 
     stage.planes = [Plane(draw)]
@@ -242,20 +280,44 @@ def _pull_back(stage: Stage) -> None:
     look = _actor(stage, "a", skirt=2.3, coat=False, sleeve=1.0, hair=1.8, side=1.2)
 
     def draw(cel: Cel, view: Floats, time: float) -> None:
-        pose = Pose(yaw=-0.2, body=-0.15, sway=0.12 + 0.12 * np.sin(0.25 * time), ripple=0.35 * time, blink=_ease(time, 20, 22) - _ease(time, 24, 26), left=Arm(0.25 + 1.6 * _ease(time, 26, 42), 0.4, 0.8), right=Arm(0.2, 0.1))
+        pose = Pose(
+            yaw=-0.2,
+            body=-0.15,
+            sway=0.12 + 0.12 * np.sin(0.25 * time),
+            ripple=0.35 * time,
+            blink=_ease(time, 20, 22) - _ease(time, 24, 26),
+            left=Arm(0.25 + 1.6 * _ease(time, 26, 42), 0.4, 0.8),
+            right=Arm(0.2, 0.1),
+        )
         draw_figure(cel, "a.", view @ _at(0.1, -0.18, 0.068), look, pose)
 
     stage.planes = [Plane(draw)]
-    stage.camera = lambda time: Camera(x=0.1 * (1 - _ease(time, 4, 44)), y=-0.16 * (1 - _ease(time, 4, 44)), zoom=1.45 * (1 - _ease(time, 4, 44)))
+    stage.camera = lambda time: Camera(
+        x=0.1 * (1 - _ease(time, 4, 44)), y=-0.16 * (1 - _ease(time, 4, 44)), zoom=1.45 * (1 - _ease(time, 4, 44))
+    )
 
 
 def _white_on_white(stage: Stage) -> None:
     """Coat and hair nearly the color of the snow."""
     _set(stage, "fog")
-    look = _actor(stage, "a", color_coat=(0.88, 0.89, 0.92), color_hair=(0.82, 0.84, 0.88), color_skin=_SKIN[0], shade=(0.85, 0.86, 0.93), scarf=True, hair=1.6)
+    look = _actor(
+        stage,
+        "a",
+        color_coat=(0.88, 0.89, 0.92),
+        color_hair=(0.82, 0.84, 0.88),
+        color_skin=_SKIN[0],
+        shade=(0.85, 0.86, 0.93),
+        scarf=True,
+        hair=1.6,
+    )
 
     def draw(cel: Cel, view: Floats, time: float) -> None:
-        pose = Pose(yaw=0.8 - 1.4 * _ease(time, 10, 34), body=0.5 - 0.6 * _ease(time, 12, 38), sway=0.14 * np.sin(0.24 * time) - 0.1, ripple=0.35 * time)
+        pose = Pose(
+            yaw=0.8 - 1.4 * _ease(time, 10, 34),
+            body=0.5 - 0.6 * _ease(time, 12, 38),
+            sway=0.14 * np.sin(0.24 * time) - 0.1,
+            ripple=0.35 * time,
+        )
         draw_figure(cel, "a.", view @ _at(-0.1, -0.1, 0.16), look, pose)
 
     stage.planes = [Plane(draw)]
@@ -272,7 +334,13 @@ def _smoke(stage: Stage) -> None:
 
     def draw(cel: Cel, view: Floats, time: float) -> None:
         wave = np.sin(0.6 * time) * _ease(time, 10, 16)
-        pose = Pose(yaw=0.3 + 0.25 * wave, body=0.2, nod=0.1 * _ease(time, 10, 20), right=Arm(0.9 * _ease(time, 6, 14), -1.5 * _ease(time, 6, 14) + 0.5 * wave, 0.8), blink=0.4 * _ease(time, 10, 14))
+        pose = Pose(
+            yaw=0.3 + 0.25 * wave,
+            body=0.2,
+            nod=0.1 * _ease(time, 10, 20),
+            right=Arm(0.9 * _ease(time, 6, 14), -1.5 * _ease(time, 6, 14) + 0.5 * wave, 0.8),
+            blink=0.4 * _ease(time, 10, 14),
+        )
         draw_figure(cel, "a.", view @ _at(-0.1, -0.12, 0.13), look, pose)
 
     stage.planes = [
@@ -297,7 +365,13 @@ def _surf(stage: Stage) -> None:
         if 0 < leap < 1:
             at = affine(0.13, 1.6 * leap - 0.9, 0.75 - 0.55 * leap, 0.28 - 1.1 * leap * (1 - leap))
             _sprite(cel, view @ at, "dolphin")
-        pose = Pose(yaw=0.9, body=0.6, sway=-0.15 + 0.1 * np.sin(0.3 * time), ripple=0.4 * time, left=Arm(0.5, -0.6 + 0.3 * np.sin(0.2 * time), 0.5))
+        pose = Pose(
+            yaw=0.9,
+            body=0.6,
+            sway=-0.15 + 0.1 * np.sin(0.3 * time),
+            ripple=0.4 * time,
+            left=Arm(0.5, -0.6 + 0.3 * np.sin(0.2 * time), 0.5),
+        )
         draw_figure(cel, "a.", view @ _at(-0.45, -0.1, 0.12), look, pose)
 
     stage.planes = [Plane(draw), Plane(partial(effects.waves, level=0.3, seed=seed))]
@@ -311,14 +385,19 @@ def _lamp(stage: Stage) -> None:
     look = _actor(stage, "a", hair=1.4)
 
     def draw(cel: Cel, view: Floats, time: float) -> None:
-        pose = Pose(yaw=0.7 - 0.5 * _ease(time, 16, 24), body=0.2, nod=0.08 - 0.08 * _ease(time, 14, 20), left=Arm(0.7 - 0.4 * _ease(time, 18, 34), -0.5, 0.4))
+        pose = Pose(
+            yaw=0.7 - 0.5 * _ease(time, 16, 24),
+            body=0.2,
+            nod=0.08 - 0.08 * _ease(time, 14, 20),
+            left=Arm(0.7 - 0.4 * _ease(time, 18, 34), -0.5, 0.4),
+        )
         draw_figure(cel, "a.", view @ _at(-0.2, -0.1, 0.15), look, pose)
 
     def light(time: float) -> Light:
         on = _ease(time, 14, 17) * (0.92 + 0.08 * np.sin(2.1 * time))
         dark: RGB = (0.24, 0.26, 0.42)
         warm = tuple(d + on * (w - d) for d, w in zip(dark, (1.05, 0.92, 0.72), strict=True))
-        return Light(warm, lamp=(0.3, -0.1, 0.75), outside=tuple(d + 0.25 * on for d in dark))  # type: ignore[arg-type]
+        return Light(warm, lamp=(0.3, -0.1, 0.75), outside=tuple(d + 0.25 * on for d in dark))
 
     stage.planes = [Plane(draw)]
     stage.light = light
@@ -328,9 +407,14 @@ def _lamp(stage: Stage) -> None:
 def _crowd(stage: Stage) -> None:
     """A row of people by other hands, overlapping, as the camera passes."""
     _set(stage, "street")
-    names = [_dress(stage, n) for n in ("woman_bun", "man_red", "curly_blue", "woman_brown", "man_beard", "bob_gold", "woman_long", "man_tie")]
+    names = [
+        _dress(stage, n)
+        for n in ("woman_bun", "man_red", "curly_blue", "woman_brown", "man_beard", "bob_gold", "woman_long", "man_tie")
+    ]
 
-    def row(cel: Cel, view: Floats, time: float, *, which: list[str], size: float, y: float, gap: float, start: float) -> None:
+    def row(
+        cel: Cel, view: Floats, time: float, *, which: list[str], size: float, y: float, gap: float, start: float
+    ) -> None:
         for number, name in enumerate(which):
             bob = 0.014 * np.sin(0.35 * time + 1.7 * number)
             turn = 0.1 * np.sin(0.16 * time + 2.3 * number)
@@ -366,31 +450,57 @@ def _market(stage: Stage) -> None:
     """The camera glides past a stall of goods; a shopper behind it reaches for one."""
     _set(stage, "hall")
     look = _actor(stage, "a", sleeve=0.6, tails=1.8)
-    goods = [_dress(stage, name) for name in ("pumpkin", "flowers", "gift", "clock", "radio", "sunflower", "bag", "mushroom", "mail")]
+    goods = [
+        _dress(stage, name)
+        for name in ("pumpkin", "flowers", "gift", "clock", "radio", "sunflower", "bag", "mushroom", "mail")
+    ]
 
     def shopper(cel: Cel, view: Floats, time: float) -> None:
         reach = _ease(time, 10, 24) - _ease(time, 34, 46)
-        pose = Pose(yaw=0.5 - 0.8 * reach, body=0.2, nod=0.1 * reach, left=Arm(0.25, -0.2), right=Arm(0.3 + 0.3 * reach, -0.6 * reach, 0.7), sway=0.08 * np.sin(0.3 * time), ripple=0.3 * time)
+        pose = Pose(
+            yaw=0.5 - 0.8 * reach,
+            body=0.2,
+            nod=0.1 * reach,
+            left=Arm(0.25, -0.2),
+            right=Arm(0.3 + 0.3 * reach, -0.6 * reach, 0.7),
+            sway=0.08 * np.sin(0.3 * time),
+            ripple=0.3 * time,
+        )
         draw_figure(cel, "a.", view @ _at(0.0, -0.16, 0.105), look, pose)
 
     def stall(cel: Cel, view: Floats, time: float) -> None:
         for number, name in enumerate(goods):
-            _sprite(cel, view @ affine(0.13, 0.06 * np.sin(1.9 * number), -1.1 + 0.27 * number, 0.34 + 0.03 * (number % 2)), name)
+            _sprite(
+                cel,
+                view @ affine(0.13, 0.06 * np.sin(1.9 * number), -1.1 + 0.27 * number, 0.34 + 0.03 * (number % 2)),
+                name,
+            )
 
     stage.planes = [Plane(shopper), Plane(stall, depth=1.25, hold=1)]
     stage.camera = lambda time: Camera(x=-0.22 + 0.44 * _ease(time, 0, 47), zoom=0.1)
 
 
 def _big_head(stage: Stage) -> None:
-    """Close-up of a drawn face by another hand, cut by the frame: its middle turns against the outline, it tilts and nears."""
+    """Close-up of a face by another artist, cut by the frame: its middle turns against its outline, it comes nearer."""
     _set(stage, "park")
     name = _dress(stage, "man_beard")
     small = _dress(stage, "woman_brown")
 
     def draw(cel: Cel, view: Floats, time: float) -> None:
-        _sprite(cel, view @ affine(0.3, 0.04 * np.sin(0.2 * time), 0.62 - 0.25 * _ease(time, 6, 40), 0.2), small, bulge=0.14 * np.sin(0.15 * time))
+        _sprite(
+            cel,
+            view @ affine(0.3, 0.04 * np.sin(0.2 * time), 0.62 - 0.25 * _ease(time, 6, 40), 0.2),
+            small,
+            bulge=0.14 * np.sin(0.15 * time),
+        )
         turn = np.sin(0.13 * time)
-        _sprite(cel, view @ affine(0.72 + 0.12 * _ease(time, 10, 40), 0.12 * np.sin(0.11 * time), -0.25, 0.24), name, 2 + int(time) // 16, bulge=0.24 * turn)
+        _sprite(
+            cel,
+            view @ affine(0.72 + 0.12 * _ease(time, 10, 40), 0.12 * np.sin(0.11 * time), -0.25, 0.24),
+            name,
+            2 + int(time) // 16,
+            bulge=0.24 * turn,
+        )
 
     stage.planes = [Plane(draw)]
     stage.camera = lambda time: Camera(x=0.0015 * time)
@@ -425,7 +535,16 @@ def _twirl(stage: Stage) -> None:
         around = 2 * np.pi * _ease(time, 5, 43)
         speed = np.sin(np.pi * _ease(time, 5, 43))
         lift = 0.25 + 1.2 * speed
-        pose = Pose(yaw=around + 0.3 * speed, body=around, sway=-0.4 * speed + 0.1 * np.sin(0.3 * time), ripple=0.4 * time, left=Arm(lift, 0.3, 0.6), right=Arm(lift, 0.3, 0.6), stride=0.12, step=0.4 * time)
+        pose = Pose(
+            yaw=around + 0.3 * speed,
+            body=around,
+            sway=-0.4 * speed + 0.1 * np.sin(0.3 * time),
+            ripple=0.4 * time,
+            left=Arm(lift, 0.3, 0.6),
+            right=Arm(lift, 0.3, 0.6),
+            stride=0.12,
+            step=0.4 * time,
+        )
         draw_figure(cel, "a.", view @ _at(0.0, -0.2, 0.072), look, pose)
 
     stage.planes = [Plane(draw)]
@@ -439,7 +558,15 @@ def _reach_out(stage: Stage) -> None:
 
     def draw(cel: Cel, view: Floats, time: float) -> None:
         up = _ease(time, 8, 20) - _ease(time, 32, 44)
-        pose = Pose(yaw=0.15 - 0.3 * up, body=0.1, mouth=0.6 * up, right=Arm(0.25 + 0.1 * up, -0.2 - 2.62 * up, 0.3 + 0.9 * up, 0.95 * up), left=Arm(0.3, -0.1), sway=0.1 * np.sin(0.25 * time), ripple=0.3 * time)
+        pose = Pose(
+            yaw=0.15 - 0.3 * up,
+            body=0.1,
+            mouth=0.6 * up,
+            right=Arm(0.25 + 0.1 * up, -0.2 - 2.62 * up, 0.3 + 0.9 * up, 0.95 * up),
+            left=Arm(0.3, -0.1),
+            sway=0.1 * np.sin(0.25 * time),
+            ripple=0.3 * time,
+        )
         draw_figure(cel, "a.", view @ _at(0.02, -0.06, 0.25), look, pose)
 
     stage.planes = [Plane(draw)]
@@ -458,14 +585,30 @@ def _rain(stage: Stage) -> None:
     def draw(cel: Cel, view: Floats, time: float) -> None:
         bob = 0.006 * np.sin(0.5 * time)
         right = Arm(0.4, -2.2, 0.1)
-        draw_figure(cel, "b.", view @ _at(0.24, -0.13 + bob, 0.085), two, Pose(yaw=-0.7 + 0.5 * _ease(time, 20, 32), body=-0.4, step=0.25 * time, stride=0.2))
+        draw_figure(
+            cel,
+            "b.",
+            view @ _at(0.24, -0.13 + bob, 0.085),
+            two,
+            Pose(yaw=-0.7 + 0.5 * _ease(time, 20, 32), body=-0.4, step=0.25 * time, stride=0.2),
+        )
         _sprite(cel, view @ affine(0.3, -0.12 + 0.03 * np.sin(0.3 * time), -0.12, -0.28 + bob), "umbrella")
-        draw_figure(cel, "a.", view @ _at(-0.12, -0.11 - bob, 0.085), one, Pose(yaw=0.6, body=0.4, right=right, step=0.25 * time + 1, stride=0.2))
+        draw_figure(
+            cel,
+            "a.",
+            view @ _at(-0.12, -0.11 - bob, 0.085),
+            one,
+            Pose(yaw=0.6, body=0.4, right=right, step=0.25 * time + 1, stride=0.2),
+        )
 
     def car(cel: Cel, view: Floats, time: float) -> None:
         _sprite(cel, view @ affine(0.3, 0.0, -1.7 + 0.075 * time, 0.38 + 0.004 * np.sin(2 * time)), "car")
 
-    stage.planes = [Plane(draw), Plane(car, hold=1), Plane(partial(effects.rain, count=90, slant=0.25, seed=seed), opacity=0.55, hold=1)]
+    stage.planes = [
+        Plane(draw),
+        Plane(car, hold=1),
+        Plane(partial(effects.rain, count=90, slant=0.25, seed=seed), opacity=0.55, hold=1),
+    ]
     stage.light = lambda time: Light((0.5, 0.54, 0.72), (0.02, 0.02, 0.04), glow=0.4, bright=0.4)
     stage.grain = 3
 
@@ -473,10 +616,18 @@ def _rain(stage: Stage) -> None:
 def _sunset(stage: Stage) -> None:
     """Against the light at dusk: figure and hills in near tones, glow and grain."""
     _set(stage, "dusk")
-    look = _actor(stage, "a", color_coat=(0.42, 0.25, 0.3), color_hair=(0.36, 0.2, 0.26), hair=2.2, side=1.3, flare=0.24)
+    look = _actor(
+        stage, "a", color_coat=(0.42, 0.25, 0.3), color_hair=(0.36, 0.2, 0.26), hair=2.2, side=1.3, flare=0.24
+    )
 
     def draw(cel: Cel, view: Floats, time: float) -> None:
-        pose = Pose(yaw=-1.2 + 0.9 * _ease(time, 16, 36), body=-0.7 + 0.3 * _ease(time, 18, 40), sway=0.25 + 0.12 * np.sin(0.22 * time), ripple=0.4 * time, light=(-0.14, -0.06))
+        pose = Pose(
+            yaw=-1.2 + 0.9 * _ease(time, 16, 36),
+            body=-0.7 + 0.3 * _ease(time, 18, 40),
+            sway=0.25 + 0.12 * np.sin(0.22 * time),
+            ripple=0.4 * time,
+            light=(-0.14, -0.06),
+        )
         draw_figure(cel, "a.", view @ _at(0.3, -0.06, 0.2), look, pose)
 
     stage.planes = [Plane(draw)]
@@ -495,8 +646,19 @@ def _twins(stage: Stage) -> None:
     def draw(cel: Cel, view: Floats, time: float) -> None:
         for name, design, way, start in (("a.", look, 1.0, -0.62), ("b.", other, -1.0, 0.66)):
             swing = 0.6 * np.sin(0.42 * time + (0 if way > 0 else 1.3))
-            pose = Pose(yaw=way * (1.0 - 1.6 * (_ease(time, 18, 26) - _ease(time, 30, 38))), body=0.9 * way, step=0.42 * time + (way < 0), stride=0.42, right=Arm(swing, 0.2), left=Arm(-swing, 0.2), sway=-0.12 * way, ripple=0.4 * time)
-            draw_figure(cel, name, view @ _at(start + way * 0.027 * time, -0.2 if way > 0 else -0.17, 0.07), design, pose)
+            pose = Pose(
+                yaw=way * (1.0 - 1.6 * (_ease(time, 18, 26) - _ease(time, 30, 38))),
+                body=0.9 * way,
+                step=0.42 * time + (way < 0),
+                stride=0.42,
+                right=Arm(swing, 0.2),
+                left=Arm(-swing, 0.2),
+                sway=-0.12 * way,
+                ripple=0.4 * time,
+            )
+            draw_figure(
+                cel, name, view @ _at(start + way * 0.027 * time, -0.2 if way > 0 else -0.17, 0.07), design, pose
+            )
 
     stage.planes = [Plane(draw)]
     stage.camera = lambda time: Camera(zoom=0.25)
@@ -510,23 +672,39 @@ def _animals(stage: Stage) -> None:
 
     def draw(cel: Cel, view: Floats, time: float) -> None:
         gallop = abs(np.sin(0.4 * time))
-        _sprite(cel, view @ affine(0.16, 0.1 * np.sin(0.25 * time), 0.5, -0.18), "monkey", bulge=0.1 * np.sin(0.3 * time))
+        _sprite(
+            cel, view @ affine(0.16, 0.1 * np.sin(0.25 * time), 0.5, -0.18), "monkey", bulge=0.1 * np.sin(0.3 * time)
+        )
         _sprite(cel, view @ affine(0.27, 0.0, 0.9 - 0.035 * time, 0.12), "leopard")
-        _sprite(cel, view @ affine(0.3, -0.12 + 0.22 * gallop, -0.75 + 0.032 * time, 0.12 - 0.06 * gallop, True), "horse")
-        _sprite(cel, view @ affine(0.32 + 0.02 * np.sin(0.3 * time), 0.06 * np.sin(0.2 * time), -0.62, 0.34), "fox", bulge=0.28 * np.sin(0.17 * time))
+        _sprite(
+            cel, view @ affine(0.3, -0.12 + 0.22 * gallop, -0.75 + 0.032 * time, 0.12 - 0.06 * gallop, True), "horse"
+        )
+        _sprite(
+            cel,
+            view @ affine(0.32 + 0.02 * np.sin(0.3 * time), 0.06 * np.sin(0.2 * time), -0.62, 0.34),
+            "fox",
+            bulge=0.28 * np.sin(0.17 * time),
+        )
 
     stage.planes = [Plane(draw)]
     stage.camera = lambda time: Camera(x=-0.12 + 0.24 * _ease(time, 0, 47))
 
 
 def _talk(stage: Stage) -> None:
-    """Limited animation: a face fills the frame; eyes, mouth and a slow nod are all that moves, with a shaking camera."""
+    """Limited animation: a face fills the frame; only eyes, mouth and a slow nod move, and the camera shakes."""
     _set(stage, "room")
     look = _actor(stage, "a", hair=1.6, eye=1.1)
 
     def draw(cel: Cel, view: Floats, time: float) -> None:
         talk = max(0.0, np.sin(0.9 * time)) * (0.4 + 0.6 * abs(np.sin(0.37 * time)))
-        pose = Pose(yaw=0.35, body=0.2, nod=0.05 * np.sin(0.12 * time), mouth=talk, blink=_ease(time, 12, 14) - _ease(time, 16, 18) + 0.5 * (_ease(time, 34, 36) - _ease(time, 42, 44)), sway=0.02 * np.sin(0.2 * time))
+        pose = Pose(
+            yaw=0.35,
+            body=0.2,
+            nod=0.05 * np.sin(0.12 * time),
+            mouth=talk,
+            blink=_ease(time, 12, 14) - _ease(time, 16, 18) + 0.5 * (_ease(time, 34, 36) - _ease(time, 42, 44)),
+            sway=0.02 * np.sin(0.2 * time),
+        )
         draw_figure(cel, "a.", view @ _at(0.1, 0.02, 0.36), look, pose)
 
     stage.planes = [Plane(draw, hold=3)]
@@ -563,9 +741,7 @@ SHOTS: tuple[Script, ...] = tuple(
 """The shots, in order."""
 
 
-def film(
-    number: int, *, seed: int = 0, frames: int = FRAMES, height: int = 320, width: int = 576
-) -> Iterator[Frame]:
+def film(number: int, *, seed: int = 0, frames: int = FRAMES, height: int = 320, width: int = 576) -> Iterator[Frame]:
     """The frames of a shot.
 
     Args:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Camera", "Frame", "Light", "Plane", "Stage"]
 
-_NONE = 0
 _WHOLE = FINE * FINE
 
 
@@ -89,7 +88,7 @@ class Frame:
 
     Attributes:
         color: ``H W 3``; ``line``: ``H W``, 255 = ink, the lines as drawn.
-        part: ``H W`` number of the sheet or flat-colored part that shows, the same in all frames of the shot, 0 = none.
+        part: ``H W`` number of the sheet or flat-colored part that shows, the same in all frames of the shot.
         point: ``H W 2`` float32, the point of a sheet that shows, in frame heights; NaN on parts, which are redrawn.
     """
 
@@ -97,6 +96,17 @@ class Frame:
     line: npt.NDArray[uint8]
     part: npt.NDArray[np.int32]
     point: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """What one layer shows: color times alpha and lines in 0 ... 255, alpha in [0, 1], parts, points of sheets."""
+
+    color: Floats
+    line: Floats
+    alpha: Floats
+    part: npt.NDArray[np.int32]
+    point: npt.NDArray[np.float32] | None
 
 
 @dataclass
@@ -124,49 +134,61 @@ class Stage:
     def frames(self, times: Sequence[int]) -> Iterator[Frame]:
         """The frames at some times, in frames from the shot's first."""
         seed = int(self.rng.integers(2**31))
+        seen: dict[int, tuple[object, _Layer]] = {}
         for time in times:
-            yield self._frame(int(time), seed)
+            layers = [self._again(seen, number, int(time)) for number in range(len(self._order))]
+            yield self._composed(layers, int(time), seed)
 
-    def _frame(self, time: int, seed: int) -> Frame:
-        camera = self.camera(time)
+    @property
+    def _order(self) -> list[Sheet | Plane]:
+        return [*self.behind, *self.planes, *self.front]
+
+    def _again(self, seen: dict[int, tuple[object, _Layer]], number: int, time: int) -> _Layer:
+        """Layer ``number`` from the back; the one of the frame before where neither it nor the camera moved."""
+        what = self._order[number]
+        view = self.camera(time).view(what.depth)
+        held = time - time % what.hold if isinstance(what, Plane) else 0
+        key = view.tobytes(), held
+        if number not in seen or seen[number][0] != key:
+            made = self._drawn(what, view, held) if isinstance(what, Plane) else self._seen(what, view, number)
+            seen[number] = key, made
+        return seen[number][1]
+
+    def _seen(self, sheet: Sheet, view: Floats, number: int) -> _Layer:
+        pixels, where = sheet.sample(view, self.height, self.width)
+        values: Floats = pixels.astype(np.float64)
+        part = np.where(pixels[..., 3] > 127, number + 1, 0).astype(np.int32)
+        return _Layer(values[..., :3], values[..., 4], values[..., 3] / 255, part, where.astype(np.float32))
+
+    def _drawn(self, plane: Plane, view: Floats, time: int) -> _Layer:
+        cel = Cel(self.height, self.width, self.palette)
+        plane.draw(cel, view, float(time))
+        sums, cover = cel.color()
+        shown = cel.parts().astype(np.int32)
+        share = plane.opacity / _WHOLE
+        return _Layer(
+            sums.astype(np.float64) * share,
+            cel.line().astype(np.float64) * (255.0 / _WHOLE),
+            cover.astype(np.float64) * share,
+            np.where(shown > 0, shown + len(self._order), 0),
+            None,
+        )
+
+    def _composed(self, layers: Sequence[_Layer], time: int, seed: int) -> Frame:
         size = self.height, self.width
         color, line = np.zeros((*size, 3)), np.zeros(size)
-        part = np.zeros(size, np.int32)
-        point = np.full((*size, 2), np.nan, np.float32)
-
-        def lay(paint: Floats, ink: Floats, alpha: Floats) -> None:
-            color[:] = color * (1 - alpha[..., None]) + paint
-            line[:] = np.maximum(line * (1 - alpha), ink)
-
-        def lay_sheet(sheet: Sheet, number: int) -> None:
-            seen, where = sheet.sample(camera.view(sheet.depth), *size)
-            alpha = seen[..., 3] / 255.0
-            lay(seen[..., :3].astype(np.float64), seen[..., 4].astype(np.float64), alpha)
-            shows = seen[..., 3] > 127
-            part[shows], point[shows] = number, where[shows]
-
-        for number, sheet in enumerate(self.behind, 1):
-            lay_sheet(sheet, number)
-        first = len(self.behind) + len(self.front)
-        for plane in self.planes:
-            cel = Cel(self.height, self.width, self.palette)
-            plane.draw(cel, camera.view(plane.depth), float(time - time % plane.hold))
-            sums, cover = cel.color()
-            paint, ink = sums * (plane.opacity / _WHOLE), cel.line() * (255.0 / _WHOLE)
-            lay(paint, ink, cover * (plane.opacity / _WHOLE))
-            shown = cel.parts()
-            drawn = shown > 0
-            part[drawn], point[drawn] = shown[drawn].astype(np.int32) + first, np.nan
-        for number, sheet in enumerate(self.front, len(self.behind) + 1):
-            lay_sheet(sheet, number)
-        lit = self._lit(color / 255.0, self.light(time))
-        pixels = np.floor(lit * 255 + 0.5).clip(0, 255).astype(np.int64)
+        part, point = np.zeros(size, np.int32), np.full((*size, 2), np.nan, np.float32)
+        for layer in layers:
+            color = color * (1 - layer.alpha[..., None]) + layer.color
+            line = np.maximum(line * (1 - layer.alpha), layer.line)
+            shows = layer.part > 0
+            part[shows] = layer.part[shows]
+            point[shows] = np.nan if layer.point is None else layer.point[shows]
+        pixels = np.floor(self._lit(color / 255.0, self.light(time)) * 255 + 0.5).astype(np.int64)
         if self.grain:
             noise = np.random.default_rng((seed, time)).integers(-self.grain, self.grain + 1, (2, *size))
             pixels = pixels + (noise.sum(0) >> 1)[..., None]
-        return Frame(
-            pixels.clip(0, 255).astype(np.uint8), np.floor(line + 0.5).clip(0, 255).astype(np.uint8), part, point
-        )
+        return Frame(pixels.clip(0, 255).astype(np.uint8), np.floor(line + 0.5).astype(np.uint8), part, point)
 
     def _lit(self, color: Floats, light: Light) -> Floats:
         gain: Floats = np.array(light.gain)
@@ -184,4 +206,4 @@ class Stage:
                 bright = box_blur(bright, max(1, round(light.reach * self.height)))
             spread = bright * (light.glow / 255)
             lit = 1 - (1 - lit.clip(0, 1)) * (1 - spread.clip(0, 1))
-        return lit.clip(0, 1)
+        return np.asarray(lit.clip(0, 1), np.float64)
