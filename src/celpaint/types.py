@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
@@ -22,6 +23,7 @@ __all__ = [
     "Clip",
     "Event",
     "Frame",
+    "FrameNumber",
     "LineArt",
     "Painted",
     "PixelFormat",
@@ -54,12 +56,35 @@ class Frame:
         return self.rgb.shape[0], self.rgb.shape[1]
 
 
+@dataclass(frozen=True, order=True)
+class FrameNumber:
+    """The number that a frame's name bears.
+
+    Attributes:
+        value: the number, negative before frame 0.
+        letters: letters after it, which mark in-betweens: ``12a`` lies between 12 and 13. Empty elsewhere.
+    """
+
+    value: int
+    letters: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.value}{self.letters}"
+
+
 @dataclass(frozen=True)
 class PixelFormat:
-    """How pixels are stored at the source, so that results can be stored alike."""
+    """How pixels are stored at the source, so that results can be stored alike.
+
+    Attributes:
+        bits: bits a channel.
+        alpha: whether there is a transparency channel.
+        resolution: pixels an inch, across and down, None where the source does not say.
+    """
 
     bits: Literal[8, 16] = 8
     alpha: bool = False
+    resolution: tuple[float, float] | None = None
 
 
 class Clip(ABC):
@@ -67,6 +92,8 @@ class Clip(ABC):
 
     Attributes:
         names: the file name of every frame (``A_0001.png``), with numbering gaps as they are; None for a video.
+        numbers: the number of every frame, from its name; None where frames are counted from 1.
+        files: every file that is read.
         size: (height, width) of every frame.
         rate: frames a second, None where the source does not say.
         format: how the source stores pixels.
@@ -75,6 +102,8 @@ class Clip(ABC):
     """
 
     names: tuple[str, ...] | None
+    numbers: tuple[FrameNumber, ...] | None = None
+    files: tuple[Path, ...] = ()
     size: tuple[int, int]
     rate: Fraction | None
     format: PixelFormat
