@@ -7,6 +7,7 @@ Everything here is NumPy: importing it costs nothing, and torch stays where the 
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -71,6 +72,12 @@ class FrameNumber:
     def __str__(self) -> str:
         return f"{self.value}{self.letters}"
 
+    @classmethod
+    def parse(cls, text: str) -> FrameNumber | None:
+        """The number that ``12``, ``-3`` or ``12a`` writes; None for any other text."""
+        parts = re.fullmatch(r"(-?\d+)([A-Za-z]*)", text, re.ASCII)
+        return cls(int(parts[1]), parts[2]) if parts else None
+
 
 @dataclass(frozen=True)
 class PixelFormat:
@@ -119,6 +126,10 @@ class Clip(ABC):
 
     def __iter__(self) -> Iterator[Frame]:
         return (self[i] for i in range(len(self)))
+
+    def number(self, index: int) -> FrameNumber:
+        """The number of frame ``index``: from its name, or counted from 1."""
+        return self.numbers[index] if self.numbers else FrameNumber(index + 1)
 
 
 @dataclass(frozen=True)

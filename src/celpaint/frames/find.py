@@ -174,7 +174,7 @@ class _Listing:
         }
         if arriving:
             frame, other = next(iter(arriving.items()))
-            more = f", and {len(arriving) - 1} more are missing alike" if len(arriving) > 1 else ""
+            more = f" (and {len(arriving) - 1} more)" if len(arriving) > 1 else ""
             raise InputError(
                 f"'{self.folder / frame}' is not there yet, only '{other}' is{more}",
                 wanted="whole frames",

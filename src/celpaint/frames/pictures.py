@@ -120,7 +120,9 @@ def _missing(path: Path, what: str) -> InputError:
 def _foreign(path: Path, what: str) -> InputError | None:
     """A file of a kind that is known by its first bytes and cannot be read, called by its name."""
     kind = foreign_kind(path)
-    return InputError(f"'{path}' is {kind}", wanted=what, todo="Export it as PNG or TIFF.") if kind else None
+    if kind is None or (kind.endswith("video") and what.endswith("video")):  # then it is broken
+        return None
+    return InputError(f"'{path}' is {kind}", wanted=what, todo="Export it as PNG or TIFF.")
 
 
 def foreign_kind(path: Path) -> str | None:
@@ -135,7 +137,7 @@ def foreign_kind(path: Path) -> str | None:
 
 _FOREIGN = (
     (0, b"\x76\x2f\x31\x01", "an OpenEXR picture"),
-    (0, b"8BPS", "a Photoshop document of a kind that can't be read"),
+    (0, b"8BPS", "a Photoshop document"),
     (0, b"#?R", "a Radiance HDR picture"),
     (0, b"SDPX", "a DPX picture"),
     (0, b"XPDS", "a DPX picture"),

@@ -44,10 +44,14 @@ def essential(data: bytes) -> bytes:
     at = len(SIGNATURE)
     for kind, content in _chunks(data):
         end = at + 12 + len(content)
-        if not kind[0] & 0x20 or (kind in _OF_THE_PICTURE and _chunk(kind, content) == data[at:end]):
+        if not kind[0] & 0x20 or (_is_of_the_picture(kind, content) and _chunk(kind, content) == data[at:end]):
             kept.append(data[at:end])
         at = end
     return b"".join([*kept, data[at:]])
+
+
+def _is_of_the_picture(kind: bytes, content: bytes) -> bool:
+    return kind in _OF_THE_PICTURE and (kind != b"pHYs" or len(content) == 9)
 
 
 def profile(data: bytes) -> bytes | None:

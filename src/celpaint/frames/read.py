@@ -46,22 +46,23 @@ def open_clip(source: str | Path) -> Clip:
     if path.is_dir():
         return _open_sequence(path, find_in_folder(path))
     if path.exists() or path.is_symlink():
-        clip = _open_file(path)
-        if isinstance(clip, PictureClip):
-            _hint_at_sequence(path)
-        return clip
+        return _open_alone(path)
     if is_pattern(path.name):
         return _open_sequence(path.parent, find_matching(path))
     raise InputError(f"'{path}' does not exist", wanted=wanted(), todo=nearby(path))
 
 
-def _hint_at_sequence(path: Path) -> None:
+def _open_alone(path: Path) -> Clip:
+    """A file by its own name; a picture that is one of a sequence is said to be."""
     sequence = siblings(path)
-    if sequence is not None and len(sequence.names) > 1:
+    numbers = dict(zip(sequence.names, sequence.numbers, strict=False)) if sequence else {}
+    clip = _open_file(path, [numbers[path.name]] if path.name in numbers else [])
+    if sequence and len(sequence.names) > 1 and isinstance(clip, PictureClip):
         log.info(
             "'%s' is one of %d frames and is taken alone; for all of them give '%s'",
             *(path, len(sequence.names), path.parent / sequence.pattern),
         )
+    return clip
 
 
 def read_picture(path: str | Path) -> tuple[Frame, PixelFormat]:
