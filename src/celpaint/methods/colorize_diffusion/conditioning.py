@@ -78,7 +78,7 @@ class Controls:
 
 def sketch_hints(networks: Networks, sketch: Tensor, strength: float = 1.0) -> tuple[Tensor, ...]:
     """Hints of a sketch ``1 3 H W`` from :func:`~celpaint.methods.colorize_diffusion.pictures.fit_sketch`."""
-    return tuple(hint * strength for hint in networks.sketch_encoder(sketch))
+    return tuple(hint * strength for hint in networks.sketch_encoder(sketch.to(networks.device)))
 
 
 def blank_hints(networks: Networks, size: tuple[int, int], strength: float = 1.0) -> tuple[Tensor, ...]:
@@ -154,10 +154,12 @@ class _Conditioning:
         )
 
     def _shown(self, rgb: Tensor) -> _Shown:
+        rgb = rgb.to(self.networks.device)
         return _Shown(rgb, self.networks.image_encoder(rgb).to(self.networks.unet.dtype))
 
     def _reference(self) -> _Shown | None:
-        return None if self.pictures.reference is None else self._shown(self.pictures.reference)
+        rgb = self.pictures.reference
+        return None if rgb is None else self._shown(rgb)
 
     def _background(self) -> _Shown | None:
         rgb, mask = self.pictures.background, self.pictures.background_mask
@@ -174,12 +176,14 @@ class _Conditioning:
     def _no_tokens(self, like: _Shown | None) -> Tensor:
         if like:
             return torch.zeros_like(like.tokens)
-        return torch.zeros(1, 1, self.networks.config.context_width, dtype=self.networks.unet.dtype)
+        like_unet = next(self.networks.unet.parameters())
+        return like_unet.new_zeros(1, 1, self.networks.config.context_width)
 
     def _figure(self) -> Figure:
         config, size = self.networks.config, self.pictures.size
         mask = torch.zeros(1, 1, *size) if self.pictures.figure is None else self.pictures.figure
-        return Figure.from_mask(latent_mask(mask, config.factor), self.controls.figure_threshold, len(config.widths))
+        mask = latent_mask(mask.to(self.networks.device), config.factor)
+        return Figure.from_mask(mask, self.controls.figure_threshold, len(config.widths))
 
     def _latents(self, shown: _Shown, picture: Encoded) -> Tensor:
         vae, size = self.networks.vae, self.pictures.size

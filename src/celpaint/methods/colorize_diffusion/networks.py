@@ -147,6 +147,11 @@ class Networks:
         """Sizes of the UNet."""
         return self.unet.config
 
+    @property
+    def device(self) -> torch.device:
+        """Where the UNet is."""
+        return next(self.unet.parameters()).device
+
     @classmethod
     def load(cls, folder: Path) -> Networks:
         """Load every part strictly, in evaluation mode, on the CPU, in the stored number format.

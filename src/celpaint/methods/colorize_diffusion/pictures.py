@@ -70,7 +70,7 @@ def pad_sides(rgb: Tensor, scale: float) -> Tensor:
 
 def without_figure(rgb: Tensor, mask: Tensor, threshold: float) -> Tensor:
     """``1 3 h w``: white wherever the mask reaches the threshold (ts_r of the paper)."""
-    return torch.where(mask < threshold, rgb, torch.full_like(rgb, WHITE))
+    return torch.where(mask.to(rgb.device) < threshold, rgb, torch.full_like(rgb, WHITE))
 
 
 def dilate(mask: Tensor, size: int = 11) -> Tensor:

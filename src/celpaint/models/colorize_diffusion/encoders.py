@@ -82,7 +82,7 @@ class LabeledEncoder(Encoder):
 
     def encode(self, latents: Tensor, label: Tensor, tokens: Tensor) -> list[Tensor]:
         """Latents ``B C h w``, size labels ``B L`` and reference tokens ``B T D`` -> every block's output."""
-        emb = self.embed(latents.new_zeros(1)) + self.label_emb(label.to(self.dtype))
+        emb = self.embed(latents.new_zeros(1)) + self.label_emb(label.to(latents.device, self.dtype))
         return [h for h, _ in self.features(latents, emb, ReferenceContext(tokens.to(self.dtype)))]
 
 

@@ -55,7 +55,9 @@ class ImageVAE(nn.Module):
 
     def moments(self, rgb: Tensor) -> Tensor:
         """``B 3 H W``, sides multiples of ``factor`` -> ``B 2C h w``: mean and log-variance, not scaled."""
-        moments: Tensor = self.vae.encode(rgb.to(self.dtype)).latent_dist.parameters
+        # Channels-last pictures, as read from files, make group norms on the CPU lose four digits in flat areas.
+        rgb = rgb.to(self.dtype).contiguous(memory_format=torch.contiguous_format)
+        moments: Tensor = self.vae.encode(rgb).latent_dist.parameters
         return moments
 
     def encode(self, rgb: Tensor, noise: Tensor | None = None) -> Tensor:
