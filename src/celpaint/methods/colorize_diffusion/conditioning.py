@@ -196,9 +196,7 @@ class _Conditioning:
 
     def _background_features(self, behind: _Shown, tokens: Tensor, background: _Shown | None) -> tuple[Tensor, ...]:
         attended = self.semantics.encoder_tokens(tokens, background.tokens if background else None, self.mode.style)
-        features = self.networks.background_encoder(
-            self._latents(behind, "background"), self._label(behind), attended
-        )
+        features = self.networks.background_encoder(self._latents(behind, "background"), self._label(behind), attended)
         return tuple(feature * self.controls.background_features for feature in features)
 
     def _style(self, reference: _Shown | None, background: _Shown | None) -> StyleVectors | None:

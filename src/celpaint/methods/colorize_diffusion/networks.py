@@ -1,9 +1,9 @@
 """All networks of ColorizeDiffusion v2, loaded together from a folder.
 
-    unet  sketch_encoder  background_encoder  style_encoder    config.json: ColorizeDiffusionConfig
-    vae                                                        config.json: diffusers' AutoencoderKL
-    image_encoder                                              config.json: transformers' CLIP tower, or PatchTokens
-    model_index.json                                           what the weights recommend
+unet  sketch_encoder  background_encoder  style_encoder    config.json: ColorizeDiffusionConfig
+vae                                                        config.json: diffusers' AutoencoderKL
+image_encoder                                              config.json: transformers' CLIP tower, or PatchTokens
+model_index.json                                           what the weights recommend
 """
 
 from __future__ import annotations

@@ -11,7 +11,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["Pictures", "blank_sketch", "dilate", "fit_picture", "fit_sketch", "latent_mask", "pad_sides", "without_figure"]
+__all__ = [
+    "Pictures",
+    "blank_sketch",
+    "dilate",
+    "fit_picture",
+    "fit_sketch",
+    "latent_mask",
+    "pad_sides",
+    "without_figure",
+]
 
 WHITE = 1.0
 PAPER = -1.0

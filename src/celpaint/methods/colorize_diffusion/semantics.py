@@ -63,9 +63,7 @@ class Semantics(Protocol):
         """Unit noise for sampling the autoencoder's posterior; None: take its mean."""
         ...
 
-    def limit(
-        self, guided: Denoise, conditional: Denoise, levels: DiscreteLevels, start: float, end: float
-    ) -> Denoise:
+    def limit(self, guided: Denoise, conditional: Denoise, levels: DiscreteLevels, start: float, end: float) -> Denoise:
         """Guidance from ``start`` to ``end`` only, as shares of the timesteps from 0 to 1."""
         ...
 
@@ -83,9 +81,7 @@ class Intended:
             return _checked(scales.layers, config)
         coarse = 1 + config.layers + 1
         fine = config.transformers - config.encoder_transformers - coarse
-        values = (
-            (scales.encoder,) * config.encoder_transformers + (scales.semantics,) * coarse + (scales.color,) * fine
-        )
+        values = (scales.encoder,) * config.encoder_transformers + (scales.semantics,) * coarse + (scales.color,) * fine
         return tuple(value * scales.reference for value in values)
 
     def encoder_tokens(self, reference: Tensor, background: Tensor | None, styled: bool) -> Tensor:
@@ -95,9 +91,7 @@ class Intended:
     def posterior_noise(self, picture: Encoded, shape: tuple[int, ...]) -> None:
         """See :class:`Semantics`: the mean."""
 
-    def limit(
-        self, guided: Denoise, conditional: Denoise, levels: DiscreteLevels, start: float, end: float
-    ) -> Denoise:
+    def limit(self, guided: Denoise, conditional: Denoise, levels: DiscreteLevels, start: float, end: float) -> Denoise:
         """See :class:`Semantics`."""
         if start <= 0 and end >= 1:
             return guided
@@ -153,9 +147,7 @@ class Official:
         """See :class:`Semantics`."""
         return self.noise(picture, shape)
 
-    def limit(
-        self, guided: Denoise, conditional: Denoise, levels: DiscreteLevels, start: float, end: float
-    ) -> Denoise:
+    def limit(self, guided: Denoise, conditional: Denoise, levels: DiscreteLevels, start: float, end: float) -> Denoise:
         """See :class:`Semantics`: without effect."""
         return guided
 

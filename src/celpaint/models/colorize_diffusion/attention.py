@@ -47,9 +47,7 @@ class AdaptedLinear(nn.Linear):
 def _attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
     """``B N C``, ``b T C``, ``b T C`` -> ``B N C``; b is B or 1."""
     batch = len(q)
-    q, k, v = (
-        y.unflatten(-1, (heads, -1)).transpose(1, 2).expand(batch, -1, -1, -1) for y in (q, k, v)
-    )  # B heads N d
+    q, k, v = (y.unflatten(-1, (heads, -1)).transpose(1, 2).expand(batch, -1, -1, -1) for y in (q, k, v))  # B h N d
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 

@@ -19,7 +19,7 @@ try:
 except ModuleNotFoundError:
     raise MissingExtra("diffusers", "lvcd") from None
 
-__all__ = ["Block", "Downsample", "Mlp", "ResBlock", "Transformer", "Transformed", "Upsample"]
+__all__ = ["Block", "Downsample", "Mlp", "ResBlock", "Transformed", "Transformer", "Upsample"]
 
 
 class Mlp(nn.Sequential):

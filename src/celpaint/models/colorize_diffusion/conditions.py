@@ -135,9 +135,7 @@ class SplitContext:
 
     def dropped(self) -> SplitContext:
         """See :class:`Context`."""
-        return replace(
-            self, foreground=torch.zeros_like(self.foreground), background=torch.zeros_like(self.background)
-        )
+        return replace(self, foreground=torch.zeros_like(self.foreground), background=torch.zeros_like(self.background))
 
 
 @dataclass(frozen=True)

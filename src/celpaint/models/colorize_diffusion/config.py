@@ -108,7 +108,7 @@ class ColorizeDiffusionConfig:
     @property
     def factor(self) -> int:
         """Pixels per latent, along each side."""
-        return 2 ** (len(self.sketch_stem) // 2)
+        return 1 << len(self.sketch_stem) // 2
 
 
 FULL = ColorizeDiffusionConfig()

@@ -1,4 +1,4 @@
-"""A reference picture -> the tokens of the cross-attention. Position in the picture is kept; there is no class token."""
+"""A reference picture -> the tokens of the cross-attention, one for each patch of it."""
 
 from __future__ import annotations
 

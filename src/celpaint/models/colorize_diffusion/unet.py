@@ -126,7 +126,7 @@ class BackgroundInjection(nn.Module):
 
     def forward(self, skip: Tensor, features: Tensor) -> Tensor:
         """``B C H W`` and tokens ``B N C`` or ``1 N C`` -> ``B C H W``."""
-        y = skip.flatten(2).transpose(1, 2)
+        y: Tensor = skip.flatten(2).transpose(1, 2)
         y = y + self.attn(self.norm1(y), Whole(features))
         y = y + self.ff(self.norm2(y))
         return y.transpose(1, 2).unflatten(2, skip.shape[-2:])
@@ -208,9 +208,7 @@ class UNet(Encoder):
             zero(nn.Conv2d(widths[0], config.latent_channels, 3, padding=1)),
         )
 
-    def forward(
-        self, x: Tensor, timestep: Tensor, conditions: Conditions, memory: Memory | None = None
-    ) -> UNetOutput:
+    def forward(self, x: Tensor, timestep: Tensor, conditions: Conditions, memory: Memory | None = None) -> UNetOutput:
         """One pass.
 
         Args:
