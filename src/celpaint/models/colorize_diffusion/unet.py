@@ -126,10 +126,11 @@ class BackgroundInjection(nn.Module):
 
     def forward(self, skip: Tensor, features: Tensor) -> Tensor:
         """``B C H W`` and tokens ``B N C`` or ``1 N C`` -> ``B C H W``."""
-        y: Tensor = skip.flatten(2).transpose(1, 2)
+        y = skip.flatten(2).transpose(1, 2)
         y = y + self.attn(self.norm1(y), Whole(features))
         y = y + self.ff(self.norm2(y))
-        return y.transpose(1, 2).unflatten(2, skip.shape[-2:])
+        out: Tensor = y.transpose(1, 2).unflatten(2, skip.shape[-2:])
+        return out
 
 
 class StyleModulation(nn.ModuleList):
