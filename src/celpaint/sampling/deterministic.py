@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-import numpy as np
+from numpy.polynomial import polynomial
 from torch import Tensor
 
 from celpaint.sampling.solvers import Denoise
@@ -63,7 +63,6 @@ def _adams_weights(nodes: Sequence[float], end: float) -> list[float]:
     weights = []
     for i, node in enumerate(nodes):
         others = [other for k, other in enumerate(nodes) if k != i]
-        scale = math.prod(node - other for other in others)
-        integral = np.polyint(np.poly(others))
-        weights.append(float(np.polyval(integral, end) - np.polyval(integral, nodes[0])) / scale)
+        integral = polynomial.polyint(polynomial.polyfromroots([other - nodes[0] for other in others]))
+        weights.append(float(polynomial.polyval(end - nodes[0], integral)) / math.prod(node - k for k in others))
     return weights

@@ -81,14 +81,15 @@ class DiscreteLevels:
 
     def uniform(self, steps: int) -> tuple[float, ...]:
         """Levels of evenly spaced timesteps from the last to the first, fractional ones included, then 0."""
-        last = len(self) - 1
-        spaced = (last * (1 - i / max(self._checked(steps) - 1, 1)) for i in range(steps))
-        return (*(self.sigma(t) for t in spaced), 0.0)
+        return self._evenly(steps, max(self._checked(steps) - 1, 1))
 
     def sgm_uniform(self, steps: int) -> tuple[float, ...]:
         """As :meth:`uniform`, but spaced for one step more, whose level, the lowest, is left out."""
+        return self._evenly(steps, self._checked(steps))
+
+    def _evenly(self, steps: int, intervals: int) -> tuple[float, ...]:
         last = len(self) - 1
-        return (*(self.sigma(last * (1 - i / self._checked(steps))) for i in range(steps)), 0.0)
+        return (*(self.sigma(last * (1 - i / intervals)) for i in range(steps)), 0.0)
 
     @staticmethod
     def _checked(steps: int) -> int:
