@@ -6,7 +6,6 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
-from toy_colorize import TOY, awake, toy_networks
 
 from celpaint.models.colorize_diffusion.conditions import (
     Conditions,
@@ -21,6 +20,7 @@ from celpaint.models.colorize_diffusion.encoders import BackgroundEncoder, Sketc
 from celpaint.models.colorize_diffusion.image_encoder import PatchTokens
 from celpaint.models.colorize_diffusion.unet import UNet
 from celpaint.models.colorize_diffusion.vae import SMALL_VAE
+from toy_colorize import TOY, awake, toy_networks
 
 
 def count(network: nn.Module, part: str = "") -> int:
@@ -198,7 +198,9 @@ def test_strengths_reach_every_cross_attention_layer() -> None:
     assert isinstance(given.context, ReferenceContext)
     for layer in range(4):
         strengths = tuple(0.0 if place == layer else 1.0 for place in range(4))
-        assert not torch.equal(run(unet, replace(given, context=replace(given.context, strengths=strengths)), SIZE), full)
+        assert not torch.equal(
+            run(unet, replace(given, context=replace(given.context, strengths=strengths)), SIZE), full
+        )
     ones = replace(given, context=replace(given.context, strengths=(1.0,) * 4))
     assert torch.equal(run(unet, ones, SIZE), full)
 

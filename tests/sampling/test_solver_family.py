@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -196,4 +197,4 @@ def test_every_schedule_serves_every_sampler(schedule: str) -> None:
     for sampler in SAMPLERS.values():
         sigmas = sampler.sigmas(LEVELS, 5, schedule)
         assert len(sigmas) == 6
-        assert all(high > low for high, low in zip(sigmas, sigmas[1:], strict=False))
+        assert all(high > low for high, low in pairwise(sigmas))

@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 __all__ = ["DiscreteLevels", "scaled_linear"]
 
@@ -31,7 +31,7 @@ class DiscreteLevels:
     log_sigmas: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        if len(self.log_sigmas) < 2 or any(b <= a for a, b in zip(self.log_sigmas, self.log_sigmas[1:], strict=False)):
+        if len(self.log_sigmas) < 2 or any(higher <= lower for lower, higher in pairwise(self.log_sigmas)):
             raise ValueError("noise levels must rise, and there must be two at least")
 
     @classmethod

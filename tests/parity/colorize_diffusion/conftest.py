@@ -72,11 +72,15 @@ def pictures(inputs: dict[str, Tensor]) -> Pictures:
 
 
 @pytest.fixture(scope="session")
-def modes(networks: Networks, pictures: Pictures, official: Official, inputs: dict[str, Tensor]) -> dict[str, OfficialMode]:
+def modes(
+    networks: Networks, pictures: Pictures, official: Official, inputs: dict[str, Tensor]
+) -> dict[str, OfficialMode]:
     """Every recorded mode with its conditions."""
     with_background = replace(pictures, background=as_rgb(inputs["background_u8"]))
     return {
-        name: OfficialMode.make(networks, with_background if setting.background_picture else pictures, setting, official)
+        name: OfficialMode.make(
+            networks, with_background if setting.background_picture else pictures, setting, official
+        )
         for name, setting in MODES.items()
     }
 

@@ -67,7 +67,11 @@ def test_image_tower_agrees(networks: Networks, shown: dict[str, Tensor], encode
     encoders.check("clip.pixel_values", pixels, atol=1e-5)
     seen: dict[str, Tensor] = {}
     vision = tower.model.vision_model
-    watched = {"after_ln_pre": vision.pre_layrnorm, "block.0": vision.encoder.layers[0], "block.1": vision.encoder.layers[1]}
+    watched = {
+        "after_ln_pre": vision.pre_layrnorm,
+        "block.0": vision.encoder.layers[0],
+        "block.1": vision.encoder.layers[1],
+    }
     hooks = [
         module.register_forward_hook(lambda _, __, out, name=name: seen.__setitem__(name, out))
         for name, module in watched.items()

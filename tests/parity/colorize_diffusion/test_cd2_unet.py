@@ -81,9 +81,7 @@ class Watch:
     def projections(self, name: str, module: nn.Module) -> None:
         """Record what a projection with LoRA gives, by the LoRA asked for."""
         self.hooks.append(
-            module.register_forward_hook(
-                lambda _, given, out: self.seen.__setitem__(f"{name}_{given[1]}", out.clone())
-            )
+            module.register_forward_hook(lambda _, given, out: self.seen.__setitem__(f"{name}_{given[1]}", out.clone()))
         )
 
     def __enter__(self) -> Watch:

@@ -210,5 +210,5 @@ def _check_range(name: str, tensors: Mapping[str, Tensor], dtype: torch.dtype) -
                 todo="Quantized checkpoints cannot be converted; take the original.",
             )
         check_numbers({key: value}, source=name)
-        if value.abs().max().item() > torch.finfo(dtype).max:
+        if value.numel() and value.abs().max().item() > torch.finfo(dtype).max:
             raise WeightsError(f"{name}: {key} holds numbers too large for fp16", todo="Convert with --dtype fp32.")
