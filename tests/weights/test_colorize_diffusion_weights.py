@@ -108,8 +108,8 @@ def test_conversion_round_trip(checkpoint: Tensors, tmp_path: Path) -> None:
     said: list[str] = []
     out = convert(
         saved(tmp_path / "v2-toy.safetensors", checkpoint),
+        saved(tmp_path / "clip.safetensors", clip_tensors()),
         tmp_path / "out",
-        clip=saved(tmp_path / "clip.safetensors", clip_tensors()),
         dtype="fp32",
         say=said.append,
     )
@@ -130,13 +130,15 @@ def test_conversion_round_trip(checkpoint: Tensors, tmp_path: Path) -> None:
 
 
 def test_checkpoints_named_eps_predict_the_noise(checkpoint: Tensors, tmp_path: Path) -> None:
-    out = convert(saved(tmp_path / "v2-eps.safetensors", checkpoint | clip_tensors(keys.CLIP[1])), tmp_path / "out")
+    out = convert(
+        saved(tmp_path / "v2-eps.safetensors", checkpoint | clip_tensors(keys.CLIP[1])), None, tmp_path / "out"
+    )
     assert Networks.load(out).card.prediction == "epsilon"
 
 
 def test_missing_image_tower_says_what_to_fetch(checkpoint: Tensors, tmp_path: Path) -> None:
     said: list[str] = []
-    out = convert(saved(tmp_path / "v2.safetensors", checkpoint), tmp_path / "out", say=said.append)
+    out = convert(saved(tmp_path / "v2.safetensors", checkpoint), None, tmp_path / "out", say=said.append)
     assert any("no CLIP image tower" in line for line in said)
     with pytest.raises(WeightsError, match=r"laion/CLIP-ViT-H-14.*--clip"):
         Networks.load(out)
@@ -220,7 +222,7 @@ def test_no_image_tower_is_none(checkpoint: Tensors) -> None:
 def test_unusable_numbers_are_refused(checkpoint: Tensors, tmp_path: Path, value: Tensor, message: str) -> None:
     path = saved(tmp_path / "v2.safetensors", {**checkpoint, "model.diffusion_model.input_blocks.0.0.bias": value})
     with pytest.raises(WeightsError, match=message):
-        convert(path, tmp_path / "out")
+        convert(path, None, tmp_path / "out")
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -228,7 +230,7 @@ def test_existing_folder_is_not_overwritten(checkpoint: Tensors, tmp_path: Path)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").write_text("mine")
     with pytest.raises(OutputError, match="exists"):
-        convert(saved(tmp_path / "v2.safetensors", checkpoint), tmp_path / "out")
+        convert(saved(tmp_path / "v2.safetensors", checkpoint), None, tmp_path / "out")
 
 
 @pytest.mark.parametrize("config", [FULL, SMALL])

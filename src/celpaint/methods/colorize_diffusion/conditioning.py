@@ -126,11 +126,12 @@ class _Conditioning:
 
     def conditions(self) -> Conditions:
         pictures, controls = self.pictures, self.controls
-        reference, background = self._reference(), self._background()
+        reference = self._reference()
+        background = None if self.mode is Mode.VANILLA else self._background()
         tokens = reference.tokens if reference else self._no_tokens(background)
         figure = self._figure()
         sketch = blank_sketch(pictures.size) if pictures.sketch is None else pictures.sketch
-        behind = background or self._masked_reference(reference) if self.mode.background else None
+        behind = (background or self._masked_reference(reference)) if self.mode.background else None
         strengths = self.semantics.strengths(controls.attention, self.networks.config)
         context: Context = ReferenceContext(tokens, strengths)
         injected = None

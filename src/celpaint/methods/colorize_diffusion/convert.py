@@ -8,9 +8,7 @@ Tensors are mapped from the sources and written shard after shard: no network is
 
 from __future__ import annotations
 
-import errno
 import re
-import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,11 +18,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from celpaint.errors import DiskFull, OutputError, WeightsError
+from celpaint.atomic_write import disk_errors, replacing
+from celpaint.errors import OutputError, WeightsError
 from celpaint.methods.colorize_diffusion import keys
 from celpaint.methods.colorize_diffusion.networks import Card, build_part
 from celpaint.weights.convert.files import read_checkpoint
-from celpaint.weights.convert.svd import clip_config, clip_tensors
+from celpaint.weights.convert.svd import clip_config, clip_tensors, under
 from celpaint.weights.store import check_fit, check_numbers, sha256, write_network
 
 if TYPE_CHECKING:
@@ -59,9 +58,9 @@ def _ignore(text: str) -> None:
 
 def convert(
     checkpoint: Path,
+    clip: Path | None,
     out: Path,
     *,
-    clip: Path | None = None,
     dtype: Literal["fp16", "fp32"] = "fp16",
     say: Callable[[str], None] = _ignore,
 ) -> Path:
@@ -69,8 +68,9 @@ def convert(
 
     Args:
         checkpoint: the official file.
+        clip: a file of OpenCLIP ViT-H-14; None: the tower in the checkpoint where there is one. A folder without a
+            tower cannot be used.
         out: a new or empty folder. It is written under another name, then renamed.
-        clip: a file of OpenCLIP ViT-H-14; None: without one the folder cannot be used until it is added.
         dtype: number format on disk; the official program computes in half precision.
         say: called with the license first, then with each step.
 
@@ -92,23 +92,12 @@ def convert(
     # eps-trained checkpoints say so in their names alone.
     card = Card(prediction="epsilon" if "eps" in checkpoint.name else "v")
     sources = {path.name: sha256(path) for path in (checkpoint, clip) if path}
-    aside = out.parent / f".{out.name}.part"
-    shutil.rmtree(aside, ignore_errors=True)
-    try:
+    with disk_errors(out), replacing(out) as folder:
         for name, part in parts.items():
             say(f"{name}: {sum(t.numel() for t in part.tensors.values()) / 1e6:.1f} M parameters")
             _check_range(name, part.tensors, DTYPES[dtype])
-            write_network(aside / name, part.config, part.tensors, dtype=DTYPES[dtype], shard_bytes=SHARD_BYTES)
-        card.write(aside, license=LICENSE, made_from=sources)
-        if out.is_dir():
-            out.rmdir()
-        aside.replace(out)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise DiskFull(f"the disk of '{out}' is full", todo="Make room and run the command again.") from None
-        raise OutputError(f"'{out}' cannot be written ({error.strerror or error})") from None
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+            write_network(folder / name, part.config, part.tensors, dtype=DTYPES[dtype], shard_bytes=SHARD_BYTES)
+        card.write(folder, license=LICENSE, made_from=sources)
     return out
 
 
@@ -135,7 +124,7 @@ def official_parts(
     if strange:
         say(f"'{source}': {len(strange)} tensors of no known part are left out, such as {strange[0]}")
     config = keys.config_from_tensors(tensors, head_width=head_width, source=source).to_dict()
-    parts = {part: Part(config, keys.under(tensors, prefix)) for part, prefix in keys.NETWORKS.items()}
+    parts = {part: Part(config, under(tensors, prefix)) for part, prefix in keys.NETWORKS.items()}
     networks = {part: build_part(part, config, source=source) for part in parts}
     _check_complete(networks, tensors, source=source)
     for part, network in networks.items():
@@ -167,7 +156,7 @@ def _vae_part(tensors: Mapping[str, Tensor], *, source: object) -> Part:
     official = {
         name: value for name, value in tensors.items() if name.startswith(keys.FIRST_STAGE) and not keys.left_out(name)
     }
-    config = keys.vae_config(keys.under(official, keys.FIRST_STAGE), source=source)
+    config = keys.vae_config(under(official, keys.FIRST_STAGE), source=source)
     renamed: dict[str, Tensor] = convert_ldm_vae_checkpoint(official, config)
     if len(renamed) != len(official):
         raise WeightsError(
@@ -188,7 +177,7 @@ def clip_part(tensors: Mapping[str, Tensor], *, source: object) -> Part | None:
     prefix = next((p for p in keys.CLIP if any(name.startswith(p) for name in tensors)), None)
     if prefix is None:
         return None
-    visual = {f"visual.{name}": value for name, value in keys.under(tensors, prefix).items()}
+    visual = {f"visual.{name}": value for name, value in under(tensors, prefix).items()}
     try:
         config = clip_config(visual)
     except (KeyError, ValueError) as error:

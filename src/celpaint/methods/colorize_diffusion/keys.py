@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from celpaint.errors import WeightsError
 from celpaint.models.colorize_diffusion.config import ColorizeDiffusionConfig
+from celpaint.weights.convert.svd import under
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,7 +32,6 @@ __all__ = [
     "config_from_tensors",
     "group_of",
     "left_out",
-    "under",
     "vae_config",
 ]
 
@@ -76,11 +76,6 @@ def group_of(name: str) -> str | None:
 def left_out(name: str) -> bool:
     """Whether a name is known and not needed: schedule buffers, averaged weights, text tower, losses."""
     return name.startswith(_UNUSED) or _SCHEDULE.fullmatch(name) is not None
-
-
-def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose name begins with ``prefix``, which is removed."""
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
 def check_family(names: Collection[str], *, source: object) -> None:

@@ -17,6 +17,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
+from celpaint.atomic_write import write_text
 from celpaint.errors import WeightsError
 from celpaint.models.colorize_diffusion.config import ColorizeDiffusionConfig
 from celpaint.models.colorize_diffusion.encoders import BackgroundEncoder, SketchEncoder, StyleEncoder
@@ -72,7 +73,7 @@ class Card:
             more: further entries, such as where the weights are from.
         """
         text = json.dumps({"_class_name": "ColorizeDiffusion", **asdict(self), **more}, indent=2) + "\n"
-        (folder / "model_index.json").write_text(text, encoding="utf-8")
+        write_text(folder / "model_index.json", text)
 
 
 def _vae(config: Mapping[str, Any]) -> nn.Module:
