@@ -32,6 +32,7 @@ __all__ = [
     "Reference",
     "Shot",
     "State",
+    "silent",
 ]
 
 Array = npt.NDArray[np.float32]
@@ -225,3 +226,7 @@ class Progress(Protocol):
     """Told of every event; a bar, a log line, a web socket."""
 
     def __call__(self, event: Event, /) -> None: ...
+
+
+def silent(event: Event, /) -> None:
+    """A progress that says nothing."""
