@@ -138,8 +138,8 @@ def test_a_jpeg_drawing_in_blue_keeps_its_lines():
 
 def test_the_shot_says_whether_saturated_lines_are_trace():
     mixed, blue = Frame(SOFT.drawing()), on_paper(SOFT, ink=(0, 0, 1), trace=(1, 0, 0))
-    assert classify_clip([mixed, blue, mixed]) == Look("black on white", False, 2, 3)
-    assert classify_clip([blue, mixed, blue]) == Look("black on white", True, 2, 3)
+    assert classify_clip([mixed, blue, mixed]) == Look("black on white", False, 3, 3)
+    assert classify_clip([blue, mixed, blue]) == Look("black on white", True, 3, 3)
     assert read_lines(blue, look=Look("black on white", False)).trace.max() == 1
     assert read_lines(mixed, look=Look("black on white", True)).trace.max() == 0
 

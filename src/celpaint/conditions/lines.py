@@ -255,12 +255,14 @@ def _has_transparency(frame: Frame) -> bool:
 
 
 def _ink_is_dark(rgb: Array) -> bool:
-    """Whether ink is darker than paper: by the greater area, and by which of the two is thin."""
+    """Whether ink is darker than paper: where light areas are wide, else by area and by which of the two is thin."""
     tone = rgb.mean(axis=2)
     low, high = np.percentile(tone, [0.5, 99.5])
     if high - low < 0.1:
         return bool(np.median(tone) > 0.4)
     bright = float(np.mean(tone > (low + high) / 2))
+    if bright < 0.5 and float(np.mean(_thick(tone > (low + high) / 2))) > 0.05:
+        return True  # light lines on black leave nothing light that is wide
     disc = _disc(tone, 1 / 60)
     thin_dark = float(np.sum(cv2.morphologyEx(tone, cv2.MORPH_BLACKHAT, disc)))
     thin_light = float(np.sum(cv2.morphologyEx(tone, cv2.MORPH_TOPHAT, disc)))
@@ -301,7 +303,7 @@ def _is_painting(rgb: Array) -> bool:
 
 
 def _is_two_tone(rgb: Array) -> bool:
-    """Whether a picture is black and white however much of it is black: spotted blacks, a night inked solid, dense tone.
+    """Whether a picture is black and white however much of it is black: spotted blacks, a night inked solid, tone.
 
     Nothing has color, there is paper, and what lies between black and white is too thin to be a fill.
     """
