@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from celpaint.errors import InputError
-from celpaint.metrics.base import Pair
+from celpaint.metrics.base import FramePair
 from celpaint.metrics.frame import PSNR, SSIM, Colorfulness, colorfulness, ms_ssim, psnr, squared_error, ssim
 
 
 def test_psnr_is_scikit_images(photographs):
-    result, original = photographs
-    expected = peak_signal_noise_ratio(original.astype(np.float64), result.astype(np.float64), data_range=1)
-    assert psnr(squared_error(result, original)) == pytest.approx(expected, abs=1e-9)
+    result, ground_truth = photographs
+    expected = peak_signal_noise_ratio(ground_truth.astype(np.float64), result.astype(np.float64), data_range=1)
+    assert psnr(squared_error(result, ground_truth)) == pytest.approx(expected, abs=1e-9)
 
 
 def test_psnr_of_no_number_is_no_number():
@@ -45,20 +45,20 @@ def test_pooled_psnr_is_of_the_pooled_error():
     metric = PSNR()
     sums = None
     for i, offset in enumerate((0.1, 0.01)):
-        found = metric.measure([Pair(i, base + np.float32(offset), base)])
+        found = metric.measure([FramePair(i, base + np.float32(offset), base)])
         assert found is not None
         sums = found if sums is None else sums + found
-    per_frame, pooled = metric.figures_of(sums)
+    per_frame, pooled = metric.values(sums)
     assert per_frame == pytest.approx(30, abs=1e-3)
     assert pooled == pytest.approx(-10 * math.log10((0.01 + 0.0001) / 2), abs=1e-3)
 
 
 def test_ssim_is_scikit_images(photographs):
-    result, original = (picture.astype(np.float64) for picture in photographs)
+    result, ground_truth = (picture.astype(np.float64) for picture in photographs)
     expected = structural_similarity(
-        result, original, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1, channel_axis=2
+        result, ground_truth, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1, channel_axis=2
     )
-    assert ssim(result, original) == pytest.approx(expected, abs=1e-9)
+    assert ssim(result, ground_truth) == pytest.approx(expected, abs=1e-9)
 
 
 def test_ssim_of_float32_pictures(photographs):
@@ -105,5 +105,5 @@ def test_colorfulness_by_hand():
 
 
 def test_frames_given_painted_do_not_count(photographs):
-    pair = Pair(0, *photographs, scored=False)
+    pair = FramePair(0, *photographs, scored=False)
     assert [metric.measure([pair]) for metric in (PSNR(), SSIM(), Colorfulness())] == [None, None, None]

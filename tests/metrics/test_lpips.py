@@ -17,7 +17,7 @@ from skimage import io as skio
 
 from celpaint.errors import InputError, WeightsError
 from celpaint.metrics import networks
-from celpaint.metrics.base import Pair
+from celpaint.metrics.base import FramePair
 from celpaint.metrics.lpips import LPIPS
 from celpaint.metrics.perceptual import LPIPSDistance
 
@@ -37,11 +37,11 @@ def test_distances_are_those_of_the_reference_implementation(net, far, near):
     import cv2
 
     network = networks.load_lpips(net)
-    original = data.astronaut()[:96, 160:256]
+    ground_truth = data.astronaut()[:96, 160:256]
     with torch.inference_mode():
-        other = network(picture(data.coffee()[:96, :96]), picture(original))
-        blurred = network(picture(cv2.GaussianBlur(original, (0, 0), 2.0)), picture(original))
-        same = network(picture(original), picture(original))
+        other = network(picture(data.coffee()[:96, :96]), picture(ground_truth))
+        blurred = network(picture(cv2.GaussianBlur(ground_truth, (0, 0), 2.0)), picture(ground_truth))
+        same = network(picture(ground_truth), picture(ground_truth))
     assert float(other) == pytest.approx(far, abs=1e-5)
     assert float(blurred) == pytest.approx(near, abs=1e-5)
     assert float(same) == 0
@@ -66,8 +66,8 @@ def test_metric_takes_pictures_in_unit_range(photographs):
     metric = LPIPSDistance("alex")
     with torch.inference_mode():
         expected = float(metric.network(*(torch.from_numpy(p.transpose(2, 0, 1)[None]) for p in photographs)))
-    assert metric.of(Pair(1, *photographs)) == pytest.approx(expected, abs=1e-6)
-    assert metric.figures[0].name == "lpips_alex"
+    assert metric.of(FramePair(1, *photographs)) == pytest.approx(expected, abs=1e-6)
+    assert metric.outputs[0].name == "lpips_alex"
 
 
 @pytest.mark.parametrize(("net", "channels"), [("alex", [64, 192, 384, 256, 256]), ("vgg", [64, 128, 256, 512, 512])])

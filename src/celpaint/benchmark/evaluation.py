@@ -1,4 +1,4 @@
-"""How good is a result? Films beside the originals, in one pass, in bounded memory."""
+"""How good is a result? Films beside the ground truth, in one pass, in bounded memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from celpaint.frames.resize import resize
 from celpaint.frames.video import VIDEO_SUFFIXES
 from celpaint.methods.base import silent
 from celpaint.metrics import drawing, frame, frechet, perceptual, segments, temporal
-from celpaint.metrics.base import Figure, Metric, Pair
+from celpaint.metrics.base import MetricInfo, Metric, FramePair
 from celpaint.metrics.statistics import Estimate, bootstrap
 from celpaint.metrics.temporal import Flow, best_flow
 from celpaint.types import Clip, Event, Progress
@@ -35,7 +35,7 @@ __all__ = [
     "Measured",
     "Protocol",
     "Report",
-    "Ruler",
+    "MetricSuite",
     "evaluate",
     "read_manifest",
 ]
@@ -79,14 +79,14 @@ PROTOCOLS: dict[str, Protocol] = {
 
 
 @dataclass(frozen=True)
-class _Kit:
+class MetricContext:
     """What metrics are made with."""
 
     device: str
     flow: Flow
 
 
-METRICS: dict[str, Callable[[_Kit], Metric[Any]]] = {
+METRICS: dict[str, Callable[[MetricContext], Metric[Any]]] = {
     "psnr": lambda kit: frame.PSNR(),
     "ssim": lambda kit: frame.SSIM(),
     "ms_ssim": lambda kit: frame.MSSSIM(),
@@ -139,7 +139,7 @@ class Report:
         settings: protocol, size, flow, references: what it takes to measure the same again.
     """
 
-    columns: tuple[Figure, ...]
+    columns: tuple[MetricInfo, ...]
     clips: tuple[ClipScores, ...]
     overall: dict[str, Estimate]
     absent: dict[str, str]
@@ -166,12 +166,12 @@ class Report:
         return json.dumps(_plain(asdict(self)), indent=2) + "\n"
 
 
-_BETTER = {"higher": "higher is better", "lower": "lower is better", "one": "1 is best", "original": "for comparison"}
+_BETTER = {"higher": "higher is better", "lower": "lower is better", "one": "1 is best", "ground_truth": "for comparison"}
 
 
 def evaluate(
     result: Path,
-    original: Path | None = None,
+    ground_truth: Path | None = None,
     *,
     lines: Path | None = None,
     protocol: Literal["lvcd", "full"] = "lvcd",
@@ -182,13 +182,13 @@ def evaluate(
     workers: int | None = None,
     progress: Progress = silent,
 ) -> Report:
-    """Measure a result against the original.
+    """Measure a result against the ground_truth.
 
     Args:
         result: a folder of frames, a video, a folder of such clips, or a manifest: a TOML or JSON file with one table
-            ``clip`` each, holding ``result``, ``original`` and optionally ``lines``, ``name`` and ``references``, paths
+            ``clip`` each, holding ``result``, ``ground_truth`` and optionally ``lines``, ``name`` and ``references``, paths
             relative to the manifest.
-        original: the same kind of thing, clips of the same names; None with a manifest.
+        ground_truth: the same kind of thing, clips of the same names; None with a manifest.
         lines: the line art that was colored; metrics of lines and segments want it.
         protocol: which metrics, at which size; see :data:`PROTOCOLS`.
         metrics: names of :data:`METRICS` instead of the protocol's own.
@@ -208,10 +208,10 @@ def evaluate(
     """
     if protocol not in PROTOCOLS:
         raise OptionError(f"protocol {protocol!r} is not known", wanted=" or ".join(PROTOCOLS))
-    jobs = _jobs(Path(result), None if original is None else Path(original), lines, tuple(references))
+    jobs = _jobs(Path(result), None if ground_truth is None else Path(ground_truth), lines, tuple(references))
     names = metrics or PROTOCOLS[protocol].metrics
     with_lines = all(job.lines is not None for job in jobs)
-    ruler = Ruler.load(names, PROTOCOLS[protocol].size, flow=flow, device=device, with_lines=with_lines)
+    ruler = MetricSuite.load(names, PROTOCOLS[protocol].size, flow=flow, device=device, with_lines=with_lines)
     total = sum(job.check() for job in jobs)
     seen = itertools.count(1)
     measured = [
@@ -232,13 +232,13 @@ class Job:
 
     Attributes:
         name: what it is called in the report.
-        result, original, lines: what :func:`celpaint.frames.read.open_clip` opens.
+        result, ground_truth, lines: what :func:`celpaint.frames.read.open_clip` opens.
         references: 0-based indices of the frames that were given painted.
     """
 
     name: str
     result: Path
-    original: Path
+    ground_truth: Path
     lines: Path | None = None
     references: tuple[int, ...] = (0,)
 
@@ -248,7 +248,7 @@ class Job:
         Raises:
             InputError: the films differ in count or size, or no frame is left to score.
         """
-        first = open_clip(self.original)
+        first = open_clip(self.ground_truth)
         for other in (self.result, self.lines):
             if other is None:
                 continue
@@ -259,18 +259,18 @@ class Job:
             ):
                 if seen != wanted:
                     raise InputError(
-                        f"'{other}' has {seen}, '{self.original}' {wanted}",
+                        f"'{other}' has {seen}, '{self.ground_truth}' {wanted}",
                         wanted=f"{what} in both",
                         todo="Give the frames that belong together.",
                     )
         beyond = [r for r in self.references if not 0 <= r < len(first)]
         if beyond:
             raise InputError(
-                f"frame {beyond[0]} is named as a reference, but '{self.original}' has {len(first)} frames",
+                f"frame {beyond[0]} is named as a reference, but '{self.ground_truth}' has {len(first)} frames",
                 wanted=f"0 to {len(first) - 1}",
             )
         if len(set(self.references)) == len(first):
-            raise InputError(f"every frame of '{self.original}' was given painted", wanted="a frame to measure")
+            raise InputError(f"every frame of '{self.ground_truth}' was given painted", wanted="a frame to measure")
         return len(first)
 
 
@@ -292,7 +292,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Ruler:
+class MetricSuite:
     """Loaded metrics, to be laid on many clips.
 
     Attributes:
@@ -316,7 +316,7 @@ class Ruler:
         flow: FlowName = "auto",
         device: str = "auto",
         with_lines: bool = True,
-    ) -> Ruler:
+    ) -> MetricSuite:
         """Load the metrics that can be had.
 
         Raises:
@@ -330,7 +330,7 @@ class Ruler:
             import torch
 
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        kit = _Kit(device, best_flow(flow, device))
+        kit = MetricContext(device, best_flow(flow, device))
         metrics: dict[str, Metric[Any]] = {}
         absent: dict[str, str] = {}
         for name in names:
@@ -372,7 +372,7 @@ class Ruler:
         for name, metric in self.metrics.items():
             if not metric.pooled:
                 found = sums[name]
-                own = _nothing(metric) if found is None else metric.figures_of(found)
+                own = _nothing(metric) if found is None else metric.values(found)
                 figures |= {f.name: v for f, v in zip(metric.figures, own, strict=True)}
         distance = [min((abs(i - r) for r in job.references), default=i) for i in range(count)]
         scored = count - len(set(job.references))
@@ -384,8 +384,8 @@ class Ruler:
     ) -> tuple[dict[str, Any], dict[str, list[float]]]:
         """Sums of the metrics over some frames, and the frames' own figures."""
         history = max(metric.history for metric in self.metrics.values())
-        small: deque[Pair] = deque(maxlen=history)
-        large: deque[Pair] = deque(maxlen=history)
+        small: deque[FramePair] = deque(maxlen=history)
+        large: deque[FramePair] = deque(maxlen=history)
         sums: dict[str, Any] = dict.fromkeys(self.metrics)
         series: dict[str, list[float]] = defaultdict(list)
         for native in self._read(job, range(max(piece.start - history + 1, 0), piece.stop), look):
@@ -399,38 +399,38 @@ class Ruler:
                 sums[name] = _add(sums[name], found)
                 if metric.pooled:
                     continue
-                values = _nothing(metric) if found is None else metric.figures_of(found)
+                values = _nothing(metric) if found is None else metric.values(found)
                 for figure, value in zip(metric.figures, values, strict=True):
                     if figure.main:
                         series[figure.name].append(float(value))
             tick()
         return sums, series
 
-    def _read(self, job: Job, indices: range, look: Look | None) -> Iterator[Pair]:
+    def _read(self, job: Job, indices: range, look: Look | None) -> Iterator[FramePair]:
         """Frames side by side at their own size, on white paper where they are transparent."""
-        result, original = open_clip(job.result), open_clip(job.original)
+        result, ground_truth = open_clip(job.result), open_clip(job.ground_truth)
         wanted = any("lines" in metric.needs for metric in self.metrics.values())
         lines = open_clip(job.lines) if job.lines is not None and wanted else None
         for i in indices:
-            yield Pair(
+            yield FramePair(
                 index=i,
                 result=flatten(result[i]),
-                original=flatten(original[i]),
+                ground_truth=flatten(ground_truth[i]),
                 line=None if lines is None else read_lines(lines[i], "keep", look).line,
                 scored=i not in job.references,
             )
 
-    def _fit(self, pair: Pair, before: Pair | None) -> Pair:
+    def _fit(self, pair: FramePair, before: FramePair | None) -> FramePair:
         """The pair at the protocol's size, with the flow where a metric needs it."""
         if self.size is not None:
             line = None if pair.line is None else working_lines(pair.line, self.size)
-            result, original = resize(pair.result, self.size), resize(pair.original, self.size)
-            pair = replace(pair, result=result, original=original, line=line)
+            result, ground_truth = resize(pair.result, self.size), resize(pair.ground_truth, self.size)
+            pair = replace(pair, result=result, ground_truth=ground_truth, line=line)
         needs = frozenset().union(*(metric.needs for metric in self.metrics.values()))
         if before is not None and "back" in needs:
-            pair = replace(pair, back=self.flow.between(pair.original, before.original))
+            pair = replace(pair, back=self.flow.between(pair.ground_truth, before.ground_truth))
         if before is not None and "forth" in needs:
-            pair = replace(pair, forth=self.flow.between(before.original, pair.original))
+            pair = replace(pair, forth=self.flow.between(before.ground_truth, pair.ground_truth))
         return pair
 
     def report(self, measured: Sequence[Measured], settings: Mapping[str, str]) -> Report:
@@ -444,7 +444,7 @@ class Ruler:
             if not metric.pooled:
                 overall |= {f.name: bootstrap([clip.figures[f.name] for clip in clips]) for f in metric.figures}
             else:
-                together = metric.figures_of(pooled[name]) if name in pooled else _nothing(metric)
+                together = metric.values(pooled[name]) if name in pooled else _nothing(metric)
                 for figure, value in zip(metric.figures, together, strict=True):
                     overall[figure.name] = Estimate(value, math.nan, math.nan, len(clips))
         columns = tuple(figure for metric in self.metrics.values() for figure in metric.figures)
@@ -477,12 +477,12 @@ def _one_thread_each(workers: int) -> Iterator[None]:
 # -- what to measure -----------------------------------------------------------------------------------------------
 
 
-def _jobs(result: Path, original: Path | None, lines: Path | None, references: tuple[int, ...]) -> list[Job]:
-    if original is None:
+def _jobs(result: Path, ground_truth: Path | None, lines: Path | None, references: tuple[int, ...]) -> list[Job]:
+    if ground_truth is None:
         return read_manifest(result, references)
-    if _holds_clips(result) and _holds_clips(original):
-        lists = [_clips_in(folder) for folder in (result, original, *([lines] if lines else []))]
-        for folder, found in zip((original, lines), lists[1:], strict=False):
+    if _holds_clips(result) and _holds_clips(ground_truth):
+        lists = [_clips_in(folder) for folder in (result, ground_truth, *([lines] if lines else []))]
+        for folder, found in zip((ground_truth, lines), lists[1:], strict=False):
             if odd := sorted(lists[0].keys() ^ found.keys()):
                 raise InputError(
                     f"clip '{odd[0]}' is in only one of '{result}' and '{folder}'",
@@ -493,7 +493,7 @@ def _jobs(result: Path, original: Path | None, lines: Path | None, references: t
             Job(name, path, lists[1][name], lists[2][name] if lines else None, references)
             for name, path in lists[0].items()
         ]
-    return [Job(result.stem, result, original, lines, references)]
+    return [Job(result.stem, result, ground_truth, lines, references)]
 
 
 def _holds_clips(path: Path) -> bool:
@@ -512,7 +512,7 @@ def read_manifest(path: Path, references: tuple[int, ...] = (0,)) -> list[Job]:
     """The clips that a TOML or JSON manifest names.
 
     Raises:
-        InputError: no such file, no valid manifest, or a clip without result or original.
+        InputError: no such file, no valid manifest, or a clip without result or ground_truth.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -520,14 +520,14 @@ def read_manifest(path: Path, references: tuple[int, ...] = (0,)) -> list[Job]:
         clips = table["clip"]
         jobs = []
         for i, clip in enumerate(clips):
-            unknown = sorted(clip.keys() - {"name", "result", "original", "lines", "references"})
+            unknown = sorted(clip.keys() - {"name", "result", "ground_truth", "lines", "references"})
             if unknown:
                 raise InputError(f"'{path}', clip {i + 1}: '{unknown[0]}' is not known")
             jobs.append(
                 Job(
                     name=str(clip.get("name", Path(clip["result"]).stem)),
                     result=path.parent / clip["result"],
-                    original=path.parent / clip["original"],
+                    ground_truth=path.parent / clip["ground_truth"],
                     lines=path.parent / clip["lines"] if "lines" in clip else None,
                     references=tuple(int(r) for r in clip.get("references", references)),
                 )
@@ -535,8 +535,8 @@ def read_manifest(path: Path, references: tuple[int, ...] = (0,)) -> list[Job]:
     except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise InputError(
             f"'{path}' is no manifest of clips ({type(error).__name__}: {error})",
-            wanted="a TOML or JSON file with tables 'clip', each with 'result' and 'original'",
-            todo="Or give the original as well, where you meant a clip.",
+            wanted="a TOML or JSON file with tables 'clip', each with 'result' and 'ground_truth'",
+            todo="Or give the ground_truth as well, where you meant a clip.",
         ) from None
     if not jobs:
         raise InputError(f"'{path}' names no clips")

@@ -21,7 +21,7 @@ from celpaint.conditions.lines import flatten
 from celpaint.errors import MissingExtra
 from celpaint.frames.color import quantize
 from celpaint.frames.read import open_clip
-from celpaint.metrics.base import Figure
+from celpaint.metrics.base import MetricInfo
 from celpaint.metrics.statistics import Estimate, bootstrap, paired_bootstrap
 from celpaint.types import Array
 
@@ -84,28 +84,28 @@ def _plain(value: Any) -> Any:
 # -- tables --------------------------------------------------------------------------------------------------------
 
 
-def _figures(done: Benchmark) -> list[Figure]:
+def _figures(done: Benchmark) -> list[MetricInfo]:
     """All figures that any run has, in order."""
-    found: dict[str, Figure] = {}
+    found: dict[str, MetricInfo] = {}
     for report in done.reports.values():
         found |= {figure.name: figure for figure in report.columns}
     return list(found.values())
 
 
-def _compared(figures: Iterable[Figure]) -> list[Figure]:
+def _compared(figures: Iterable[MetricInfo]) -> list[MetricInfo]:
     """Figures that belong into every table, and of which one value is better."""
-    return [figure for figure in figures if figure.main and figure.better != "original"]
+    return [figure for figure in figures if figure.main and figure.better != "ground_truth"]
 
 
-def _is_best(done: Benchmark, run: str, figure: Figure) -> bool:
+def _is_best(done: Benchmark, run: str, figure: MetricInfo) -> bool:
     """Whether no run has a better mean."""
     values = {name: report.overall[figure.name].value for name, report in done.reports.items()}
     values = {name: _loss(value, figure) for name, value in values.items() if math.isfinite(value)}
     return len(values) > 1 and values.get(run) == min(values.values())
 
 
-def _loss(value: float, figure: Figure) -> float:
-    return {"higher": -value, "lower": value, "one": abs(value - 1), "original": math.nan}[figure.better]
+def _loss(value: float, figure: MetricInfo) -> float:
+    return {"higher": -value, "lower": value, "one": abs(value - 1), "ground_truth": math.nan}[figure.better]
 
 
 def _text(estimate: Estimate, digits: int) -> str:
@@ -123,7 +123,7 @@ def _seconds(outcomes: Sequence[Outcome]) -> float:
     return sum(o.cpu_seconds for o in outcomes) / frames if frames else math.nan
 
 
-_ARROWS = {"higher": "↑", "lower": "↓", "one": "→ 1", "original": ""}
+_ARROWS = {"higher": "↑", "lower": "↓", "one": "→ 1", "ground_truth": ""}
 
 
 def to_markdown(done: Benchmark) -> str:
@@ -161,7 +161,7 @@ def _grid(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _facts(done: Benchmark) -> dict[str, str]:
-    clips = f"{len(done.films)} clips, {sum(len(open_clip(film.original)) for film in done.films)} frames"
+    clips = f"{len(done.films)} clips, {sum(len(open_clip(film.ground_truth)) for film in done.films)} frames"
     return {
         "Date": done.date,
         "Commit": done.commit or "unknown",
@@ -175,7 +175,7 @@ def _groups(done: Benchmark) -> list[str]:
     return list(dict.fromkeys(film.group for film in done.films))
 
 
-def _by_group(done: Benchmark, run: str, figure: Figure) -> list[Estimate]:
+def _by_group(done: Benchmark, run: str, figure: MetricInfo) -> list[Estimate]:
     group_of = {film.name: film.group for film in done.films}
     values: dict[str, list[float]] = defaultdict(list)
     for clip in done.reports[run].clips:
@@ -257,7 +257,7 @@ def _main(done: Benchmark) -> str:
     return names[0] if names else next(iter(done.reports), "")
 
 
-def _summary(done: Benchmark, figures: Sequence[Figure]) -> list[tuple[str, list[_Cell], str]]:
+def _summary(done: Benchmark, figures: Sequence[MetricInfo]) -> list[tuple[str, list[_Cell], str]]:
     rows = []
     for run in done.suite.runs:
         if run.name in done.reports:
@@ -276,7 +276,7 @@ def _cell(estimate: Estimate, digits: int, *, best: bool = False, tone: str = ""
     return _Cell(f"{estimate.value:{sign}.{digits}f}", span, best, tone)
 
 
-def _differences(done: Benchmark, main: str, figures: Sequence[Figure]) -> list[tuple[str, list[_Cell]]]:
+def _differences(done: Benchmark, main: str, figures: Sequence[MetricInfo]) -> list[tuple[str, list[_Cell]]]:
     """Main run minus each other, clip by clip; green where the whole interval is better, red where it is worse."""
     rows = []
     for name in done.reports:
@@ -295,7 +295,7 @@ def _differences(done: Benchmark, main: str, figures: Sequence[Figure]) -> list[
     return rows
 
 
-def _tone(difference: Estimate, figure: Figure) -> str:
+def _tone(difference: Estimate, figure: MetricInfo) -> str:
     if figure.better not in ("higher", "lower") or not math.isfinite(difference.low):
         return ""
     up = difference.low > 0
@@ -304,7 +304,7 @@ def _tone(difference: Estimate, figure: Figure) -> str:
     return "better" if up == (figure.better == "higher") else "worse"
 
 
-def _group_tables(done: Benchmark, figures: Sequence[Figure]) -> list[tuple[Figure, list[tuple[str, list[_Cell]]]]]:
+def _group_tables(done: Benchmark, figures: Sequence[MetricInfo]) -> list[tuple[MetricInfo, list[tuple[str, list[_Cell]]]]]:
     if len(_groups(done)) < 2:
         return []
     return [
@@ -326,7 +326,7 @@ def _colors(done: Benchmark) -> dict[str, str]:
     }
 
 
-def _plots(done: Benchmark, figures: Sequence[Figure]) -> list[tuple[str, str, list[str]]]:
+def _plots(done: Benchmark, figures: Sequence[MetricInfo]) -> list[tuple[str, str, list[str]]]:
     """Title, explanation and SVG pictures."""
     plotted = [figure for name in _PLOTTED for figure in figures if figure.name == name][:4]
     found = [
@@ -353,7 +353,7 @@ def _plots(done: Benchmark, figures: Sequence[Figure]) -> list[tuple[str, str, l
 def _draw(title: str, across: str, draw: Any) -> str:
     """An SVG picture of one set of axes."""
     import matplotlib
-    from matplotlib.figure import Figure as Canvas
+    from matplotlib.figure import MetricInfo as Canvas
 
     style = {
         "svg.fonttype": "none",
@@ -378,11 +378,11 @@ def _draw(title: str, across: str, draw: Any) -> str:
     return text[text.index("<svg") :]
 
 
-def _named(figure: Figure) -> str:
+def _named(figure: MetricInfo) -> str:
     return f"{figure.name} {_ARROWS[figure.better]}"
 
 
-def _against_distance(done: Benchmark, figure: Figure) -> str:
+def _against_distance(done: Benchmark, figure: MetricInfo) -> str:
     def draw(axes: Any) -> None:
         for run in _few(done):
             at: dict[int, list[float]] = defaultdict(list)
@@ -397,11 +397,11 @@ def _against_distance(done: Benchmark, figure: Figure) -> str:
     return _draw(_named(figure), "frames from the nearest painted frame", draw) if _has_series(done, figure) else ""
 
 
-def _has_series(done: Benchmark, figure: Figure) -> bool:
+def _has_series(done: Benchmark, figure: MetricInfo) -> bool:
     return any(figure.name in clip.series for report in done.reports.values() for clip in report.clips)
 
 
-def _against_time(done: Benchmark, figure: Figure) -> str:
+def _against_time(done: Benchmark, figure: MetricInfo) -> str:
     from matplotlib.ticker import LogLocator, NullLocator
 
     def draw(axes: Any) -> None:
@@ -418,7 +418,7 @@ def _against_time(done: Benchmark, figure: Figure) -> str:
     return _draw(_named(figure), "CPU seconds a frame", draw)
 
 
-def _against_setting(done: Benchmark, figure: Figure, key: str) -> str:
+def _against_setting(done: Benchmark, figure: MetricInfo, key: str) -> str:
     """Empty where the setting is no number, or has one value."""
     lines: dict[str, list[tuple[float, Estimate]]] = defaultdict(list)
     for run in done.suite.runs:
@@ -462,10 +462,10 @@ def _few(done: Benchmark) -> list[Run]:
 def _sheets(done: Benchmark) -> Iterator[tuple[str, list[int], list[tuple[str, str, str]]]]:
     """Of some clips: name, the frames shown, and rows of label, figure and picture."""
     for film in _spread(done):
-        original, lines = open_clip(film.original), open_clip(film.lines)
-        shown = sorted({round(i * (len(original) - 1) / (_COLUMNS - 1)) for i in range(_COLUMNS)})
+        ground_truth, lines = open_clip(film.ground_truth), open_clip(film.lines)
+        shown = sorted({round(i * (len(ground_truth) - 1) / (_COLUMNS - 1)) for i in range(_COLUMNS)})
         rows = [
-            ("original", "", _strip(flatten(original[i]) for i in shown)),
+            ("ground_truth", "", _strip(flatten(ground_truth[i]) for i in shown)),
             ("lines", "", _strip(flatten(lines[i]) for i in shown)),
         ]
         for run in _few(done):
@@ -503,7 +503,7 @@ class _Bad:
 
 
 def _worst(done: Benchmark, main: str) -> tuple[str, list[_Bad]]:
-    """The main run's worst frames, at most two of a clip: original, result, lines and difference."""
+    """The main run's worst frames, at most two of a clip: ground_truth, result, lines and difference."""
     figures = [f for name in ("lpips_alex", "lpips_vgg", "psnr") for f in _figures(done) if f.name == name]
     if not main or not figures:
         return "", []
@@ -519,9 +519,9 @@ def _worst(done: Benchmark, main: str) -> tuple[str, list[_Bad]]:
         film, frames = outcome.film, outcome.frames
         if frames is None:
             continue
-        original, result = flatten(open_clip(film.original)[i]), flatten(open_clip(frames)[i])
-        difference = np.repeat(np.abs(original - result).max(axis=2, keepdims=True), 3, axis=2)
-        picture = _strip([original, result, flatten(open_clip(film.lines)[i]), 1 - difference], 288)
+        ground_truth, result = flatten(open_clip(film.ground_truth)[i]), flatten(open_clip(frames)[i])
+        difference = np.repeat(np.abs(ground_truth - result).max(axis=2, keepdims=True), 3, axis=2)
+        picture = _strip([ground_truth, result, flatten(open_clip(film.lines)[i]), 1 - difference], 288)
         value = -loss if figure.better == "higher" else loss
         worst.append(_Bad(film.name, i, f"{value:.{figure.digits}f}", picture))
     return figure.name, worst

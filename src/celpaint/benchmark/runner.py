@@ -29,7 +29,7 @@ import numpy as np
 import celpaint
 from celpaint.atomic_write import write_text
 from celpaint.benchmark.baselines import BASELINES
-from celpaint.benchmark.evaluation import PROTOCOLS, ClipScores, Job, Measured, Report, Ruler
+from celpaint.benchmark.evaluation import PROTOCOLS, ClipScores, Job, Measured, Report, MetricSuite
 from celpaint.benchmark.suite import Run, Suite, Synthetic, find_suite, read_suite
 from celpaint.conditions.lines import flatten
 from celpaint.conditions.reference_assignment import Place
@@ -54,7 +54,7 @@ class Film:
 
     Attributes:
         name, group: as in the suite.
-        lines, original: where it lies.
+        lines, ground_truth: where it lies.
         references: 0-based indices of the frames given painted.
         digest: hash of its bytes.
     """
@@ -62,7 +62,7 @@ class Film:
     name: str
     group: str
     lines: Path
-    original: Path
+    ground_truth: Path
     references: tuple[int, ...]
     digest: str
 
@@ -152,7 +152,7 @@ def benchmark(
     names = chosen.metrics or PROTOCOLS[chosen.protocol].metrics
     yardstick = Yardstick(tuple(names), PROTOCOLS[chosen.protocol].size, chosen.flow, device)
     code = code_digest(), code_digest(("benchmark", "metrics"))
-    cells = [Cell(run, film, out / "cells", device, yardstick, code) for run in runs for film in films]
+    cells = [BenchmarkTask(run, film, out / "cells", device, yardstick, code) for run in runs for film in films]
     outcomes = tuple(_run(cells, _workers(workers, device), progress))
     ruler = yardstick.load()
     reports = {}
@@ -178,9 +178,9 @@ def benchmark(
 
 def _films(suite: Suite, out: Path, root: Path) -> Iterator[Film]:
     for clip in suite.clips:
-        lines, original = root / clip.lines, root / clip.original
-        digest = _digest([lines, original])
-        yield Film(clip.name, clip.group or "films", lines, original, clip.references, digest)
+        lines, ground_truth = root / clip.lines, root / clip.ground_truth
+        digest = _digest([lines, ground_truth])
+        yield Film(clip.name, clip.group or "films", lines, ground_truth, clip.references, digest)
     for spec in suite.synthetic:
         yield from _synthesize(spec, out / "clips", root)
 
@@ -236,13 +236,13 @@ class Yardstick:
     flow: Literal["auto", "raft", "gmflow", "dis"]
     device: str
 
-    def load(self) -> Ruler:
+    def load(self) -> MetricSuite:
         """The metrics themselves."""
-        return Ruler.load(self.metrics, self.size, flow=self.flow, device=self.device)
+        return MetricSuite.load(self.metrics, self.size, flow=self.flow, device=self.device)
 
 
 @dataclass(frozen=True)
-class Cell:
+class BenchmarkTask:
     """One run on one clip, as it goes to other processes.
 
     Attributes:
@@ -311,11 +311,11 @@ class Cell:
         from celpaint.shot import Scene
 
         method = _painter(self.run, self.options)
-        original = open_clip(self.film.original)
-        source = open_clip(self.film.lines if self.run.source == "lines" else self.film.original)
-        given = self.references(len(original))
-        paths = {"lines": "extract"} if self.run.source == "original" else {}
-        pictures = [_painted(original, i, frames.parent / "references") for i in given]
+        ground_truth = open_clip(self.film.ground_truth)
+        source = open_clip(self.film.lines if self.run.source == "lines" else self.film.ground_truth)
+        given = self.references(len(ground_truth))
+        paths = {"lines": "extract"} if self.run.source == "ground_truth" else {}
+        pictures = [_painted(ground_truth, i, frames.parent / "references") for i in given]
         scene = Scene(source, pictures, PathOptions(**{**paths, **self.run.path}))
         began, spent = time.perf_counter(), time.process_time()
         for chunk in method.color(scene.shot):
@@ -335,17 +335,17 @@ class Cell:
         key = hashlib.sha256(text.encode()).hexdigest()[:16]
         scores, sums = place / f"scores-{key}.json", place / f"sums-{key}.npz"
         if not scores.exists():
-            job = Job(self.film.name, place / "frames", self.film.original, self.film.lines, references)
+            job = Job(self.film.name, place / "frames", self.film.ground_truth, self.film.lines, references)
             measured = _ruler(self.yardstick).measure(job, workers=1)
             _store_sums(sums, measured.pooled)
             _store(scores, asdict(measured.scores))
         return Measured(ClipScores(**json.loads(scores.read_text())), _load_sums(sums))
 
 
-def _painted(original: Clip, frame: int, folder: Path) -> Place:
-    """A frame of the original as the file that an artist would give."""
+def _painted(ground_truth: Clip, frame: int, folder: Path) -> Place:
+    """A frame of the ground_truth as the file that an artist would give."""
     file = folder / f"{frame:04d}.png"
-    _write(file, flatten(original[frame]))
+    _write(file, flatten(ground_truth[frame]))
     return Place(file, frame)
 
 
@@ -357,7 +357,7 @@ def _store(path: Path, value: Any) -> None:
 def _store_sums(path: Path, pooled: dict[str, PairMoments]) -> None:
     arrays: dict[str, np.ndarray] = {}
     for name, pair in pooled.items():
-        for side, moments in (("result", pair.result), ("original", pair.original)):
+        for side, moments in (("result", pair.result), ("ground_truth", pair.ground_truth)):
             arrays |= {
                 f"{name}.{side}.{part}": np.asarray(getattr(moments, part)) for part in ("count", "sum", "outer")
             }
@@ -372,7 +372,7 @@ def _load_sums(path: Path) -> dict[str, PairMoments]:
             count, total, outer = (arrays[f"{name}.{side}.{part}"] for part in ("count", "sum", "outer"))
             return Moments(int(count), total, outer)
 
-        return {name: PairMoments(moments(name, "result"), moments(name, "original")) for name in found}
+        return {name: PairMoments(moments(name, "result"), moments(name, "ground_truth")) for name in found}
 
 
 _loaded: dict[str, Method] = {}
@@ -403,7 +403,7 @@ def _load(run: Run, options: ComputeOptions | None) -> Method:
 
 
 @lru_cache(maxsize=1)
-def _ruler(yardstick: Yardstick) -> Ruler:
+def _ruler(yardstick: Yardstick) -> MetricSuite:
     return yardstick.load()
 
 
@@ -419,9 +419,9 @@ def _workers(workers: int | None, device: str) -> int:
     return 1 if gpu else os.cpu_count() or 1
 
 
-def _run(cells: Sequence[Cell], workers: int, progress: Progress) -> Iterator[Outcome]:
+def _run(cells: Sequence[BenchmarkTask], workers: int, progress: Progress) -> Iterator[Outcome]:
     """Outcomes in the order of the cells."""
-    lengths = {cell.film.name: len(open_clip(cell.film.original)) for cell in cells}
+    lengths = {cell.film.name: len(open_clip(cell.film.ground_truth)) for cell in cells}
     total = sum(lengths[cell.film.name] for cell in cells)
     ready = 0
     outcomes: dict[int, Outcome] = {}

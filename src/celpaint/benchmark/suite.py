@@ -8,7 +8,7 @@
     [[clips]]                                   # a film on disk
     name = "cut05"
     lines = "cut05/lines"
-    original = "cut05/color"
+    ground_truth = "cut05/color"
     references = [0]                            # frames given painted, 0-based
 
     [[synthetic]]                               # validation films of the synthesizer
@@ -57,14 +57,14 @@ class ClipSource:
 
     Attributes:
         name: what the report calls it.
-        lines, original: what :func:`celpaint.frames.read.open_clip` opens.
+        lines, ground_truth: what :func:`celpaint.frames.read.open_clip` opens.
         references: 0-based indices of the frames given painted.
         group: clips of one group are also averaged by themselves.
     """
 
     name: str
     lines: str
-    original: str
+    ground_truth: str
     references: tuple[int, ...] = (0,)
     group: str = ""
 
@@ -100,7 +100,7 @@ class Run:
         options: of the method, by field name.
         path: of the path (:class:`~celpaint.methods.options.PathOptions`), by field name.
         references: how many paintings, spread evenly over the clip; None = the clip's own.
-        source: ``lines`` colors the line art, ``original`` the lines extracted from the original.
+        source: ``lines`` colors the line art, ``ground_truth`` the lines extracted from the ground_truth.
         renew: drawings after which the last result becomes the only reference (LVCD, table 2, "Prev Sample"); 0 never.
         without: a part that is taken away: ``reference attention`` of LVCD.
         setting: the sweep's values of this run.
@@ -111,7 +111,7 @@ class Run:
     options: Mapping[str, Any] = field(default_factory=dict)
     path: Mapping[str, Any] = field(default_factory=dict)
     references: int | None = None
-    source: Literal["lines", "original"] = "lines"
+    source: Literal["lines", "ground_truth"] = "lines"
     renew: int = 0
     without: Literal["", "reference attention"] = ""
     setting: Mapping[str, Any] = field(default_factory=dict)
@@ -241,5 +241,5 @@ def _check(suite: Suite, path: Path) -> None:
             refuse(f"options of the baseline {run.name!r}", "none, it has no options")
         if run.without not in (("", "reference attention") if run.method == "lvcd" else ("",)):
             refuse(f"without = {run.without!r} of method {run.method!r}", "'reference attention' of lvcd")
-        if run.source not in ("lines", "original"):
-            refuse(f"source {run.source!r}", "lines or original")
+        if run.source not in ("lines", "ground_truth"):
+            refuse(f"source {run.source!r}", "lines or ground_truth")

@@ -15,7 +15,7 @@ __all__ = ["benchmark_command", "evaluate_command"]
 
 def evaluate_command(
     result: Path,
-    original: Path | None = None,
+    ground_truth: Path | None = None,
     /,
     *,
     lines: Annotated[Path | None, Parameter(help="the line art that was colored")] = None,
@@ -36,18 +36,18 @@ def evaluate_command(
     quiet: Annotated[bool, Parameter(alias="-q", help="no progress", show_default=False)] = False,
     json: Annotated[bool, Parameter(help="print the report as JSON", show_default=False)] = False,
 ) -> None:
-    """Measure results against the originals.
+    """Measure results against the ground truth.
 
     Args:
         result: a folder of frames, a video, a folder of such clips, or a manifest naming clips.
-        original: the originals, clips of the same names; none with a manifest.
+        ground_truth: the ground truth, clips of the same names; none with a manifest.
     """
     from celpaint.benchmark import evaluate
 
     with report(quiet=quiet or json, json_lines=False) as told:
         measured = evaluate(
             result,
-            original,
+            ground_truth,
             lines=lines,
             protocol=protocol,
             metrics=metric,

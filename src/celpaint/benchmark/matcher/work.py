@@ -14,7 +14,7 @@ from celpaint.errors import CelpaintError
 from celpaint.methods.base import Method, load_method
 from celpaint.methods.matcher.run import Matcher
 from celpaint.methods.options import MatcherOptions
-from celpaint.metrics.base import Pair
+from celpaint.metrics.base import FramePair
 from celpaint.metrics.frame import psnr, squared_error
 from celpaint.metrics.networks import fetch
 from celpaint.metrics.perceptual import LPIPSDistance
@@ -81,7 +81,7 @@ def _lpips() -> LPIPSDistance | None:
 def scores(result: Array, truth: Array) -> Record:
     """PSNR in dB and LPIPS (AlexNet) of one picture ``H W 3``; LPIPS is NaN where its network can't be had."""
     metric = _lpips()
-    distance = float("nan") if metric is None else metric.of(Pair(0, result, truth))
+    distance = float("nan") if metric is None else metric.of(FramePair(0, result, truth))
     return {"psnr": psnr(squared_error(result, truth)), "lpips": distance}
 
 

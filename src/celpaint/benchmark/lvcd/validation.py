@@ -45,7 +45,7 @@ from celpaint.frames.read import open_clip, read_picture
 from celpaint.methods.base import Method, load_method
 from celpaint.methods.lvcd import LVCD
 from celpaint.methods.options import ComputeOptions, LVCDOptions, MatcherOptions
-from celpaint.metrics.base import Metric, Pair
+from celpaint.metrics.base import Metric, FramePair
 from celpaint.metrics.frame import psnr, squared_error
 from celpaint.metrics.temporal import DIS, TemporalConsistency, WarpError
 from celpaint.sampling.segments import WINDOW
@@ -135,9 +135,9 @@ def color(method: Method, shot: Shot) -> list[Array]:
 def measure(result: Sequence[Array], truth: Sequence[Array]) -> Record:
     """PSNR, LPIPS, TC, warp error and flicker of a film; NaN where there is nothing to measure."""
     flow = DIS()
-    pairs: list[Pair] = []
+    pairs: list[FramePair] = []
     for index, (ours, true) in enumerate(zip(result, truth, strict=True)):
-        pair = Pair(index, ours, true)
+        pair = FramePair(index, ours, true)
         if pairs:
             before = pairs[-1].original
             pair = replace(pair, back=flow.between(true, before), forth=flow.between(before, true))
@@ -145,7 +145,7 @@ def measure(result: Sequence[Array], truth: Sequence[Array]) -> Record:
 
     def over(metric: Metric[Any]) -> tuple[float, ...]:
         sums = [s for i in range(1, len(pairs)) if (s := metric.measure(pairs[i - 1 : i + 1])) is not None]
-        return metric.figures_of(sum(sums[1:], sums[0])) if sums else (math.nan, math.nan)
+        return metric.values(sum(sums[1:], sums[0])) if sums else (math.nan, math.nan)
 
     each = [scores(pair.result, pair.original) for pair in pairs]
     warped, of_truth = over(WarpError(flow))

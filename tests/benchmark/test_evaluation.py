@@ -13,7 +13,7 @@ import pytest
 from films import draw_film, write_film
 
 from celpaint.benchmark import evaluate, evaluation
-from celpaint.benchmark.evaluation import METRICS, PROTOCOLS, Job, Ruler, read_manifest
+from celpaint.benchmark.evaluation import METRICS, PROTOCOLS, Job, MetricSuite, read_manifest
 from celpaint.errors import InputError, OptionError
 
 CHEAP = ("psnr", "ssim", "edmd", "tc", "warp", "lines", "segments", "colorfulness")
@@ -21,20 +21,20 @@ CHEAP = ("psnr", "ssim", "edmd", "tc", "warp", "lines", "segments", "colorfulnes
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory):
-    """Result, original and lines of 20 frames, twice."""
+    """Result, ground_truth and lines of 20 frames, twice."""
     root = tmp_path_factory.mktemp("film")
     colors, drawings = draw_film(20)
     noise = np.random.default_rng(0).normal(0, 0.02, colors.shape)
     for name, offset in (("a", 0.0), ("b", 0.05)):
         write_film(root / "result" / name, np.clip(colors * (1 - offset) + noise, 0, 1))
-        write_film(root / "original" / name, colors)
+        write_film(root / "ground_truth" / name, colors)
         write_film(root / "lines" / name, drawings)
     return root
 
 
 def test_one_clip(film):
     report = evaluate(
-        film / "result/a", film / "original/a", lines=film / "lines/a", metrics=CHEAP, flow="dis", workers=1
+        film / "result/a", film / "ground_truth/a", lines=film / "lines/a", metrics=CHEAP, flow="dis", workers=1
     )
     (clip,) = report.clips
     assert (clip.name, clip.frames, clip.scored) == ("a", 20, 19)
@@ -49,19 +49,19 @@ def test_one_clip(film):
 
 def test_the_original_itself_is_perfect(film):
     report = evaluate(
-        film / "original/a", film / "original/a", lines=film / "lines/a", protocol="full", metrics=CHEAP, flow="dis"
+        film / "ground_truth/a", film / "ground_truth/a", lines=film / "lines/a", protocol="full", metrics=CHEAP, flow="dis"
     )
     figures = report.clips[0].figures
     assert (figures["psnr"], figures["ssim"], figures["segments"], figures["segments_pixels"]) == (100, 1, 1, 1)
     assert figures["tc_dis"] == pytest.approx(1)
-    assert figures["edmd"] == figures["edmd_original"]
+    assert figures["edmd"] == figures["edmd_ground_truth"]
 
 
 @pytest.mark.parametrize("piece", [16, 64])
 def test_cutting_and_threads_change_nothing(film, monkeypatch, piece):
     monkeypatch.setattr(evaluation, "_PIECE", piece)
-    ruler = Ruler.load(CHEAP, (64, 64), flow="dis", device="cpu")
-    job = Job("a", film / "result/a", film / "original/a", film / "lines/a")
+    ruler = MetricSuite.load(CHEAP, (64, 64), flow="dis", device="cpu")
+    job = Job("a", film / "result/a", film / "ground_truth/a", film / "lines/a")
     one, two = (ruler.measure(job, workers=n).scores for n in (1, 2))
     monkeypatch.setattr(evaluation, "_PIECE", 1024)
     whole = ruler.measure(job, workers=1).scores
@@ -71,7 +71,7 @@ def test_cutting_and_threads_change_nothing(film, monkeypatch, piece):
 
 
 def test_folders_of_clips_are_matched_by_name(film):
-    report = evaluate(film / "result", film / "original", lines=film / "lines", metrics=["psnr"])
+    report = evaluate(film / "result", film / "ground_truth", lines=film / "lines", metrics=["psnr"])
     assert [clip.name for clip in report.clips] == ["a", "b"]
     assert report.clips[0].figures["psnr"] > report.clips[1].figures["psnr"]
     assert report.overall["psnr"].value == pytest.approx(np.mean([c.figures["psnr"] for c in report.clips]))
@@ -79,14 +79,14 @@ def test_folders_of_clips_are_matched_by_name(film):
 
 def test_manifest_gives_what_folders_give(film, tmp_path):
     rows = [
-        {"name": n, "result": str(film / "result" / n), "original": str(film / "original" / n), "references": [0, 19]}
+        {"name": n, "result": str(film / "result" / n), "ground_truth": str(film / "ground_truth" / n), "references": [0, 19]}
         for n in "ab"
     ]
     (tmp_path / "clips.json").write_text(json.dumps({"clip": rows}))
     report = evaluate(tmp_path / "clips.json", metrics=["psnr"])
     assert [clip.scored for clip in report.clips] == [18, 18]
     assert report.clips[0].distance[12] == 7
-    toml = "".join(f'[[clip]]\nresult = "{r["result"]}"\noriginal = "{r["original"]}"\n' for r in rows)
+    toml = "".join(f'[[clip]]\nresult = "{r["result"]}"\noriginal = "{r["ground_truth"]}"\n' for r in rows)
     (tmp_path / "clips.toml").write_text(toml)
     assert [job.references for job in read_manifest(tmp_path / "clips.toml")] == [(0,), (0,)]
 
@@ -101,13 +101,13 @@ def test_video_against_folder(film, tmp_path):
             picture = av.VideoFrame.from_ndarray(np.rint(frame * 255).astype(np.uint8), format="rgb24")
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
-    report = evaluate(path, film / "original/a", metrics=["psnr"], protocol="full")
+    report = evaluate(path, film / "ground_truth/a", metrics=["psnr"], protocol="full")
     assert report.clips[0].figures["psnr"] == 100
 
 
 def test_report_says_what_is_missing_and_why(film, tmp_path, monkeypatch):
     monkeypatch.setenv("CELPAINT_CACHE", str(tmp_path))
-    report = evaluate(film / "result/a", film / "original/a", flow="dis")
+    report = evaluate(film / "result/a", film / "ground_truth/a", flow="dis")
     assert sorted(report.absent) == ["edmd", "fid", "fvd", "lpips_alex"]
     assert "lines" in report.absent["edmd"]
     table = report.markdown()
@@ -121,30 +121,30 @@ def test_report_says_what_is_missing_and_why(film, tmp_path, monkeypatch):
 def test_films_that_do_not_belong_together(film, tmp_path):
     colors, _ = draw_film(20)
     short = write_film(tmp_path / "short", colors[:7])
-    with pytest.raises(InputError, match=r"short' has 7 frames, '.*original/a' 20 frames"):
-        evaluate(short, film / "original/a", metrics=["psnr"])
+    with pytest.raises(InputError, match=r"short' has 7 frames, '.*ground_truth/a' 20 frames"):
+        evaluate(short, film / "ground_truth/a", metrics=["psnr"])
     narrow = write_film(tmp_path / "narrow", colors[:, :, :50])
-    with pytest.raises(InputError, match=r"narrow' has 50x64 pixels, '.*original/a' 96x64"):
-        evaluate(narrow, film / "original/a", metrics=["psnr"])
+    with pytest.raises(InputError, match=r"narrow' has 50x64 pixels, '.*ground_truth/a' 96x64"):
+        evaluate(narrow, film / "ground_truth/a", metrics=["psnr"])
     with pytest.raises(InputError, match=r"short' has 7 frames"):
-        evaluate(film / "result/a", film / "original/a", lines=short, metrics=["edmd"])
+        evaluate(film / "result/a", film / "ground_truth/a", lines=short, metrics=["edmd"])
 
 
 def test_what_can_not_be_measured(film, tmp_path):
-    result, original = film / "result/a", film / "original/a"
+    result, ground_truth = film / "result/a", film / "ground_truth/a"
     with pytest.raises(OptionError, match="psrn"):
-        evaluate(result, original, metrics=["psrn"])
+        evaluate(result, ground_truth, metrics=["psrn"])
     with pytest.raises(OptionError, match="lvcd or full"):
-        evaluate(result, original, protocol="small")
+        evaluate(result, ground_truth, protocol="small")
     with pytest.raises(InputError, match="not given"):
-        evaluate(result, original, metrics=["edmd"])
+        evaluate(result, ground_truth, metrics=["edmd"])
     with pytest.raises(InputError, match="frame 20 is named"):
-        evaluate(result, original, metrics=["psnr"], references=[20])
+        evaluate(result, ground_truth, metrics=["psnr"], references=[20])
     with pytest.raises(InputError, match="every frame"):
-        evaluate(result, original, metrics=["psnr"], references=range(20))
+        evaluate(result, ground_truth, metrics=["psnr"], references=range(20))
     with pytest.raises(InputError, match="is no manifest"):
         evaluate(result, metrics=["psnr"])
-    (tmp_path / "odd.json").write_text('{"clip": [{"result": "a", "original": "b", "line": "c"}]}')
+    (tmp_path / "odd.json").write_text('{"clip": [{"result": "a", "ground_truth": "b", "line": "c"}]}')
     with pytest.raises(InputError, match="'line' is not known"):
         evaluate(tmp_path / "odd.json", metrics=["psnr"])
     (tmp_path / "empty.json").write_text('{"clip": []}')
@@ -152,7 +152,7 @@ def test_what_can_not_be_measured(film, tmp_path):
         evaluate(tmp_path / "empty.json", metrics=["psnr"])
     write_film(tmp_path / "clips/a", draw_film(20)[0])
     with pytest.raises(InputError, match="clip 'b' is in only one"):
-        evaluate(tmp_path / "clips", film / "original", metrics=["psnr"])
+        evaluate(tmp_path / "clips", film / "ground_truth", metrics=["psnr"])
 
 
 def test_memory_does_not_grow_with_length(tmp_path):
@@ -170,7 +170,7 @@ def test_memory_does_not_grow_with_length(tmp_path):
 
 def test_every_frame_is_reported_once(film):
     seen = []
-    evaluate(film / "result", film / "original", metrics=["psnr"], progress=seen.append)
+    evaluate(film / "result", film / "ground_truth", metrics=["psnr"], progress=seen.append)
     assert sorted(event.index for event in seen) == list(range(1, 41))
     assert {event.total for event in seen} == {40}
 

@@ -26,13 +26,13 @@ flow = "dis"
 [[clips]]
 name = "a"
 lines = "a/lines"
-original = "a/original"
+ground_truth = "a/ground_truth"
 group = "one"
 
 [[clips]]
 name = "b"
 lines = "b/lines"
-original = "b/original"
+ground_truth = "b/ground_truth"
 references = [4]
 group = "two"
 
@@ -64,7 +64,7 @@ def root(tmp_path_factory):
     colors, drawings = draw_film(10, 64, 96)
     for name in "ab":
         write_film(folder / name / "lines", drawings)
-        write_film(folder / name / "original", colors if name == "a" else colors[:, :, ::-1])
+        write_film(folder / name / "ground_truth", colors if name == "a" else colors[:, :, ::-1])
     write_film(folder / "b" / "lines", drawings[:, :, ::-1])
     (folder / "suite.toml").write_text(SUITE)
     return folder
@@ -100,9 +100,9 @@ def test_painted_frames_come_back_painted(done):
     outcome = next(o for o in done.outcomes if o.run.name == "segments" and o.film.name == "b")
     assert outcome.references == (4,)
     frame = cv2.imread(str(outcome.frames / "0004.png"))[..., ::-1]
-    original = cv2.imread(str(outcome.film.original / "A_0004.png"))[..., ::-1]
+    ground_truth = cv2.imread(str(outcome.film.ground_truth / "A_0004.png"))[..., ::-1]
     line = cv2.imread(str(outcome.film.lines / "A_0004.png"), cv2.IMREAD_GRAYSCALE)
-    np.testing.assert_array_equal(frame[line > 250], original[line > 250])
+    np.testing.assert_array_equal(frame[line > 250], ground_truth[line > 250])
 
 
 def test_cells_are_kept_by_content(done, root):
@@ -141,7 +141,7 @@ def test_a_stopped_benchmark_goes_on_and_other_bytes_are_another_cell(small, tmp
     assert {cell: (cell / "coloring.json").stat().st_mtime_ns for cell in cells[1:]} == kept
     assert str(two.reports["flow"].overall) == str(one.reports["flow"].overall)
 
-    write_film(tmp_path / "a/original", 1 - draw_film(10, 64, 96)[0])
+    write_film(tmp_path / "a/ground_truth", 1 - draw_film(10, 64, 96)[0])
     three = small(only=["flow"])
     assert [o.film.name for o in three.outcomes] == ["a", "b"]
     assert three.outcomes[0].frames not in {o.frames for o in one.outcomes}
