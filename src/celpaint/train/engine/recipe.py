@@ -41,10 +41,13 @@ def need(ok: bool, key: str, seen: object, wanted: str) -> None:
 class DataOptions:
     """Where the films come from."""
 
-    source: Literal["toy", "synthetic", "prepared"] = "toy"
+    source: Literal["toy", "synthetic", "film", "prepared"] = "toy"
     """``toy``: drawn on the spot, for trying things; ``synthetic``: animated from ``path``, an art file of
-    ``celpaint data art``; ``prepared``: from ``path``, a folder of ``celpaint data prepare``."""
+    ``celpaint data art``; ``film``: film-like clips of the same drawings, composed on the training device;
+    ``prepared``: from ``path``, a folder of ``celpaint data prepare``."""
     path: str = ""
+    drawings: int = 0
+    """Of ``film``: most drawings kept on the device; 0 = all."""
     size: tuple[int, int] = (192, 320)
     """Height and width of the training frames, multiples of 16."""
     frames: int = 15
@@ -158,7 +161,7 @@ class Recipe:
 
     Attributes:
         name: of the run.
-        kind: which task trains (:data:`celpaint.train.engine.task.TASKS`).
+        kind: which task trains (:func:`celpaint.train.engine.task.task_kinds`).
         task: the task's own settings; the task reads them with :func:`from_table`.
         network: the network's constructor arguments.
     """
