@@ -1,21 +1,47 @@
-"""Records -> Markdown tables; and their place in a document."""
+"""Markdown tables of what was measured, and their place in a document."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from celpaint.errors import InputError
-from matcher_figures.work import Record
+from celpaint.metrics.statistics import Estimate
+
+__all__ = [
+    "Record",
+    "by_columns",
+    "by_distance",
+    "cell",
+    "insert",
+    "interval",
+    "markdown_table",
+    "mean_and_error",
+    "number",
+]
+
+Record = dict[str, Any]
+"""One film under one method: what it was, and what was measured."""
+
+
+def number(value: float, digits: int) -> str:
+    """``24.61``; - where nothing was measured."""
+    return f"{value:.{digits}f}" if math.isfinite(value) else "-"
+
+
+def interval(estimate: Estimate, digits: int) -> str:
+    """``24.61 [23.40, 25.80]``, without the interval where there is none."""
+    text = number(estimate.value, digits)
+    if math.isfinite(estimate.low):
+        text += f" [{number(estimate.low, digits)}, {number(estimate.high, digits)}]"
+    return text
 
 
 def mean_and_error(values: Sequence[float], weights: Sequence[float] | None = None) -> tuple[float, float]:
-    """Weighted mean and its standard error over films; NaN values are left out, the error of under two is NaN.
+    """Weighted mean and its standard error over films; NaN values are left out; with fewer than two the error is NaN.
 
     The error is that of a ratio of sums, to first order (Cochran, "Sampling Techniques", 1977, chapter 6); with equal
     weights it is s / sqrt(n).
@@ -32,47 +58,45 @@ def mean_and_error(values: Sequence[float], weights: Sequence[float] | None = No
     return mean, math.sqrt(squares * len(x) / (len(x) - 1)) / float(w.sum())
 
 
-def cell(records: Sequence[Record], figure: str, digits: int, weight: str = "") -> str:
+def cell(records: Sequence[Record], key: str, digits: int, weight: str = "") -> str:
     """``24.61 ± 1.20``, without the error where there is one film, - where nothing was measured."""
-    values = [float(record.get(figure, math.nan)) for record in records]
+    values = [float(record.get(key, math.nan)) for record in records]
     mean, error = mean_and_error(values, [record[weight] for record in records] if weight else None)
-    if not math.isfinite(mean):
-        return "-"
-    return f"{mean:.{digits}f}" + (f" ± {error:.{digits}f}" if math.isfinite(error) else "")
+    return number(mean, digits) + (f" ± {error:.{digits}f}" if math.isfinite(error) else "")
 
 
-def by_distance(records: Sequence[Record], rows: Sequence[str], figure: str, digits: int, weight: str = "") -> str:
-    """One figure, a row for every combination of the keys ``rows``, a column a distance."""
+def by_distance(records: Sequence[Record], rows: Sequence[str], key: str, digits: int, weight: str = "") -> str:
+    """One measured value, a row for every combination of the keys ``rows``, a column a distance."""
     distances = sorted({record["distance"] for record in records})
     heads = ["1 frame" if distance == 1 else f"{distance} frames" for distance in distances]
-    return grid(
+    return markdown_table(
         [*rows, *heads],
         [
-            [*key, *(cell([r for r in some if r["distance"] == d], figure, digits, weight) for d in distances)]
-            for key, some in _groups(records, rows)
+            [*group, *(cell([r for r in some if r["distance"] == d], key, digits, weight) for d in distances)]
+            for group, some in _groups(records, rows)
         ],
         left=len(rows),
     )
 
 
-def by_figure(records: Sequence[Record], rows: Sequence[str], figures: dict[str, tuple[str, int]]) -> str:
-    """Several figures side by side, a row for every combination of the keys ``rows``.
+def by_columns(records: Sequence[Record], rows: Sequence[str], columns: dict[str, tuple[str, int]]) -> str:
+    """Several measured values side by side, a row for every combination of the keys ``rows``.
 
     Args:
-        figures: key of the records => heading, digits.
+        columns: key of the records => heading, digits.
     """
-    return grid(
-        [*rows, *(head for head, _ in figures.values())],
+    return markdown_table(
+        [*rows, *(head for head, _ in columns.values())],
         [
-            [*key, *(cell(some, name, digits) for name, (_, digits) in figures.items())]
+            [*key, *(cell(some, name, digits) for name, (_, digits) in columns.items())]
             for key, some in _groups(records, rows)
         ],
         left=len(rows),
     )
 
 
-def grid(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
-    """A Markdown table, the first ``left`` columns words, the others numbers."""
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
+    """A Markdown table; the first ``left`` columns are aligned left, the others right."""
     lines = [list(head), ["---"] * left + ["---:"] * (len(head) - left), *map(list, rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
@@ -100,16 +124,3 @@ def insert(document: str, name: str, text: str) -> str:
         )
     before, rest = document.split(first)
     return f"{before}{first}\n{text.strip()}\n{last}{rest.split(last)[1]}"
-
-
-def store(path: Path, value: Any) -> None:
-    """JSON, NaN as null."""
-    path.write_text(json.dumps(_plain(value), indent=1) + "\n", encoding="utf-8")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _plain(v) for key, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value

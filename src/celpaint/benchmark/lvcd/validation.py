@@ -32,6 +32,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from lvcd_tables import OURS, choose, load, report, trials
+from matcher_figures.demo import EXAMPLES, flicker
+from matcher_figures.sheets import Row, save, sheet
+from matcher_figures.tables import insert, store
+from matcher_figures.work import Record, Settings, matcher, scores, spread
 from PIL import Image
 
 import celpaint
@@ -48,18 +53,13 @@ from celpaint.methods.lvcd.spec import LVCDOptions
 from celpaint.methods.lvcd.weights import Card
 from celpaint.methods.matcher.spec import MatcherOptions
 from celpaint.methods.registry import load_method
-from celpaint.metrics.base import Metric, FramePair
+from celpaint.metrics.base import FramePair, Metric
 from celpaint.metrics.frame import psnr, squared_error
 from celpaint.metrics.temporal import DIS, TemporalConsistency, WarpError
 from celpaint.options import ComputeOptions
 from celpaint.sampling.segments import WINDOW
 from celpaint.types import Array, Reference, Shot
 from celpaint.weights.registry import find_weights
-from lvcd_tables import OURS, choose, load, report, trials
-from matcher_figures.demo import EXAMPLES, flicker
-from matcher_figures.sheets import Row, save, sheet
-from matcher_figures.tables import insert, store
-from matcher_figures.work import Record, Settings, matcher, scores, spread
 
 PARTS = ("quality", "steps", "demo")
 HANDS = ("soft", "clean", "binary", "thick")

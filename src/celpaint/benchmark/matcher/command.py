@@ -21,10 +21,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
-from PIL import Image
-
-from celpaint.benchmark.runner import commit, machine, weights_digest
-from celpaint.errors import CelpaintError, InputError
 from matcher_figures.demo import demo
 from matcher_figures.quality import Case, quality, segments
 from matcher_figures.report import report
@@ -33,6 +29,10 @@ from matcher_figures.speed import speed
 from matcher_figures.steadiness import steadiness
 from matcher_figures.tables import insert, store
 from matcher_figures.work import Record, Settings, matcher
+from PIL import Image
+
+from celpaint.benchmark.runner import commit, machine, weights_digest
+from celpaint.errors import CelpaintError, InputError
 
 # Speed comes first: a child process counts its peak memory from what its parent has at hand.
 PARTS = ("speed", "demo", "quality", "segments", "steadiness")

@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from matcher_figures.work import Record, Settings, matcher, scores, spread
 
 from celpaint.benchmark.baselines import BASELINES
 from celpaint.conditions.lines import flatten
@@ -19,7 +20,6 @@ from celpaint.frames.read import open_clip
 from celpaint.options import PathOptions
 from celpaint.shot import Scene
 from celpaint.types import Array
-from matcher_figures.work import Record, Settings, matcher, scores, spread
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 VISIBLE = 8 / 255

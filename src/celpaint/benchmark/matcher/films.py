@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from matcher_figures.work import Settings
 from scipy.spatial import cKDTree
 from torch import Tensor
 
 from celpaint.data.clips import ClipBatch
 from celpaint.data.synthetic import Art, ClipSpec, Synthesizer
 from celpaint.types import Array, Reference, Shot
-from matcher_figures.work import Settings
 
 
 @dataclass(frozen=True)

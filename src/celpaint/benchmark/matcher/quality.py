@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from matcher_figures.films import Film, flattened, still
+from matcher_figures.work import Record, Settings, color, matcher, scores, spread
 
 from celpaint.benchmark.baselines import BASELINES
 from celpaint.conditions.regions import label_regions
 from celpaint.frames.color import Pixels, quantize
 from celpaint.metrics.segments import LARGE, color_codes, majority_colors, to_palette
 from celpaint.train.tasks.matching import matching_loss, regions_of
-from matcher_figures.films import Film, flattened, still
-from matcher_figures.work import Record, Settings, color, matcher, scores, spread
 
 if TYPE_CHECKING:
     from celpaint.methods.matcher.run import Matcher

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-
 from matcher_figures.tables import by_distance, by_figure, grid, mean_and_error
 from matcher_figures.work import Record
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matcher_figures.demo import Shown
+from matcher_figures.quality import Case
 from PIL import Image, ImageDraw, ImageFont
 
 from celpaint.frames.color import Pixels
-from matcher_figures.demo import Shown
-from matcher_figures.quality import Case
 
 VIEWS = ("reference", "lines", "result", "truth", "confidence")
 SHOT = {

@@ -8,9 +8,9 @@ import time
 
 import cv2
 import numpy as np
+from matcher_figures.work import Record, Settings, matcher
 
 from celpaint.types import Reference, Shot
-from matcher_figures.work import Record, Settings, matcher
 
 SIZES = ((256, 256), (576, 320), (1920, 1080))
 

@@ -7,13 +7,13 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+from matcher_figures.films import known_flow, moving
+from matcher_figures.work import Record, Settings, color, matcher, spread
 
 from celpaint.benchmark.baselines import BASELINES
 from celpaint.conditions.flow import warp
 from celpaint.metrics.frame import psnr, squared_error
 from celpaint.types import Array
-from matcher_figures.films import known_flow, moving
-from matcher_figures.work import Record, Settings, color, matcher, spread
 
 
 def steadiness(settings: Settings) -> list[Record]:
