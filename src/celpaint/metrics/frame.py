@@ -6,7 +6,7 @@ Pictures are ``H W 3`` floating point in [0, 1]; the peak is 1 everywhere.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -23,9 +23,12 @@ __all__ = [
     "PSNR",
     "PSNR_CEILING",
     "SSIM",
+    "VISIBLE",
     "Colorfulness",
     "colorfulness",
+    "moving_parts",
     "ms_ssim",
+    "pooled_psnr",
     "psnr",
     "squared_error",
     "ssim",
@@ -35,6 +38,9 @@ Picture = npt.NDArray[np.floating]
 
 COLOR_TOLERANCE = 0.08
 """Largest error of any channel with which a color counts as right; confidence is trained to predict this."""
+
+VISIBLE = 8 / 255
+"""A change of a channel that is seen."""
 
 PSNR_CEILING = 100.0
 """PSNR given to identical pictures, in dB: a mean over frames must not become infinite."""
@@ -53,6 +59,33 @@ def squared_error(result: Picture, ground_truth: Picture) -> float:
 def psnr(error: float) -> float:
     """Peak signal-to-noise ratio in dB of a mean squared error, at most :data:`PSNR_CEILING`; NaN for NaN."""
     return -10.0 * math.log10(max(error, 10 ** (-PSNR_CEILING / 10)))  # in this order max() hands NaN on
+
+
+def moving_parts(frames: Iterable[Picture]) -> npt.NDArray[np.bool_]:
+    """``H W``, the pixels that ever differ visibly from the first frame: by more than :data:`VISIBLE` in a channel.
+
+    Args:
+        frames: at least one, ``H W 3``.
+    """
+    frames = iter(frames)
+    first = next(frames)
+    moves = np.zeros(first.shape[:2], bool)
+    for frame in frames:
+        moves |= np.abs(frame - first).max(axis=-1) > VISIBLE
+    return moves
+
+
+def pooled_psnr(
+    result: Iterable[Picture], ground_truth: Iterable[Picture], where: npt.NDArray[np.bool_] | None = None
+) -> float:
+    """PSNR in dB of the squared error of all frames together.
+
+    Args:
+        result, ground_truth: as many frames ``H W 3``.
+        where: ``H W``, the pixels that count; default: all.
+    """
+    chosen = slice(None) if where is None else where
+    return psnr(float(np.mean([squared_error(a[chosen], b[chosen]) for a, b in zip(result, ground_truth, strict=True)])))
 
 
 def ssim(result: Picture, ground_truth: Picture) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import cv2
@@ -17,11 +18,22 @@ import numpy.typing as npt
 from celpaint.conditions.flow import warp
 from celpaint.errors import MissingExtra, OptionError
 from celpaint.metrics.base import FramePair, Metric, MetricInfo
+from celpaint.metrics.frame import VISIBLE
 from celpaint.metrics.perceptual import to_tensor
 from celpaint.metrics.sums import Compared, Mean, Ratio
 from celpaint.types import Array
 
-__all__ = ["DIS", "RAFT", "Flow", "TemporalConsistency", "WarpError", "best_flow", "visible"]
+__all__ = [
+    "DIS",
+    "RAFT",
+    "Flow",
+    "TemporalConsistency",
+    "WarpError",
+    "best_flow",
+    "visible",
+    "visible_flicker",
+    "warp_error",
+]
 
 HELD = 0.005
 """Ground truth frames that differ by a smaller RMSE show one drawing held: grain and compression, not motion."""
@@ -201,14 +213,38 @@ class WarpError(Metric[Compared[Mean]]):
         mask = visible(now.backward_flow, now.forward_flow)
         if not mask.any():
             return None
-        result, ground_truth = (
-            np.square(warp(one, now.backward_flow) - other).sum(2)[mask].mean(dtype=np.float64)
-            for one, other in ((before.result, now.result), (before.ground_truth, now.ground_truth))
-        )
-        return Compared(Mean(1e4 * float(result), 1), Mean(1e4 * float(ground_truth), 1))
+        result = warp_error(before.result, now.result, now.backward_flow, mask)
+        ground_truth = warp_error(before.ground_truth, now.ground_truth, now.backward_flow, mask)
+        return Compared(Mean(result, 1), Mean(ground_truth, 1))
 
     def values(self, sums: Compared[Mean]) -> tuple[float, ...]:
         return sums.result.value, sums.ground_truth.value
+
+
+def warp_error(before: Array, now: Array, backward_flow: Array, where: npt.NDArray[np.bool_]) -> float:
+    """Squared difference of a frame and the warped one before, summed over RGB, mean over ``where``, in units of 1e-4.
+
+    Args:
+        before, now: ``H W 3``.
+        backward_flow: ``H W 2``, where in ``before`` each pixel of ``now`` was.
+        where: ``H W``, at least one True.
+    """
+    return 1e4 * float(np.square(warp(before, backward_flow) - now).sum(2)[where].mean(dtype=np.float64))
+
+
+def visible_flicker(result: Sequence[Array], ground_truth: Sequence[Array]) -> float:
+    """Of the pixels that stay exactly as they are from one frame of the ground truth to the next, the share that
+    changes visibly in the result: by more than :data:`~celpaint.metrics.frame.VISIBLE` in a channel. 0 if none stays.
+
+    Args:
+        result, ground_truth: as many frames ``H W 3``, at least two.
+    """
+    still = changed = 0
+    for (a, b), (before, now) in zip(pairwise(result), pairwise(ground_truth), strict=True):
+        stays = (before == now).all(-1)
+        still += int(stays.sum())
+        changed += int((np.abs(b - a).max(-1) > VISIBLE)[stays].sum())
+    return changed / max(still, 1)
 
 
 def visible(backward_flow: Array, forward_flow: Array) -> npt.NDArray[np.bool_]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from celpaint.benchmark.tables import Record, by_columns, by_distance, cell, markdown_table, mean_and_error
 
-from matcher_figures.tables import by_distance, by_figure, cell, grid, mean_and_error
-from matcher_figures.work import Record
+__all__ = ["OURS", "Trial", "Verdict", "aims", "choose", "preview", "report", "trials", "verdicts"]
+
 
 OURS = "LVCD small"
 NAMES = {"flow-chained": "optical flow, chained", "copy": "copying"}
@@ -36,15 +34,6 @@ def report(found: dict[str, tuple[str, list[Record]]]) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def load(path: Path) -> Any:
-    """JSON, null as NaN."""
-    return json.loads(path.read_text(encoding="utf-8"), object_hook=_whole)
-
-
-def _whole(table: dict[str, Any]) -> dict[str, Any]:
-    return {key: math.nan if value is None else value for key, value in table.items()}
-
-
 def mean(records: Sequence[Record], figure: str, **wanted: object) -> float:
     """Over the films of the records that have these values; NaN of none."""
     return mean_and_error([r[figure] for r in records if all(r[key] == value for key, value in wanted.items())])[0]
@@ -59,7 +48,7 @@ def _quality(records: Sequence[Record]) -> list[str]:
         {**r, "psnr": r["psnr"] - other["psnr"], "lpips": r["lpips"] - other["lpips"]}
         for r, other in zip(ours, drafts, strict=True)
     ]
-    truth = [{**r, "method": "truth", "tc": 1.0, "warp": r["warp_truth"], "flicker": 0.0} for r in ours]
+    truth = [{**r, "method": "ground truth", "tc": 1.0, "warp": r["warp_truth"], "flicker": 0.0} for r in ours]
     moving = sorted([*records, *truth], key=lambda r: int(r["distance"]))
     return [
         "### Quality",
@@ -71,10 +60,10 @@ def _quality(records: Sequence[Record]) -> list[str]:
         "LVCD small less the matcher, film by film, with the standard error of the difference; PSNR in dB, then LPIPS:",
         by_distance(gained, ("lines",), "psnr", 2),
         by_distance(gained, ("lines",), "lpips", 4),
-        "From each frame to the next, all hands together. TC: as consistent as the truth at 1. Warp error in units "
-        "of 1e-4. Flicker: of the pixels that stay exactly as they are in the truth, those that change by more than "
+        "From each frame to the next, all line styles together. TC: 1 = as consistent as the ground truth. Warp error in units "
+        "of 1e-4. Flicker: of the pixels that stay exactly as they are in the ground truth, those that change by more than "
         "8/255.",
-        by_figure(
+        by_columns(
             [{**r, "frames away": r["distance"]} for r in moving],
             ("frames away", "method"),
             {"tc": ("TC", 2), "warp": ("warp error", 1), "flicker": ("flicker, %", 2)},
@@ -87,7 +76,7 @@ def _demo(records: Sequence[Record]) -> list[str]:
         "### Example shot",
         "The whole path, the artist's lines laid over. PSNR in dB; *right*: of the pixels of the moving parts, those "
         "with all channels within 0.08.",
-        by_figure(
+        by_columns(
             records,
             ("method",),
             {
@@ -201,7 +190,7 @@ def _steps(records: Sequence[Record]) -> list[str]:
         "Seconds are those of whole windows. Films are the same for all settings, so that *behind the best*, with the "
         "standard error of the difference, tells more than the PSNR. As good as the best is what misses no more than "
         f"{DECIBELS} dB and {SHARE:.0%} of LPIPS; the quickest of these is the default.",
-        grid(heads, rows, left=3),
+        markdown_table(heads, rows, left=3),
         picked,
     ]
 
@@ -261,4 +250,4 @@ def aims(quality: Sequence[Record], demo: Sequence[Record]) -> str:
     """The verdicts as a table."""
     words = {True: "met", False: "**missed**", None: ""}
     found = verdicts(quality, demo)
-    return grid(["aimed at", "reached", ""], [[v.target, v.measured.strip(), words[v.met]] for v in found], left=3)
+    return markdown_table(["aimed at", "reached", ""], [[v.target, v.measured.strip(), words[v.met]] for v in found], left=3)

@@ -1,29 +1,20 @@
 """Seconds and memory of LVCD with random weights: a window of 1 + 4 + 14 positions, as in long shots.
 
-    python benchmarks/lvcd.py --config full                  where there is a GPU
-    python benchmarks/lvcd.py --config full --offload --compile
-    python benchmarks/lvcd.py --config small                 two CPU cores
-    python benchmarks/lvcd.py --config full --count          arithmetic and parameters only, on any machine
-
-The method itself is run, from line art to pictures; its first segment, which warms up, is left out. Figures are medians
-over steps; the device is waited for before the clock is read. Prints a row of a Markdown table; ``--out`` keeps JSON,
-where processor seconds stand beside those of the clock, for machines that do other things too.
+The method itself is run, from line art to pictures. Its first segment, which warms up, is left out. Times are medians
+over steps; the device is synchronized before the clock is read. Processor seconds stand beside wall-clock seconds, for
+machines that do other work too.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import platform
 import resource
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -33,6 +24,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
+from celpaint.benchmark.provenance import processor
+from celpaint.benchmark.tables import markdown_table
 from celpaint.device import resolve_device, resolve_dtype
 from celpaint.methods.lvcd.run import CHUNKING, LVCD
 from celpaint.methods.lvcd.spec import LVCDOptions
@@ -54,7 +47,7 @@ TINY = UNetConfig(
     addition_time_embed_dim=8,
     projection_class_embeddings_input_dim=24,
 )
-"""The least that runs, to try the benchmark itself."""
+"""The smallest that runs, to test this module."""
 
 
 def svd_vae() -> VideoVAE:
@@ -168,14 +161,6 @@ def arithmetic(sizes: Sizes, size: tuple[int, int], overlap: int) -> dict[str, f
     }
 
 
-def processor() -> str:
-    """The name of the CPU."""
-    about = Path("/proc/cpuinfo")
-    lines = about.read_text(encoding="utf-8").splitlines() if about.exists() else []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.processor() or platform.machine()
-
-
 def shot(frames: int, size: tuple[int, int]) -> Shot:
     """A slanted line that moves, its first frame painted."""
     y, x = np.mgrid[: size[1], : size[0]]
@@ -184,8 +169,14 @@ def shot(frames: int, size: tuple[int, int]) -> Shot:
     return Shot(lines, (Reference(painting, lines[0], 0),), (size[1], size[0]))
 
 
-def measure(name: str, options: LVCDOptions, segments: int) -> dict[str, Any]:
-    """Color a shot of so many segments; see the module."""
+def lvcd_speed(name: str, options: LVCDOptions, segments: int) -> dict[str, Any]:
+    """Color a shot of ``segments`` segments (2 or more) with random weights.
+
+    Args:
+        name: of :data:`CONFIGS`.
+        options: how the method is run; ``steps`` is 2 or more.
+        segments: the first is not counted.
+    """
     sizes, size = CONFIGS[name], options.size or (576, 320)
     device = resolve_device(options.device)
     dtype = resolve_dtype(options.dtype, device)
@@ -200,7 +191,7 @@ def measure(name: str, options: LVCDOptions, segments: int) -> dict[str, Any]:
     clock: list[float] = []
     worked: list[float] = []
 
-    def told(event: Event, /) -> None:
+    def callback(event: Event, /) -> None:
         if event.stage == "step":
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
@@ -211,7 +202,7 @@ def measure(name: str, options: LVCDOptions, segments: int) -> dict[str, Any]:
         torch.cuda.reset_peak_memory_stats(device)
     ends, counts, busy = [], [], []
     new = 14 - options.overlap
-    for chunk in method.color(shot(1 + 14 + new * (segments - 1), size), progress=told):
+    for chunk in method.color(shot(1 + 14 + new * (segments - 1), size), progress=callback):
         ends.append(time.perf_counter())
         busy.append(time.process_time())
         counts.append(len(chunk.painted))
@@ -253,62 +244,14 @@ def measure(name: str, options: LVCDOptions, segments: int) -> dict[str, Any]:
     }
 
 
-HEAD = (
-    "| config | machine | format | options | size | steps | s a step | s a new frame | TFLOP a step | TFLOP/s | GB |\n"
-    "|---|---|---|---|---|---|---|---|---|---|---|"
-)
-
-
-def row(found: dict[str, Any]) -> str:
-    """A row under :data:`HEAD`."""
-    chosen = " ".join(name for name in ("offload", "compile") if found[name]) or "none"
-    size = "x".join(map(str, found["size"]))
-    return (
-        f"| {found['config']} | {found['machine']} | {found['dtype']} | {chosen} | {size} | {found['steps']} "
-        f"| {found['seconds_a_step']:.3g} | {found['seconds_a_new_frame']:.3g} | {found['tflop_a_step']:.3g} "
-        f"| {found['tflops']:.3g} | {found['peak_gb']:.2f} |"
-    )
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--config", choices=("auto", *CONFIGS), default="auto", help="auto: full where there is a GPU, else small"
-    )
-    parser.add_argument("--size", default="576x320", metavar="WIDTHxHEIGHT")
-    parser.add_argument("--steps", type=int, default=25)
-    parser.add_argument("--segments", type=int, default=3, help="2 or more; the first is not counted")
-    parser.add_argument("--overlap", type=int, default=4)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--dtype", default="auto")
-    parser.add_argument("--offload", action="store_true")
-    parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--count", action="store_true", help="count arithmetic and parameters, run nothing")
-    parser.add_argument("--out", type=Path, help="write the figures here as JSON")
-    given = parser.parse_args()
-    if given.segments < 2 or given.steps < 2:
-        parser.error("--segments or --steps is below 2: there would be nothing to count")
-    if given.config == "auto":
-        given.config = "full" if torch.cuda.is_available() else "small"
-    width, height = map(int, given.size.split("x"))
-    if given.count:
-        found = arithmetic(CONFIGS[given.config], (width, height), given.overlap)
-        print(json.dumps({name: round(value, 3) for name, value in found.items()}, indent=2))
-    else:
-        options = LVCDOptions(
-            steps=given.steps,
-            size=(height, width),
-            overlap=given.overlap,
-            device=given.device,
-            dtype=given.dtype,
-            offload=given.offload,
-            compile=given.compile,
-        )
-        found = measure(given.config, options, given.segments)
-        print(f"{HEAD}\n{row(found)}")
-    if given.out is not None:
-        given.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+def speed_table(found: Sequence[dict[str, Any]]) -> str:
+    """Markdown, a row for each result of :func:`lvcd_speed`."""
+    rows = []
+    for one in found:
+        chosen = " ".join(name for name in ("offload", "compile") if one[name]) or "none"
+        height, width = one["size"]
+        words = [one["config"], one["machine"], one["dtype"], chosen, f"{width}x{height}", str(one["steps"])]
+        numbers = [one[key] for key in ("seconds_a_step", "seconds_a_new_frame", "tflop_a_step", "tflops")]
+        rows.append([*words, *(f"{value:.3g}" for value in numbers), f"{one['peak_gb']:.2f}"])
+    head = ["config", "machine", "format", "options", "size", "steps"]
+    return markdown_table([*head, "s a step", "s a new frame", "TFLOP a step", "TFLOP/s", "GB"], rows, left=5)

@@ -1,4 +1,4 @@
-"""Films of held-out drawings, with all that is known about them."""
+"""Films of held-out drawings, with everything that is known about them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from matcher_figures.work import Settings
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+from celpaint.benchmark.study import StudySettings
 from celpaint.data.clips import ClipBatch
 from celpaint.data.synthetic import Art, ClipSpec, Synthesizer
 from celpaint.types import Array, Reference, Shot
 
 
 @dataclass(frozen=True)
-class Film:
-    """A synthetic clip, some of its frames given painted, others to be colored.
+class KnownFilm:
+    """A synthetic clip whose correspondences are known, some of its frames given painted, others to be colored.
 
     Attributes:
         clip: of one film.
@@ -40,7 +40,7 @@ class Film:
 
     @cached_property
     def truth(self) -> list[Array]:
-        """The targets as they should become, ``H W 3`` each."""
+        """The ground truth of the targets, ``H W 3`` each."""
         color = _pictures(self.clip.color)
         return [color[i] for i in self.targets]
 
@@ -56,7 +56,7 @@ def _pictures(x: Tensor) -> list[Array]:
     return [np.ascontiguousarray(p) for p in x[0].permute(0, 2, 3, 1).numpy()]
 
 
-def still(settings: Settings, hand: str, distance: int, number: int, references: int = 1) -> Film:
+def still_film(settings: StudySettings, line_style: str, distance: int, number: int, references: int = 1) -> KnownFilm:
     """One target ``distance`` frames after the first reference; further references as far beyond it, in steps."""
     spec = ClipSpec(
         height=settings.size[0],
@@ -65,14 +65,14 @@ def still(settings: Settings, hand: str, distance: int, number: int, references:
         distance=(distance, distance),
         stride=(distance, distance),
         backwards=0,
-        hands={hand: 1.0},
+        hands={line_style: 1.0},
         dancers=0.3,
     )
     clip = Synthesizer(_held_out(settings.art), spec).batch(1_000_000 + number, 1)
-    return Film(clip, (0, *range(2, references + 1)), (1,))
+    return KnownFilm(clip, (0, *range(2, references + 1)), (1,))
 
 
-def moving(settings: Settings, number: int, frames: int = 8) -> Film:
+def moving_film(settings: StudySettings, number: int, frames: int = 8) -> KnownFilm:
     """``frames`` neighboring frames, the first of them 5 after the reference."""
     spec = ClipSpec(
         height=settings.size[0],
@@ -84,7 +84,7 @@ def moving(settings: Settings, number: int, frames: int = 8) -> Film:
         hands={"clean": 0.5, "pencil": 0.2, "jitter": 0.3},
     )
     clip = Synthesizer(_held_out(settings.art), spec).batch(2_000_000 + number, 1)
-    return Film(clip, (0,), tuple(range(1, 1 + frames)))
+    return KnownFilm(clip, (0,), tuple(range(1, 1 + frames)))
 
 
 @cache
@@ -92,7 +92,7 @@ def _held_out(art: Path) -> Art:
     return Art.load(art).split("validation")
 
 
-def flattened(film: Film) -> Film:
+def flat_film(film: KnownFilm) -> KnownFilm:
     """The same film with every part in one color of its own; parts that the reference does not show become ink."""
     assert film.clip.region is not None
     region = film.clip.region
@@ -107,7 +107,7 @@ def flattened(film: Film) -> Film:
     return replace(film, clip=replace(film.clip, color=color, region=region))
 
 
-def known_flow(film: Film, frame: int) -> tuple[Array, npt.NDArray[np.bool_]]:
+def known_flow(film: KnownFilm, frame: int) -> tuple[Array, npt.NDArray[np.bool_]]:
     """Where each pixel of target ``frame`` lies in the one before, going by what the synthesizer knows.
 
     Returns:

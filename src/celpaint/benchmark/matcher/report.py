@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from celpaint.benchmark.tables import Record, by_columns, by_distance, markdown_table, mean_and_error
 from collections.abc import Sequence
 
 import numpy as np
-from matcher_figures.tables import by_distance, by_figure, grid, mean_and_error
-from matcher_figures.work import Record
+
+__all__ = ["NAMES", "report"]
+
 
 NAMES = {
     "copy": "copying",
@@ -23,7 +25,7 @@ def report(records: Sequence[Record], settings: str) -> str:
     parts: dict[str, list[Record]] = {}
     for record in named:
         parts.setdefault(record["part"], []).append(record)
-    written = {"quality": _quality, "segments": _segments, "steadiness": _steadiness, "demo": _demo, "speed": _speed}
+    written = {"quality": _quality, "segments": _segments, "consistency": _consistency, "demo": _demo, "speed": _speed}
     sections = [text for part, write in written.items() if part in parts for text in write(parts[part])]
     return "\n\n".join([settings, *sections, *_aims(parts)]) + "\n"
 
@@ -64,7 +66,7 @@ def _quality(records: list[Record]) -> list[str]:
 
 def _calibration(records: list[Record]) -> str:
     sums = np.sum([r["confidence"] for r in records], axis=0)
-    return grid(
+    return markdown_table(
         ["confidence", "colors right", "share of pixels"],
         [
             [f"{said / count:.2f}", f"{right / count:.2f}", f"{count / sums[:, 2].sum():.3f}"]
@@ -78,22 +80,22 @@ def _segments(records: list[Record]) -> list[str]:
     return [
         "### Segments of flat cels",
         "The same films with every part in one color of its own. Share of the closed regions of more than 10 "
-        "pixels whose commonest color is exactly right; parts that the painting does not show are left out. "
+        "pixels whose most frequent color is exactly right; parts that the painting does not show are left out. "
         "*Nearest paint* first takes every pixel to the nearest of the drawing's own colors. Under extracted "
         "lines the regions are those of the clean ones.",
         by_distance(records, ("lines", "method"), "right", 3, weight="total"),
     ]
 
 
-def _steadiness(records: list[Record]) -> list[str]:
+def _consistency(records: list[Record]) -> list[str]:
     seen, _ = mean_and_error([r["seen"] for r in records])
     return [
-        "### Steadiness",
-        "Eight neighboring frames, the first 5 after the painting; clean, pencil and trembling lines. Warp "
+        "### Consistency",
+        "Eight neighboring frames, the first 5 after the painting; clean, pencil and jittering lines. Warp "
         "error: squared difference of each frame and the one before, moved by the flow that the synthesizer "
         f"knows, over RGB, in units of 1e-4, where the same point is seen in both ({seen:.0%} of the pixels). "
         "Change: of the error from frame to frame, mean over pixels and channels, in 1/255.",
-        by_figure(
+        by_columns(
             records,
             ("method",),
             {"psnr": ("PSNR", 1), "warp": ("warp error", 1), "change": ("change of the error", 2)},
@@ -108,7 +110,7 @@ def _demo(records: list[Record]) -> list[str]:
         "too. PSNR in dB of the moving parts, as `make demo` prints it of the matcher; LPIPS of whole frames. "
         "Flicker: of the pixels that stay exactly as they are from one original frame to the next, the share that "
         "changes by more than 8/255.",
-        by_figure(
+        by_columns(
             [{**r, "flicker": 100 * r["flicker"]} for r in records],
             ("method",),
             {"psnr": ("PSNR", 1), "lpips": ("LPIPS", 3), "flicker": ("flicker, %", 2)},
@@ -121,7 +123,7 @@ def _speed(records: list[Record]) -> list[str]:
         "### Speed and memory",
         "All threads, nothing else running, from lines to picture without reading and writing files; 1 painting + "
         "frames remembered (1 by default).",
-        grid(
+        markdown_table(
             ["size", "paintings", "s before the first", "s a drawing", "peak memory, GiB"],
             [
                 [r["size"], r["memory"], f"{r['loading']:.2f}", f"{r['drawing']:.2f}", f"{r['peak']:.2f}"]
@@ -168,4 +170,4 @@ def _aims(parts: dict[str, list[Record]]) -> list[str]:
     measured = [row for row in rows if "nan" not in row[2]]
     if not measured:
         return []
-    return ["### Against what was aimed at", grid(["", "aimed at", "reached"], measured)]
+    return ["### Against what was aimed at", markdown_table(["", "aimed at", "reached"], measured)]

@@ -8,14 +8,19 @@ import time
 
 import cv2
 import numpy as np
-from matcher_figures.work import Record, Settings, matcher
 
+from celpaint.benchmark.matcher.method import load_matcher
+from celpaint.benchmark.study import StudySettings
+from celpaint.benchmark.tables import Record
 from celpaint.types import Reference, Shot
+
+__all__ = ["speed"]
+
 
 SIZES = ((256, 256), (576, 320), (1920, 1080))
 
 
-def speed(settings: Settings) -> list[Record]:
+def speed(settings: StudySettings) -> list[Record]:
     """One painting and 0 or 2 frames remembered, on as many threads as there are cores, nothing else running."""
     records: list[Record] = []
     for width, height in SIZES:
@@ -35,9 +40,9 @@ def speed(settings: Settings) -> list[Record]:
     return records
 
 
-def measure(settings: Settings, width: int, height: int, memory: int) -> tuple[float, float, int]:
+def measure(settings: StudySettings, width: int, height: int, memory: int) -> tuple[float, float, int]:
     """Seconds before the first drawing that later ones don't take, median seconds a drawing, peak bytes."""
-    method = matcher(settings, memory=memory)
+    method = load_matcher(settings, memory_frames=memory)
     rng = np.random.default_rng(0)
     line = (cv2.GaussianBlur(rng.standard_normal((height, width), np.float32), None, height / 40) > 0).astype(
         np.float32

@@ -1,4 +1,4 @@
-"""What flickers: neighboring frames against the motion that the synthesizer knows."""
+"""Consistency from frame to frame, judged by the motion that the synthesizer knows."""
 
 from __future__ import annotations
 
@@ -6,28 +6,31 @@ from functools import partial
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
-from matcher_figures.films import known_flow, moving
-from matcher_figures.work import Record, Settings, color, matcher, spread
 
+from celpaint.benchmark.matcher.films import known_flow, moving_film
+from celpaint.benchmark.matcher.method import load_matcher
+from celpaint.benchmark.study import StudySettings, color, spread
+from celpaint.benchmark.tables import Record
+from celpaint.metrics.temporal import warp_error
 from celpaint.benchmark.baselines import BASELINES
-from celpaint.conditions.flow import warp
 from celpaint.metrics.frame import psnr, squared_error
-from celpaint.types import Array
+
+__all__ = ["consistency"]
 
 
-def steadiness(settings: Settings) -> list[Record]:
+
+def consistency(settings: StudySettings) -> list[Record]:
     """PSNR, warp error and change of the error, with and without the frames just colored as references."""
     jobs = [partial(_film, settings, number) for number in range(settings.films)]
     return [record for records in spread("neighboring frames", jobs, settings.workers) for record in records]
 
 
-def _film(settings: Settings, number: int) -> list[Record]:
-    film = moving(settings, number)
+def _film(settings: StudySettings, number: int) -> list[Record]:
+    film = moving_film(settings, number)
     flows = [known_flow(film, frame) for frame in range(1, len(film.targets))]
     painters = {
-        "matcher": matcher(settings),
-        "matcher, `--memory-frames 0`": matcher(settings, memory=0),
+        "matcher": load_matcher(settings),
+        "matcher, `--memory-frames 0`": load_matcher(settings, memory_frames=0),
         **{name: BASELINES[name]() for name in ("copy", "flow", "flow-chained", "segments")},
     }
     results = {"truth": film.truth} | {
@@ -44,7 +47,7 @@ def _film(settings: Settings, number: int) -> list[Record]:
         scores = [psnr(squared_error(a, b)) for a, b in zip(result, film.truth, strict=True)]
         records.append(
             {
-                "part": "steadiness",
+                "part": "consistency",
                 "method": name,
                 "film": number,
                 "psnr": float("nan") if name == "truth" else float(np.mean(scores)),
@@ -55,11 +58,3 @@ def _film(settings: Settings, number: int) -> list[Record]:
         )
     return records
 
-
-def warp_error(before: Array, now: Array, flow: Array, seen: npt.NDArray[np.bool_]) -> float:
-    """Squared difference of a frame and the warped one before, summed over RGB, mean over ``seen``, in units of 1e-4.
-
-    Args:
-        before, now: ``H W 3``; flow: ``H W 2``, where in ``before`` each pixel was; seen: ``H W``, at least one True.
-    """
-    return 1e4 * float(np.square(warp(before, flow) - now).sum(2)[seen].mean(dtype=np.float64))
