@@ -189,7 +189,7 @@ def test_working_size_is_bounded_and_never_larger(size: tuple[int, int], tokens:
 
 
 def test_working_size_may_be_asked_for() -> None:
-    assert working_size((1080, 1920), MatcherOptions(size=(320, 192))) == (192, 320)
+    assert working_size((1080, 1920), MatcherOptions(size=(192, 320))) == (192, 320)
     assert working_size((320, 576), MatcherOptions()) == (320, 576)
 
 
@@ -212,9 +212,9 @@ def test_weights_that_are_not_there_are_named(tmp_path: Path) -> None:
         load_method(MatcherOptions(weights=str(tmp_path / "other")))
 
 
-@pytest.mark.parametrize("options", [{"memory": -1}, {"tokens": 1}])
+@pytest.mark.parametrize("options", [{"memory_frames": -1}, {"max_tokens": 1}])
 def test_impossible_options_are_named(options: dict[str, int]) -> None:
-    with pytest.raises(OptionError, match=f"--{next(iter(options))}"):
+    with pytest.raises(OptionError, match=f"--{next(iter(options))}".replace("_", "-")):
         MatcherOptions(**options)  # type: ignore[arg-type]
 
 
