@@ -257,10 +257,20 @@ def synthetic_films(spec: FilmSpec, seed: int, root: Path) -> Iterator[Film]:
     from celpaint.data.synthetic import HANDS, Art, validation_clips
 
     art = Art.load(root / spec.art)
-    size = {"frames": spec.frames, "height": spec.height, "width": spec.width}
-    first = 10_000 * seed + spec.first
     styles = [style for style in spec.lines if style in HANDS] or ["clean"]
-    drawn = [validation_clips(art, 1, style, first=first, clips=spec.films, **size) for style in styles]
+    drawn = [
+        validation_clips(
+            art,
+            1,
+            style,
+            first=10_000 * seed + spec.first,
+            clips=spec.films,
+            frames=spec.frames,
+            height=spec.height,
+            width=spec.width,
+        )
+        for style in styles
+    ]
     for number, batches in enumerate(zip(*drawn, strict=True), spec.first):
         frames = np.ascontiguousarray(batches[0].color[0].permute(0, 2, 3, 1).numpy())
         lines = {style: batch.lines[0, :, 0].numpy() for style, batch in zip(styles, batches, strict=True)}

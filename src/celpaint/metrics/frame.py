@@ -85,7 +85,8 @@ def pooled_psnr(
         where: ``H W``, the pixels that count; default: all.
     """
     chosen = slice(None) if where is None else where
-    return psnr(float(np.mean([squared_error(a[chosen], b[chosen]) for a, b in zip(result, ground_truth, strict=True)])))
+    errors = [squared_error(a[chosen], b[chosen]) for a, b in zip(result, ground_truth, strict=True)]
+    return psnr(float(np.mean(errors)))
 
 
 def ssim(result: Picture, ground_truth: Picture) -> float:

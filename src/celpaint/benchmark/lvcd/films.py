@@ -73,9 +73,7 @@ def film_scores(result: Sequence[Array], truth: Sequence[Array]) -> Record:
         pair = FramePair(index, ours, true)
         if pairs:
             before = pairs[-1].ground_truth
-            pair = replace(
-                pair, backward_flow=flow.between(true, before), forward_flow=flow.between(before, true)
-            )
+            pair = replace(pair, backward_flow=flow.between(true, before), forward_flow=flow.between(before, true))
         pairs.append(pair)
 
     def over(metric: Metric[Any]) -> tuple[float, ...]:

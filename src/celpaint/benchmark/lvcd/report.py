@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
 from celpaint.benchmark.tables import Record, by_columns, by_distance, cell, markdown_table, mean_and_error
 
 __all__ = ["OURS", "Trial", "Verdict", "aims", "choose", "preview", "report", "trials", "verdicts"]
@@ -60,9 +61,9 @@ def _quality(records: Sequence[Record]) -> list[str]:
         "LVCD small less the matcher, film by film, with the standard error of the difference; PSNR in dB, then LPIPS:",
         by_distance(gained, ("lines",), "psnr", 2),
         by_distance(gained, ("lines",), "lpips", 4),
-        "From each frame to the next, all line styles together. TC: 1 = as consistent as the ground truth. Warp error in units "
-        "of 1e-4. Flicker: of the pixels that stay exactly as they are in the ground truth, those that change by more than "
-        "8/255.",
+        "From each frame to the next, all line styles together. TC: 1 = as consistent as the ground truth. Warp error "
+        "in units of 1e-4. Flicker: of the pixels that stay exactly as they are in the ground truth, those that change "
+        "by more than 8/255.",
         by_columns(
             [{**r, "frames away": r["distance"]} for r in moving],
             ("frames away", "method"),
@@ -208,8 +209,8 @@ class Verdict:
 
 
 def verdicts(quality: Sequence[Record], demo: Sequence[Record]) -> list[Verdict]:
-    """Every target, met only where every hand and distance that was measured meets it."""
-    hands = list(dict.fromkeys(r["lines"] for r in quality))
+    """Every target, met only where every line style and distance that was measured meets it."""
+    styles = list(dict.fromkeys(r["lines"] for r in quality))
     distances = list(dict.fromkeys(r["distance"] for r in quality))
 
     def at(lines: str, distance: int, figure: str = "psnr", method: str = OURS) -> float:
@@ -223,16 +224,16 @@ def verdicts(quality: Sequence[Record], demo: Sequence[Record]) -> list[Verdict]
     def shot(figure: str, method: str = OURS) -> float:
         return mean(demo, figure, method=method)
 
-    copied = {lines: at(lines, 15, method=NAMES["copy"]) for lines in hands}
-    alike = {lines: at(lines, 15, "lpips") / at(lines, 15, "lpips", NAMES["copy"]) for lines in hands}
+    copied = {lines: at(lines, 15, method=NAMES["copy"]) for lines in styles}
+    alike = {lines: at(lines, 15, "lpips") / at(lines, 15, "lpips", NAMES["copy"]) for lines in styles}
     apart = {f"{d} frame{'s' * (d > 1)}": at("soft", d) - at("binary", d) for d in distances}
     return [
-        judge("15 frames away: 6 dB over copying", {h: at(h, 15) - copied[h] for h in hands}, lambda x: x >= 6),
-        judge("15 frames away: 22 dB", {h: at(h, 15) for h in hands}, lambda x: x >= 22),
+        judge("15 frames away: 6 dB over copying", {s: at(s, 15) - copied[s] for s in styles}, lambda x: x >= 6),
+        judge("15 frames away: 22 dB", {s: at(s, 15) for s in styles}, lambda x: x >= 22),
         judge("binary lines no more than 1 dB below soft ones", apart, lambda x: x <= 1),
         judge(
             "45 frames away no more than 1.5 dB below 1 frame",
-            {h: at(h, 1) - at(h, 45) for h in hands},
+            {s: at(s, 1) - at(s, 45) for s in styles},
             lambda x: x <= 1.5,
         ),
         judge("15 frames away: LPIPS under half of copying's", alike, lambda x: x < 0.5, 2),
@@ -250,4 +251,6 @@ def aims(quality: Sequence[Record], demo: Sequence[Record]) -> str:
     """The verdicts as a table."""
     words = {True: "met", False: "**missed**", None: ""}
     found = verdicts(quality, demo)
-    return markdown_table(["aimed at", "reached", ""], [[v.target, v.measured.strip(), words[v.met]] for v in found], left=3)
+    return markdown_table(
+        ["aimed at", "reached", ""], [[v.target, v.measured.strip(), words[v.met]] for v in found], left=3
+    )

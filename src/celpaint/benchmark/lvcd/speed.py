@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -37,6 +37,8 @@ from celpaint.models.lvcd.unet import SMALL, SVD, UNet, UNetConfig
 from celpaint.models.vae import LineCodec, VideoVAE
 from celpaint.sampling.segments import plan_segments
 from celpaint.types import Array, Event, Reference, Shot
+
+M = TypeVar("M", bound=nn.Module)
 
 TINY = UNetConfig(
     down_block_types=("DownBlockSpatioTemporal", "CrossAttnDownBlockSpatioTemporal"),
@@ -80,8 +82,8 @@ class Sizes:
 
     unet: UNetConfig
     control: ControlNetConfig
-    codec: Callable[[], nn.Module]
-    embed: Callable[[], nn.Module]
+    codec: Callable[[], VideoVAE | LineCodec]
+    embed: Callable[[], ClipEmbedding | LatentEmbedding]
 
 
 CONFIGS = {
@@ -97,7 +99,7 @@ CONFIGS = {
 
 
 @torch.no_grad()
-def random_weights(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
+def random_weights(network: M, device: torch.device, dtype: torch.dtype) -> M:
     """Weights that keep activations in range; networks made on the meta device are given memory here."""
     if any(p.is_meta for p in network.parameters()):
         network = network.to_empty(device=device)
@@ -115,29 +117,30 @@ def random_weights(network: nn.Module, device: torch.device, dtype: torch.dtype)
 def build(sizes: Sizes, device: torch.device, dtype: torch.dtype, card: Card) -> Networks:
     """All networks, on the device they live on."""
     with torch.device("meta"):
-        empty = UNet(sizes.unet), ControlNet(sizes.control), sizes.codec()
+        unet, control, codec = UNet(sizes.unet), ControlNet(sizes.control), sizes.codec()
     embed = sizes.embed()  # has buffers: not from meta
     pixels = torch.float16 if dtype == torch.bfloat16 and device.type == "cuda" else dtype
-    unet, control, codec = (
-        random_weights(network, device, kind) for network, kind in zip(empty, (dtype, dtype, pixels), strict=True)
-    )
     return Networks(
-        cast("UNet", unet),
-        cast("ControlNet", control),
-        cast("VideoVAE | LineCodec", codec),
-        cast("ClipEmbedding | LatentEmbedding", random_weights(embed, device, dtype)),
+        random_weights(unet, device, dtype),
+        random_weights(control, device, dtype),
+        random_weights(codec, device, pixels),
+        random_weights(embed, device, dtype),
         card,
     )
 
 
 def arithmetic(sizes: Sizes, size: tuple[int, int], overlap: int) -> dict[str, float]:
-    """TFLOP of a step and of a call of the decoder; millions of parameters. Two FLOP a multiplication and addition."""
+    """TFLOP of a step and of a call of the decoder; millions of parameters. A multiplication and addition is two FLOP.
+
+    Args:
+        size: (height, width) in pixels.
+    """
     segment = plan_segments(15 + overlap, overlap=overlap)[1]
     length = len(segment.routing)
     with torch.device("meta"):
         unet, control, embed = UNet(sizes.unet), ControlNet(sizes.control), sizes.embed()
         codec = sizes.codec().to("meta")  # diffusers makes a few parameters elsewhere
-        width, height = size
+        height, width = size
         latents = (-(-height // codec.factor), -(-width // codec.factor))
         x = torch.empty(1, length, sizes.unet.in_channels, *latents)
         micro = sizes.unet.projection_class_embeddings_input_dim // sizes.unet.addition_time_embed_dim
@@ -150,7 +153,7 @@ def arithmetic(sizes: Sizes, size: tuple[int, int], overlap: int) -> dict[str, f
     def count(call: Callable[[], Any]) -> float:
         with torch.inference_mode(), FlopCounterMode(display=False) as counter:
             call()
-        return counter.get_total_flops() / 1e12
+        return float(counter.get_total_flops()) / 1e12
 
     sides: list[Tensor] = []
     return {
@@ -163,10 +166,10 @@ def arithmetic(sizes: Sizes, size: tuple[int, int], overlap: int) -> dict[str, f
 
 def shot(frames: int, size: tuple[int, int]) -> Shot:
     """A slanted line that moves, its first frame painted."""
-    y, x = np.mgrid[: size[1], : size[0]]
+    y, x = np.mgrid[: size[0], : size[1]]
     lines: list[Array] = [np.clip(1.5 - np.abs(y - 0.5 * x - 2 * i), 0, 1).astype(np.float32) for i in range(frames)]
-    painting = np.random.default_rng(0).random((size[1], size[0], 3)).astype(np.float32)
-    return Shot(lines, (Reference(painting, lines[0], 0),), (size[1], size[0]))
+    painting = np.random.default_rng(0).random((*size, 3)).astype(np.float32)
+    return Shot(lines, (Reference(painting, lines[0], 0),), size)
 
 
 def lvcd_speed(name: str, options: LVCDOptions, segments: int) -> dict[str, Any]:
@@ -177,7 +180,7 @@ def lvcd_speed(name: str, options: LVCDOptions, segments: int) -> dict[str, Any]
         options: how the method is run; ``steps`` is 2 or more.
         segments: the first is not counted.
     """
-    sizes, size = CONFIGS[name], options.size or (576, 320)
+    sizes, size = CONFIGS[name], options.size or (320, 576)
     device = resolve_device(options.device)
     dtype = resolve_dtype(options.dtype, device)
     home = torch.device("cpu") if options.offload else device

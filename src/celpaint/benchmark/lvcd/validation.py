@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 
@@ -13,6 +13,7 @@ from celpaint.atomic_write import write_text
 from celpaint.benchmark.json_text import read_json, write_json
 from celpaint.benchmark.lvcd.example_shot import example_shot
 from celpaint.benchmark.lvcd.films import lvcd_options
+from celpaint.benchmark.lvcd.parts import LVCDPart
 from celpaint.benchmark.lvcd.quality import FRAMES, quality
 from celpaint.benchmark.lvcd.report import report
 from celpaint.benchmark.lvcd.sampler import TRIED, sampler_steps
@@ -22,9 +23,7 @@ from celpaint.benchmark.tables import Record
 from celpaint.methods.lvcd.run import LVCD
 from celpaint.sampling.segments import WINDOW
 
-__all__ = ["LVCDPart", "validate_lvcd"]
-
-LVCDPart = Literal["quality", "steps", "demo"]
+__all__ = ["validate_lvcd"]
 
 SHEETS = {
     "soft": "Two films at three distances, soft lines: painting, lines, matcher, LVCD small, ground truth",

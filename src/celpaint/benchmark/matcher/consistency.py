@@ -7,16 +7,15 @@ from itertools import pairwise
 
 import numpy as np
 
+from celpaint.benchmark.baselines import BASELINES
 from celpaint.benchmark.matcher.films import known_flow, moving_film
 from celpaint.benchmark.matcher.method import load_matcher
 from celpaint.benchmark.study import StudySettings, color, spread
 from celpaint.benchmark.tables import Record
-from celpaint.metrics.temporal import warp_error
-from celpaint.benchmark.baselines import BASELINES
 from celpaint.metrics.frame import psnr, squared_error
+from celpaint.metrics.temporal import warp_error
 
 __all__ = ["consistency"]
-
 
 
 def consistency(settings: StudySettings) -> list[Record]:
@@ -57,4 +56,3 @@ def _film(settings: StudySettings, number: int) -> list[Record]:
             }
         )
     return records
-

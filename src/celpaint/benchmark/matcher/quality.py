@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from celpaint.benchmark.baselines import BASELINES
 from celpaint.benchmark.matcher.films import KnownFilm, still_film
 from celpaint.benchmark.matcher.method import load_matcher
 from celpaint.benchmark.study import StudySettings, color, picture_scores, spread
 from celpaint.benchmark.tables import Record
-from celpaint.benchmark.baselines import BASELINES
 from celpaint.frames.color import Pixels, quantize
 from celpaint.metrics.frame import COLOR_TOLERANCE
 from celpaint.train.tasks.matching import matching_loss, regions_of

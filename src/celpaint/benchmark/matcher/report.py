@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from celpaint.benchmark.tables import Record, by_columns, by_distance, markdown_table, mean_and_error
 from collections.abc import Sequence
 
 import numpy as np
+
+from celpaint.benchmark.tables import Record, by_columns, by_distance, markdown_table, mean_and_error
 
 __all__ = ["NAMES", "report"]
 

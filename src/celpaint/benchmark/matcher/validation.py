@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from celpaint.benchmark.matcher.consistency import consistency
 from celpaint.benchmark.matcher.example_shot import example_shot, shot_sheet
 from celpaint.benchmark.matcher.flat_cels import flat_cels
 from celpaint.benchmark.matcher.method import load_matcher
+from celpaint.benchmark.matcher.parts import MatcherPart
 from celpaint.benchmark.matcher.quality import quality
 from celpaint.benchmark.matcher.report import report
 from celpaint.benchmark.matcher.sheets import distance_sheet, worst_sheet
@@ -28,10 +29,7 @@ from celpaint.benchmark.study import Sheets, StudySettings, conditions, renew_do
 from celpaint.benchmark.tables import Record
 from celpaint.methods.matcher.spec import MatcherOptions
 
-__all__ = ["MatcherPart", "validate_matcher"]
-
-MatcherPart = Literal["speed", "demo", "quality", "segments", "consistency"]
-"""In the order they are measured: a process counts its peak memory from what its parent holds, so speed is first."""
+__all__ = ["validate_matcher"]
 
 
 def validate_matcher(

@@ -1,22 +1,19 @@
-"""Time what is done to every frame outside the networks, on one core, at the source's own size.
-
-python benchmarks/finish.py [--height 1080] [--repeats 5]
-"""
+"""What is done to every frame outside the networks, on one core, at the source's own size."""
 
 from __future__ import annotations
 
-import argparse
-import statistics
-import time
 from collections.abc import Callable
 
 import cv2
 import numpy as np
 
+from celpaint.benchmark.speed.clock import cpu_milliseconds
+from celpaint.benchmark.tables import markdown_table
 from celpaint.conditions.distance import distance_map
 from celpaint.conditions.lines import Look, classify, extract_lines, read_lines, working_lines
 from celpaint.finish.ink import cut_out, lay_ink
 from celpaint.finish.size import to_size
+from celpaint.frames.color import to_float
 from celpaint.types import Array, Frame
 
 
@@ -34,26 +31,17 @@ def drawing(height: int) -> tuple[Array, Array]:
         cv2.ellipse(line, center, axes, turn, 0, 360, 0, -1)
         cv2.ellipse(paint, center, axes, turn, 0, 360, rng.random(3).tolist(), -1)
         cv2.ellipse(line, center, axes, turn, 0, 360, 255, pen, cv2.LINE_AA)
-    return line.astype(np.float32) / 255, paint
+    return to_float(line), paint
 
 
-def measure(name: str, run: Callable[[], object], repeats: int) -> None:
-    run()
-    seconds = []
-    for _ in range(repeats):
-        start = time.process_time()
-        run()
-        seconds.append(time.process_time() - start)
-    print(f"{name:24s} {statistics.median(seconds) * 1000:7.0f} ms")
+def finish_speed(height: int = 1080, repeats: int = 5) -> str:
+    """Milliseconds of CPU time a frame, on one thread.
 
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--height", type=int, default=1080)
-    parser.add_argument("--repeats", type=int, default=5)
-    arguments = parser.parse_args()
+    Args:
+        height: of a frame at 16:9, in pixels.
+        repeats: the median of so many calls is taken.
+    """
     cv2.setNumThreads(1)
-    height, repeats = arguments.height, arguments.repeats
     line, paint = drawing(height)
     size = height, line.shape[1]
     frame = Frame(np.repeat(1 - line[..., None], 3, axis=2))
@@ -63,17 +51,17 @@ def main() -> None:
     art = read_lines(frame)
     painted = paint * (1 - line[..., None])
     small = cv2.resize(painted, (320 * 16 // 9, 320), interpolation=cv2.INTER_AREA)
-    print(f"{size[1]} x {size[0]}, {np.mean(line > 0):.1%} inked, median of {repeats}, CPU time, one thread")
-    measure("classify", lambda: classify(frame), repeats)
-    measure("read_lines, clean", lambda: read_lines(frame, look=Look("black on white")), repeats)
-    measure("read_lines, scan", lambda: read_lines(scan, look=Look("black on white")), repeats)
-    measure("extract_lines", lambda: extract_lines(painted), repeats)
-    measure("working_lines to 320", lambda: working_lines(line, (320, 569)), repeats)
-    measure("distance_map", lambda: distance_map(line), repeats)
-    measure("to_size from 320", lambda: to_size(small, size, line), repeats)
-    measure("lay_ink", lambda: lay_ink(painted, art), repeats)
-    measure("cut_out", lambda: cut_out(painted, art), repeats)
-
-
-if __name__ == "__main__":
-    main()
+    steps: dict[str, Callable[[], object]] = {
+        "classify": lambda: classify(frame),
+        "read_lines, clean": lambda: read_lines(frame, look=Look("black on white")),
+        "read_lines, scan": lambda: read_lines(scan, look=Look("black on white")),
+        "extract_lines": lambda: extract_lines(painted),
+        "working_lines to 320": lambda: working_lines(line, (320, 569)),
+        "distance_map": lambda: distance_map(line),
+        "to_size from 320": lambda: to_size(small, size, line),
+        "lay_ink": lambda: lay_ink(painted, art),
+        "cut_out": lambda: cut_out(painted, art),
+    }
+    rows = [[name, f"{cpu_milliseconds(step, repeats):.0f}"] for name, step in steps.items()]
+    about = f"{size[1]}x{size[0]}, {np.mean(line > 0):.1%} inked, median of {repeats}, CPU time, one thread."
+    return f"{about}\n\n{markdown_table(['step', 'ms'], rows)}\n"

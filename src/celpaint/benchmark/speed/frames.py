@@ -1,26 +1,24 @@
-"""Both ends: CPU time to write and to read a frame, size, color error and memory, for every kind of file.
-
-python benchmarks/frames.py [--height 1080] [--frames 24]
-
-Time is CPU time of all threads, as many as codecs like. Flat is the largest error of a color channel inside flat
-fills, at least 8 pixels away from any edge, in levels of 255; PSNR is over whole frames, lines and edges included.
-"""
+"""Reading and writing: CPU time a frame, file size and color error, for every kind of file."""
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
+from celpaint.benchmark.tables import markdown_table
+from celpaint.frames.color import to_float
 from celpaint.frames.read import open_clip
 from celpaint.frames.write import open_sink
-from celpaint.types import Frame, PixelFormat
+from celpaint.metrics.frame import psnr, squared_error
+from celpaint.types import Array, Frame, PixelFormat
 
-KINDS = {
+KINDS: dict[str, tuple[str, Literal[8, 16]]] = {
     "PNG 8": ("o", 8),
     "PNG 16": ("o", 16),
     "TIFF 8": ("t", 8),
@@ -35,7 +33,7 @@ KINDS = {
     ".webp": (".webp", 8),
     ".apng": (".apng", 8),
 }
-PICTURES = {"o": "png", "t": "tif", "a": "tga"}
+PICTURES: dict[str, Literal["png", "tif", "tga"]] = {"o": "png", "t": "tif", "a": "tga"}
 
 
 def cel(index: int, height: int) -> Frame:
@@ -52,55 +50,57 @@ def cel(index: int, height: int) -> Frame:
         shade = [round(0.8 * v) for v in color]
         cv2.circle(image, (x + radius // 4, y + radius // 4), radius // 2, shade, -1, cv2.LINE_AA)
         cv2.circle(image, (x, y), radius, (25, 20, 30), max(round(1.5 * scale), 1), cv2.LINE_AA)
-    return Frame(image.astype(np.float32) / 255)
+    return Frame(to_float(image))
 
 
-def inside_fills(rgb: np.ndarray) -> np.ndarray:
-    """True where all colors within 8 pixels are one."""
+def inside_fills(rgb: Array) -> npt.NDArray[np.bool_]:
+    """``H W``, true where all colors within 8 pixels are the same."""
     square = np.ones((17, 17), np.uint8)
     return np.asarray((cv2.dilate(rgb, square) == cv2.erode(rgb, square)).all(axis=-1))
 
 
-def resident() -> int:
-    """Memory held now, in MiB."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 // 2**20
-
-
-def measure(out: Path, picture: str | None, bits: int, height: int, count: int) -> str:
+def measure(
+    out: Path, picture: Literal["png", "tif", "tga"] | None, bits: Literal[8, 16], height: int, count: int
+) -> list[str]:
+    """Milliseconds to write and to read a frame, kB a frame, error in flat fills, PSNR in dB."""
     frames = [cel(i, height) for i in range(count)]
-    form = PixelFormat(16 if bits == 16 else 8)
     before = time.process_time()
-    sink = open_sink(out, size=frames[0].size, format=form, picture=picture)
+    sink = open_sink(out, size=frames[0].size, format=PixelFormat(bits), picture=picture)
     for index, frame in enumerate(frames):
         sink.write(frame, index)
     sink.commit()
     written = time.process_time()
-    clip = open_clip(out)
-    back = [frame.rgb for frame in clip]
+    back = [frame.rgb for frame in open_clip(out)]
     read = time.process_time()
     size = sum(f.stat().st_size for f in out.iterdir()) if out.is_dir() else out.stat().st_size
-    squares, flat = [], 0.0
-    for frame, rgb in zip(frames, back, strict=True):
-        error = np.abs(rgb[: frame.size[0], : frame.size[1]] - frame.rgb)
-        squares.append(float(np.mean(error**2)))
-        flat = max(flat, float(error[inside_fills(frame.rgb)].max()) * 255)
-    psnr = f"{-10 * np.log10(np.mean(squares)):.1f}" if max(squares) > 1e-13 else "exact"
-    times = f"{(written - before) / count * 1000:5.0f} | {(read - written) / count * 1000:5.0f}"
-    return f"{times} | {size / count / 1000:6.0f} | {flat:4.1f} | {psnr:>5}"
+    cropped = [rgb[: frame.size[0], : frame.size[1]] for frame, rgb in zip(frames, back, strict=True)]
+    errors = [squared_error(rgb, frame.rgb) for frame, rgb in zip(frames, cropped, strict=True)]
+    flat = max(
+        float(np.abs(rgb - frame.rgb)[inside_fills(frame.rgb)].max())
+        for frame, rgb in zip(frames, cropped, strict=True)
+    )
+    return [
+        f"{(written - before) / count * 1000:.0f}",
+        f"{(read - written) / count * 1000:.0f}",
+        f"{size / count / 1000:.0f}",
+        f"{flat * 255:.1f}",
+        f"{psnr(float(np.mean(errors))):.1f}" if max(errors) > 1e-13 else "exact",
+    ]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--height", type=int, default=1080)
-    parser.add_argument("--frames", type=int, default=24)
-    arguments = parser.parse_args()
-    print("| kind | write ms | read ms | kB a frame | flat | PSNR dB |\n|---|---|---|---|---|---|")
+def frames_speed(height: int = 1080, frames: int = 24) -> str:
+    """CPU time of all threads, as many as the codecs like, and what comes back.
+
+    *Flat* is the largest error of a color channel inside flat fills, at least 8 pixels from any edge, in levels of 255;
+    PSNR is over whole frames, lines and edges included.
+
+    Args:
+        height: of a frame at 16:9, in pixels.
+        frames: of every file.
+    """
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
         for name, (out, bits) in KINDS.items():
             target = Path(folder) / (name if out in PICTURES else f"o{bits}{out}")
-            row = measure(target, PICTURES.get(out), bits, arguments.height, arguments.frames)
-            print(f"| {name} | {row} |", flush=True)
-
-
-if __name__ == "__main__":
-    main()
+            rows.append([name, *measure(target, PICTURES.get(out), bits, height, frames)])
+    return markdown_table(["kind", "write ms", "read ms", "kB a frame", "flat", "PSNR dB"], rows) + "\n"

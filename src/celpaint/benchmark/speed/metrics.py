@@ -1,13 +1,10 @@
-"""Time the LVCD protocol without flow, FID and FVD: frames a second, CPU time and peak memory.
+"""The LVCD protocol without flow, FID and FVD: time and peak memory.
 
-python benchmarks/metrics.py [--frames 1000] [--workers 2]
-
-A film of circles on the move, 576x320, PNG files, against a slightly blurred copy; PSNR, SSIM, LPIPS (AlexNet), EDMD.
+A film of moving circles, 576x320, PNG files, against a slightly blurred copy; PSNR, SSIM, LPIPS (AlexNet), EDMD.
 """
 
 from __future__ import annotations
 
-import argparse
 import resource
 import tempfile
 import time
@@ -16,14 +13,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from celpaint.benchmark import evaluate
+from celpaint.benchmark.evaluation import evaluate
+from celpaint.benchmark.tables import markdown_table
 
 HEIGHT, WIDTH = 320, 576
 
 
 def write(folder: Path, count: int) -> None:
-    """Originals, results and line drawings, ``count`` frames each."""
-    for name in ("original", "result", "lines"):
+    """Ground truth, results and line drawings, ``count`` frames each."""
+    for name in ("ground_truth", "result", "lines"):
         (folder / name).mkdir()
     rng = np.random.default_rng(0)
     places, speeds = rng.uniform(0, 1, (14, 2)), rng.normal(0, 0.004, (14, 2))
@@ -37,32 +35,35 @@ def write(folder: Path, count: int) -> None:
             for picture, fill in ((paint, color.tolist()), (lines, (255, 255, 255))):
                 cv2.circle(picture, center, int(radius), fill, -1)
                 cv2.circle(picture, center, int(radius), (0, 0, 0), 2, cv2.LINE_AA)
-        for name, picture in (("original", paint), ("result", cv2.GaussianBlur(paint, (0, 0), 0.7)), ("lines", lines)):
+        for name, picture in (
+            ("ground_truth", paint),
+            ("result", cv2.GaussianBlur(paint, (0, 0), 0.7)),
+            ("lines", lines),
+        ):
             cv2.imwrite(str(folder / name / f"{t:05d}.png"), picture)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--frames", type=int, default=1000)
-    parser.add_argument("--workers", type=int, default=2)
-    asked = parser.parse_args()
+def metrics_speed(frames: int = 1000, workers: int | None = None) -> str:
+    """Seconds and megabytes of measuring a film.
+
+    Args:
+        frames: of the film.
+        workers: threads; default: one a processor core.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        write(folder, asked.frames)
+        write(folder, frames)
         began, spent = time.perf_counter(), time.process_time()
         report = evaluate(
             folder / "result",
-            folder / "original",
+            folder / "ground_truth",
             lines=folder / "lines",
             metrics=["psnr", "ssim", "lpips_alex", "edmd"],
             device="cpu",
-            workers=asked.workers,
+            workers=workers,
         )
         seconds, cpu = time.perf_counter() - began, time.process_time() - spent
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(", ".join(f"{name} {estimate.value:.4f}" for name, estimate in report.overall.items()))
-    print(f"{asked.frames} frames, {asked.workers} workers: {seconds:.1f} s, {cpu:.1f} CPU s, peak {memory:.0f} MB")
-
-
-if __name__ == "__main__":
-    main()
+    about = ", ".join(f"{name} {estimate.value:.4f}" for name, estimate in report.overall.items())
+    row = [str(frames), f"{seconds:.1f}", f"{cpu:.1f}", f"{memory:.0f}"]
+    return f"{about}\n\n{markdown_table(['frames', 's', 'CPU s', 'peak MB'], [row], left=0)}\n"

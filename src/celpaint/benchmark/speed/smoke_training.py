@@ -1,10 +1,8 @@
-"""Train every network for a minute on toy drawings and see that its validation improves. `make smoke-train`."""
+"""Every network trained for a minute on toy drawings: does its validation improve?"""
 
 from __future__ import annotations
 
-import argparse
 import shutil
-import sys
 from pathlib import Path
 
 import torch
@@ -16,37 +14,36 @@ from celpaint.train.engine.task import build_task
 
 
 def untrained(name: str, overrides: list[str], figure: str) -> float:
-    """Validation of the network a run begins with."""
+    """Validation of the network that a run begins with."""
     recipe = load_recipe(Path(name), overrides)
     task = build_task(recipe, make_accelerator(recipe).device)
     with torch.no_grad():
         return task.validate(task.network.eval())[figure]
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=1.0, help="for each network")
-    parser.add_argument("--out", type=Path, default=Path("build/smoke"), help="emptied first")
-    options = parser.parse_args()
-    shutil.rmtree(options.out, ignore_errors=True)
-    runs = (
+def smoke_training(minutes: float, out: Path) -> list[str]:
+    """Train every network and print what it came to.
+
+    Args:
+        minutes: for each network.
+        out: a folder for the runs, emptied first.
+
+    Returns:
+        The recipes whose validation did not improve.
+    """
+    shutil.rmtree(out, ignore_errors=True)
+    runs: tuple[tuple[str, str, int, list[str]], ...] = (
         ("line_vae_smoke", "psnr", 1, []),
-        ("lvcd_small_smoke", "loss", -1, [f"task.autoencoder={options.out / 'line_vae_smoke' / 'export'}"]),
+        ("lvcd_small_smoke", "loss", -1, [f"task.autoencoder={out / 'line_vae_smoke' / 'export'}"]),
         ("matcher_smoke", "psnr", 1, []),
     )
     failed = []
     for name, figure, sign, overrides in runs:
         first = untrained(name, overrides, figure)
-        summary = run(Path(name), overrides, options.minutes, options.out / name)
+        summary = run(Path(name), overrides, minutes, out / name)
         last = summary.figures[figure]
         speed = summary.frames / max(summary.seconds, 1e-9)
         print(f"{name}: {summary.step} steps, {speed:.0f} frames/s, {figure} {first:.3f} -> {last:.3f}")
         if not sign * (last - first) > 0:
             failed.append(name)
-    if failed:
-        print(f"no better than at the start: {', '.join(failed)}", file=sys.stderr)
-    return bool(failed)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    return failed

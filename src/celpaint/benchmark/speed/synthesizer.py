@@ -1,13 +1,7 @@
-"""Time the animation synthesizer: frames a second, with everything it knows of them.
-
-python benchmarks/synthesizer.py [--art art.safetensors] [--device cpu] [--threads 1] [--clips 8]
-
-CPU seconds are those of this process, so other work on the machine hardly counts; on a GPU only the clock is right.
-"""
+"""The animation synthesizer: frames a second, with everything that is known of them."""
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 from dataclasses import replace
@@ -16,9 +10,11 @@ from pathlib import Path
 import cv2
 import torch
 
+from celpaint.benchmark.tables import markdown_table
 from celpaint.data.synthetic import HANDS, Art, ClipSpec, Synthesizer, toy_art
 
 SIZES = ((96, 160), (192, 320), (320, 576))
+REPEATS = 5
 
 
 def measure(synthesizer: Synthesizer, clips: int, repeats: int) -> tuple[float, float]:
@@ -36,29 +32,25 @@ def measure(synthesizer: Synthesizer, clips: int, repeats: int) -> tuple[float, 
     return statistics.median(walls), statistics.median(cpus)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--art", type=Path, help="made by celpaint data art; default: toy drawings")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--clips", type=int, default=8)
-    parser.add_argument("--repeats", type=int, default=5)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    cv2.setNumThreads(arguments.threads)
-    art = Art.load(arguments.art) if arguments.art else toy_art()
-    print(f"{len(art)} drawings, clips of 15 frames, {arguments.device}, {arguments.threads} threads")
-    print("frames a second                   by the clock   by the CPU")
-    for height, width in SIZES:
-        spec = ClipSpec(height=height, width=width)
-        wall, cpu = measure(Synthesizer(art, spec, arguments.device), arguments.clips, arguments.repeats)
-        print(f"{height} x {width}, all hands{'':12s} {wall:12.1f} {cpu:12.1f}")
-    spec = ClipSpec()
-    for hand in HANDS:
-        one = Synthesizer(art, replace(spec, hands={hand: 1.0}), arguments.device)
-        wall, cpu = measure(one, max(1, arguments.clips // 2), arguments.repeats)
-        print(f"{spec.height} x {spec.width}, {hand:18s} {wall:12.1f} {cpu:12.1f}")
+def synthesizer_speed(art: Path | None = None, device: str = "cpu", threads: int = 1, clips: int = 8) -> str:
+    """Frames a second, by the clock and by this process's CPU time, which other work on the machine hardly changes.
 
-
-if __name__ == "__main__":
-    main()
+    Args:
+        art: drawings made by ``celpaint data art``; default: toy drawings.
+        device: where films are made; on a GPU only the clock is right.
+        threads: of torch and OpenCV.
+        clips: of 15 frames in a batch.
+    """
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
+    drawings = Art.load(art) if art else toy_art()
+    specs = {f"{width}x{height}, all line styles": ClipSpec(height=height, width=width) for height, width in SIZES}
+    plain = ClipSpec()
+    specs |= {f"{plain.width}x{plain.height}, {hand}": replace(plain, hands={hand: 1.0}) for hand in HANDS}
+    rows = []
+    for name, spec in specs.items():
+        count = clips if name.endswith("all line styles") else max(1, clips // 2)
+        wall, cpu = measure(Synthesizer(drawings, spec, device), count, REPEATS)
+        rows.append([name, f"{wall:.1f}", f"{cpu:.1f}"])
+    about = f"{len(drawings)} drawings, clips of 15 frames, {device}, {threads} threads, frames a second."
+    return f"{about}\n\n{markdown_table(['clips', 'by the clock', 'by the CPU'], rows)}\n"

@@ -1,24 +1,17 @@
-"""Frames a second of making clips, of training on them, and of both together.
-
-    python benchmarks/training.py line_vae_smoke
-    python benchmarks/training.py lvcd_small --set task.autoencoder=runs/line_vae/export
-
-Any recipe and its settings; the median of several rounds after a warm-up. On a GPU seconds are the clock's, and the
-device is waited for before it stops; on the CPU they are core-seconds, so that a busy machine does not spoil them.
-"""
+"""Training: frames a second of making clips, of the training step, and of both together."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from celpaint.benchmark.provenance import machine
+from celpaint.benchmark.tables import markdown_table
 from celpaint.train.engine.loop import make_accelerator
 from celpaint.train.engine.prefetch import Feed
 from celpaint.train.engine.recipe import load_recipe
@@ -26,7 +19,7 @@ from celpaint.train.engine.task import build_task
 
 
 def timed(what: Callable[[], int], rounds: int, device: torch.device) -> float:
-    """Frames a second of ``what``, which says how many it dealt with."""
+    """Frames a second of ``what``, which returns how many it handled."""
     speeds, clock = [], time.perf_counter if device.type == "cuda" else time.process_time
     for number in range(rounds + 1):
         begin = clock()
@@ -38,27 +31,28 @@ def timed(what: Callable[[], int], rounds: int, device: torch.device) -> float:
     return statistics.median(speeds)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", type=Path)
-    parser.add_argument("--set", action="append", default=[], metavar="TABLE.KEY=VALUE")
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
-    recipe = load_recipe(options.recipe, options.set)
-    accelerator = make_accelerator(recipe)
+def training_speed(recipe: Path, overrides: Sequence[str] = (), rounds: int = 5) -> str:
+    """Medians after a warm-up: frames a second on a GPU, else a core-second, which a busy machine hardly changes.
+
+    Args:
+        recipe: a recipe's file, or the name of one in the package.
+        overrides: settings of it, ``TABLE.KEY=VALUE``.
+        rounds: how many are measured.
+    """
+    loaded = load_recipe(recipe, list(overrides))
+    accelerator = make_accelerator(loaded)
     device = accelerator.device
-    task = build_task(recipe, device)
-    if recipe.run.compile:
+    task = build_task(loaded, device)
+    if loaded.run.compile:
         task.network.compile()
     adamw = torch.optim.AdamW([p for p in task.network.parameters() if p.requires_grad], lr=1e-5)
     stream = task.batches(0, 0)
-    kept = [next(stream) for _ in range(2)]
+    kept = next(stream)
 
-    def made() -> int:
+    def make() -> int:
         return task.frames(next(stream))
 
-    def stepped(batch: object = None) -> int:
-        batch = kept[0] if batch is None else batch
+    def step(batch: Any) -> int:
         with accelerator.autocast():
             loss, _ = task.loss(batch)
         loss.backward()
@@ -66,27 +60,15 @@ def main() -> None:
         adamw.zero_grad(set_to_none=True)
         return task.frames(batch)
 
-    figures = {"clips": timed(made, options.rounds, device), "step": timed(stepped, options.rounds, device)}
-    feed = Feed([task.batches(1, 0)], recipe.data.prefetch)
-    figures["both"] = timed(lambda: stepped(next(feed)), options.rounds, device)
+    speeds = [timed(make, rounds, device), timed(lambda: step(kept), rounds, device)]
+    feed = Feed([task.batches(1, 0)], loaded.data.prefetch)
+    speeds.append(timed(lambda: step(next(feed)), rounds, device))
     feed.close()
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-    about = {
-        "recipe": recipe.name,
-        "size": list(recipe.data.size),
-        "clips": recipe.data.clips,
-        "frames": recipe.data.frames,
-        "precision": accelerator.mixed_precision,
-        "compile": recipe.run.compile,
-        "device": name,
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "frames_a_second" if device.type == "cuda" else "frames_a_core_second": {
-            key: round(value, 2) for key, value in figures.items()
-        },
-    }
-    print(json.dumps(about, indent=2))
-
-
-if __name__ == "__main__":
-    main()
+    height, width = loaded.data.size
+    about = (
+        f"{loaded.name}: {loaded.data.clips} clips of {loaded.data.frames} frames, {width}x{height}, "
+        f"{accelerator.mixed_precision}, {machine(str(device))['processor']}, {torch.get_num_threads()} threads; "
+        f"frames a {'second' if device.type == 'cuda' else 'core-second'}."
+    )
+    table = markdown_table(["clips", "step", "both"], [[f"{speed:.2f}" for speed in speeds]], left=0)
+    return f"{about}\n\n{table}\n"
