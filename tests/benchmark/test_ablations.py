@@ -1,13 +1,13 @@
-"""Methods with a part taken away, on a toy LVCD and on segment matching."""
+"""Methods without a part of them, on a toy LVCD and on segment matching."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from films import draw_film
 
-from celpaint.benchmark.ablations import Renewed
+from cel_film import draw_film
+from celpaint.benchmark.ablations import RollingReference
 from celpaint.benchmark.baselines import CopyReference, SegmentMatcher
 from celpaint.methods.lvcd.ablations import UnattendedReference
 from celpaint.methods.lvcd.run import LVCD
@@ -42,7 +42,7 @@ def weights(tmp_path_factory):
     return folder
 
 
-def test_frames_that_attend_to_themselves_alone(weights, shot):
+def test_unattended_reference_routes_no_frame_to_another(weights, shot):
     options = LVCDOptions(weights=str(weights), device="cpu")
     whole, alone = LVCD.load(options), UnattendedReference.load(options)
     for segment in alone.plan(17, [0]):
@@ -55,17 +55,17 @@ def test_frames_that_attend_to_themselves_alone(weights, shot):
     assert not np.allclose(with_it[5], without[5], atol=1e-4)
 
 
-def test_a_renewed_reference_is_the_last_frame(shot):
-    """A copier that is given its own last copy goes on copying it; a matcher carries its colors on."""
-    renewed = paint(Renewed(CopyReference(), 5), shot)
-    assert len(renewed) == 18
-    for picture in renewed:
+def test_a_rolling_reference_is_the_last_frame(shot):
+    """A copier that is given its own last copy keeps copying it."""
+    rolling = paint(RollingReference(CopyReference(), 5), shot)
+    assert len(rolling) == 18
+    for picture in rolling:
         np.testing.assert_array_equal(picture, shot.references[0].rgb)
-    assert len(paint(Renewed(SegmentMatcher(), 1), shot)) == 18
+    assert len(paint(RollingReference(SegmentMatcher(), 1), shot)) == 18
 
 
-def test_renewed_goes_on_from_any_part(shot):
-    method = Renewed(SegmentMatcher(), 4)
+def test_a_rolling_reference_resumes_after_any_chunk(shot):
+    method = RollingReference(SegmentMatcher(), 4)
     chunks = list(method.color(shot))
     assert [chunk.start for chunk in chunks] == [0, 4, 8, 12, 16]
     rest = paint(method, shot, start=8, state=chunks[1].state)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from films import draw_film
 
+from cel_film import draw_film
 from celpaint.benchmark.baselines import BASELINES, ChainedFlow, DirectFlow, Regions, SegmentMatcher, match_regions
 from celpaint.types import Event, Reference, Shot
 
@@ -27,7 +27,7 @@ def paint(method, shot, **resume):
 
 
 @pytest.mark.parametrize("name", BASELINES)
-def test_every_drawing_once_and_on_from_any_chunk(film, name):
+def test_baselines_color_every_drawing_once_and_resume_after_any_chunk(film, name):
     shot = shot_of(film, 0, 8)
     events: list[Event] = []
     chunks = list(BASELINES[name]().color(shot, progress=events.append))
@@ -43,20 +43,20 @@ def test_every_drawing_once_and_on_from_any_chunk(film, name):
 
 
 @pytest.mark.parametrize("name", BASELINES)
-def test_a_reference_of_no_frame_and_an_empty_drawing(film, name):
+def test_baselines_take_a_reference_of_no_frame_and_a_blank_drawing(film, name):
     colors, lines = film
     shot = Shot([lines[3], np.zeros_like(lines[0])], (Reference(colors[0], lines[0], None),), lines[0].shape)
     assert len(paint(BASELINES[name](), shot)) == 2
 
 
-def test_copies_are_of_the_nearest_reference(film):
+def test_copy_takes_the_nearest_reference(film):
     pictures = paint(BASELINES["copy"](), shot_of(film, 0, 10))
     np.testing.assert_array_equal(pictures[4], film[0][0])
     np.testing.assert_array_equal(pictures[6], film[0][10])
 
 
 @pytest.mark.parametrize("method", [DirectFlow, ChainedFlow])
-def test_flow_carries_colors_along(film, method):
+def test_flow_moves_colors_with_the_lines(film, method):
     colors, lines = film
     pictures = paint(method(), shot_of(film, 0))
     fill = lines[6] < 0.1
@@ -72,7 +72,7 @@ def test_segments_of_a_moving_film_are_all_right(film):
         assert np.mean(np.abs(picture - color)[fill].max(axis=1) < 1 / 255) > 0.97
 
 
-def test_neighbors_tell_equal_shapes_apart():
+def test_region_matching_tells_equal_shapes_apart_by_their_neighbors():
     """Two equal boxes, one of them within a frame, both moved so far that place alone misleads."""
     import cv2
 
@@ -94,7 +94,7 @@ def test_neighbors_tell_equal_shapes_apart():
     assert likely[at(after, 140, 45)].argmax() == at(before, 100, 45)
 
 
-def test_region_measures_are_those_of_a_rectangle():
+def test_area_center_and_extent_of_a_rectangle():
     line = np.ones((60, 80), np.float32)
     line[20:30, 10:50] = 0  # 10 high, 40 wide
     line[40:42, 10:12] = 0  # a speck

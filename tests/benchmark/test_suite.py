@@ -1,4 +1,4 @@
-"""Suites: what is read, expanded and refused."""
+"""Suite files: what is read, expanded and refused."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from celpaint.benchmark.suite import find_suite, read_suite, suites
 from celpaint.errors import CelpaintError, InputError, OptionError
 
-CLIP = '[[clips]]\nname = "a"\nlines = "l"\noriginal = "o"\n'
+CLIP = '[[clips]]\nname = "a"\nlines = "l"\nground_truth = "o"\n'
 RUN = '[[runs]]\nname = "copy"\nmethod = "copy"\n'
 
 
@@ -24,7 +24,7 @@ def test_suites_of_the_package_are_valid(name):
     assert suite.runs
 
 
-def test_sweep_is_every_combination(tmp_path):
+def test_a_sweep_gives_one_run_for_every_combination(tmp_path):
     text = 'title = "t"\n' + CLIP + '[[runs]]\nname = "L"\nmethod = "lvcd"\noptions = {seed = 3}\n'
     suite = read(tmp_path, text + "sweep = {overlap = [2, 4], references = [1, 3]}\n")
     assert [run.name for run in suite.runs] == [
@@ -36,6 +36,37 @@ def test_sweep_is_every_combination(tmp_path):
     last = suite.runs[-1]
     assert (last.options, last.references) == ({"seed": 3, "overlap": 4}, 3)
     assert last.setting == {"overlap": 4, "references": 3}
+
+
+def test_a_list_of_parts_to_ablate_gives_one_run_without_each(tmp_path):
+    run = '[[runs]]\nname = "LVCD"\nmethod = "lvcd"\nablate = ["reference attention"]\nsweep = {steps = [2, 4]}\n'
+    suite = read(tmp_path, 'title = "t"\n' + CLIP + RUN + run)
+    assert [run.name for run in suite.runs[1:]] == [
+        "LVCD, steps 2, without reference attention",
+        "LVCD, steps 4, without reference attention",
+    ]
+    assert {run.ablate for run in suite.runs[1:]} == {"reference attention"}
+
+
+def test_choosing_runs_by_name_takes_their_sweeps_and_ablations(tmp_path):
+    sweep = '[[runs]]\nname = "L"\nmethod = "lvcd"\nsweep = {overlap = [2, 4]}\n'
+    suite = read(tmp_path, 'title = "t"\n' + CLIP + RUN + sweep)
+    assert [run.name for run in suite.choose(["L"])] == ["L, overlap 2", "L, overlap 4"]
+    assert [run.name for run in suite.choose(["L, overlap 4"])] == ["L, overlap 4"]
+    assert suite.choose([]) == suite.runs
+    with pytest.raises(OptionError) as caught:
+        suite.choose(["copy", "nothing"])
+    assert "'nothing'" in caught.value.seen
+
+
+@pytest.mark.parametrize(
+    "films",
+    ["films = 0", "references = [16]", "windows = [14]", 'windows = ["scene"]', "window_frames = 0"],
+)
+def test_films_that_can_not_be_made_are_refused(tmp_path, films):
+    with pytest.raises(OptionError) as caught:
+        read(tmp_path, f'title = "t"\n[[films]]\nart = "a"\nframes = 16\n{films}\n' + RUN)
+    assert films.split(" = ")[0].replace("window_frames", "films") in caught.value.seen
 
 
 @pytest.mark.parametrize(
@@ -52,19 +83,19 @@ def test_sweep_is_every_combination(tmp_path):
         ('title = "t"\n' + CLIP + RUN.replace('"copy"\nm', '"c"\nm').replace('= "copy"', '= "kopy"'), "method 'kopy'"),
         ('title = "t"\n' + CLIP + RUN + "options = {seed = 1}\n", "no options"),
         ('title = "t"\n' + CLIP + RUN + 'source = "paint"\n', "source 'paint'"),
-        ('title = "t"\n' + CLIP + RUN + 'without = "reference attention"\n', "without = "),
+        ('title = "t"\n' + CLIP + RUN + 'ablate = "reference attention"\n', "ablate = "),
         ('title = "t"\nruns = 3\n' + CLIP, "no list of tables"),
         ('title = "t"\n' + CLIP.replace('name = "a"\n', "") + RUN, "incomplete"),
         ("title = ", "can't be read"),
     ],
 )
-def test_what_is_refused(tmp_path, text, message):
+def test_a_broken_suite_is_refused(tmp_path, text, message):
     with pytest.raises(CelpaintError, match=message) as caught:
         read(tmp_path, text)
     assert isinstance(caught.value, InputError | OptionError)
 
 
-def test_unknown_suite_names_those_there():
+def test_an_unknown_suite_lists_those_of_the_package():
     with pytest.raises(InputError, match="report"):
         find_suite("rapport")
     with pytest.raises(InputError, match="can't be read"):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from films import Picture
 from skimage import data
+
+from cel_film import Picture
 
 
 @pytest.fixture(scope="session")

@@ -7,24 +7,24 @@ import math
 import cv2
 import numpy as np
 import pytest
-from films import draw_film
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_edt
 
+from cel_film import draw_film
 from celpaint.metrics.base import FramePair
 from celpaint.metrics.drawing import EDMD, LineFidelity, edmd
 from celpaint.metrics.segments import SegmentAccuracy, majority_colors
 
 
-def test_edmd_is_scipys_distances():
+def test_edmd_equals_scipys_distance_transform():
     rng = np.random.default_rng(0)
     one, two = (rng.random((2, 40, 50)) > 0.98).astype(np.float32)
     difference = distance_transform_edt(one == 0) - distance_transform_edt(two == 0)
     assert edmd(one, two) == pytest.approx(math.sqrt((difference**2).mean()), abs=1e-4)
 
 
-def test_edmd_of_a_moved_line_and_of_no_line():
+def test_edmd_of_a_moved_line_and_of_a_blank_frame():
     one, two = np.zeros((2, 20, 30), np.float32)
     one[:, 10], two[:, 12] = 1, 1
     columns = np.arange(30)
@@ -40,7 +40,7 @@ def painted(height=96, width=144):
     return colors[0], 1 - drawings[0].min(axis=2)
 
 
-def test_lines_that_survive_and_lines_that_do_not():
+def test_line_fidelity_counts_kept_and_invented_lines():
     color, line = painted()
     metric = LineFidelity()
     whole, kept, own = metric.values(metric.measure([FramePair(1, color, color, line)]))
@@ -55,20 +55,20 @@ def test_lines_that_survive_and_lines_that_do_not():
     assert own_less < own - 0.1
 
 
-def test_edmd_metric_gives_the_originals_own():
+def test_edmd_also_gives_the_value_of_the_ground_truth():
     color, line = painted()
     metric = EDMD()
     result, ground_truth = metric.values(metric.measure([FramePair(1, np.full_like(color, 0.7), color, line)]))
     assert result > 10 > 2 > ground_truth
 
 
-def test_segments_of_the_original_are_all_right():
+def test_all_segments_of_the_ground_truth_are_right():
     color, line = painted()
     metric = SegmentAccuracy()
     assert metric.values(metric.measure([FramePair(1, color, color, line)])) == (1, 1, 1, 1)
 
 
-def test_one_wrong_segment():
+def test_one_segment_of_another_color_is_counted_as_wrong():
     color, line = painted()
     wrong = color.copy()
     wrong[np.all(np.isclose(color, (0.8, 0.2, 0.2)), axis=2)] = (0.2, 0.4, 0.8)  # the box in the disc's color
@@ -77,7 +77,7 @@ def test_one_wrong_segment():
     assert 0.9 < outputs[3] < 1
 
 
-def test_almost_right_colors_are_not_exact_but_nearest():
+def test_nearly_right_colors_count_only_for_segments_nearest():
     color, line = painted()
     outputs = SegmentAccuracy().values(SegmentAccuracy().measure([FramePair(1, color * 0.98, color, line)]))
     assert outputs == (0, 1, 0, 0)
@@ -95,7 +95,7 @@ def test_specks_count_only_among_all_segments():
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 5))
-def test_majority_is_that_of_counting(seed, count):
+def test_majority_color_equals_a_plain_count(seed, count):
     rng = np.random.default_rng(seed)
     labels = np.concatenate([np.arange(count + 1), rng.integers(0, count + 1, 60 - count - 1)]).reshape(6, 10)
     labels = labels.astype(np.int32)
@@ -105,7 +105,7 @@ def test_majority_is_that_of_counting(seed, count):
         assert majority_colors(labels, codes)[number - 1] == values[counts.argmax()]
 
 
-def test_drawings_without_lines_or_frames_given_painted():
+def test_segments_skip_unknown_lines_and_frames_given_painted():
     color, line = painted()
     for metric in (EDMD(), LineFidelity(), SegmentAccuracy()):
         assert metric.measure([FramePair(1, color, color, None)]) is None

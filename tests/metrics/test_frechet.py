@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from celpaint.errors import WeightsError
 from celpaint.metrics import networks
 from celpaint.metrics.base import FramePair
-from celpaint.metrics.frechet import FID, FVD, FVGG, PairMoments, frechet_distance
+from celpaint.metrics.frechet import FID, FVD, FVGG, frechet_distance
 from celpaint.metrics.perceptual import CLIPSimilarity
-from celpaint.metrics.sums import Moments
+from celpaint.metrics.sums import Compared, Moments
 
 fetched = pytest.mark.skipif(
     networks.find("lpips") is None, reason="the LPIPS networks were not fetched (celpaint.metrics.networks.fetch)"
@@ -44,7 +44,7 @@ def test_distance_of_commuting_covariances():
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 6))
-def test_distance_is_scipys(seed, width):
+def test_frechet_distance_equals_scipys_matrix_square_root(seed, width):
     rng = np.random.default_rng(seed)
     a, b = rng.normal(size=(40, width)), rng.normal(1, 2, (50, width))
     product = np.cov(a.T) @ np.cov(b.T)
@@ -90,8 +90,8 @@ def script(network, path):
 
 def film(count):
     rng = np.random.default_rng(0)
-    ground truth = rng.random((count, 12, 16, 3), np.float32)
-    return [FramePair(i, ground_truth * 0.5, ground_truth, scored=i > 0) for i, ground_truth in enumerate(ground truth)]
+    truths = rng.random((count, 12, 16, 3), np.float32)
+    return [FramePair(i, ground_truth * 0.5, ground_truth, scored=i > 0) for i, ground_truth in enumerate(truths)]
 
 
 def total(metric, pairs):
@@ -103,10 +103,10 @@ def total(metric, pairs):
 def test_fid_pools_scored_frames(cache):
     script(SmallInception(), cache / "inception-2015-12-05.pt")
     sums = total(FID(), film(6))
-    assert isinstance(sums, PairMoments)
+    assert isinstance(sums, Compared)
     assert sums.result.count == sums.ground_truth.count == 5
-    ground truth = np.stack([np.rint(p.ground_truth * 255).mean((0, 1)) for p in film(6)[1:]])
-    np.testing.assert_allclose(sums.ground_truth.mean, ground truth.mean(0), rtol=1e-5)
+    truths = np.stack([np.rint(p.ground_truth * 255).mean((0, 1)) for p in film(6)[1:]])
+    np.testing.assert_allclose(sums.ground_truth.mean, truths.mean(0), rtol=1e-5)
 
 
 def test_fvd_takes_whole_windows(cache):
@@ -115,7 +115,7 @@ def test_fvd_takes_whole_windows(cache):
     assert sums.result.count == 2
 
 
-def test_networks_that_are_not_there_or_broken(cache):
+def test_missing_or_broken_network_files_are_refused(cache):
     for metric in (FID, FVD):
         with pytest.raises(WeightsError, match="put it into"):
             metric()
