@@ -181,7 +181,6 @@ class Recipe:
         """The stages; a recipe without any has one, called ``main``."""
         return dict(self.stages) or {"main": StageOptions(schedule=self.schedule)}
 
-
     def as_json(self) -> str:
         """The whole recipe, defaults written out; :meth:`from_json` reads it back."""
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"

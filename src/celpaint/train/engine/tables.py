@@ -87,6 +87,9 @@ def _explained(error: msgspec.ValidationError, cls: type, table: Mapping[str, An
     seen: Any = table
     key = where
     for step in _steps(at.rstrip("`")):
+        if step == "...":  # some entry of a mapping, which msgspec does not name
+            for name, entry in seen.items():
+                from_table(get_args(_plain(kind))[1], entry, _join(key, name))
         key = f"{key}[{step}]" if isinstance(step, int) else _join(key, step)
         kind, seen = _inside(kind, step), seen[step]
     missing = re.fullmatch(r"Object missing required field `(.+)`", message)
@@ -102,9 +105,9 @@ def _explained(error: msgspec.ValidationError, cls: type, table: Mapping[str, An
 
 
 def _steps(path: str) -> Iterator[str | int]:
-    """``.a.b[2]`` -> a, b, 2."""
-    for name, index in re.findall(r"\.([^.\[]+)|\[(\d+)\]", path):
-        yield name or int(index)
+    """``.a.b[2][...]`` -> a, b, 2, '...'."""
+    for name, index in re.findall(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]", path):
+        yield name or (int(index) if index.isdigit() else index)
 
 
 def _inside(kind: Any, step: str | int) -> Any:

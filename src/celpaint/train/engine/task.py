@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import torch
 from torch import nn
@@ -61,6 +61,9 @@ class Task(ABC, Generic[Network, Batch]):
     """
 
     network: Network
+
+    every_parameter_used: ClassVar[bool] = True
+    """Whether every loss reaches every parameter it trains; where not, processes must look for those left out."""
 
     @classmethod
     @abstractmethod

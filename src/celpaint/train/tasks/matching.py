@@ -358,7 +358,7 @@ class Batches:
 # -- the task -------------------------------------------------------------------------------------------------
 
 
-class Matching(Task[Step]):
+class Matching(Task[Matcher, Step]):
     """Trains :class:`celpaint.models.matcher.network.Matcher`; ``run.monitor`` may be ``psnr``."""
 
     def __init__(self, network: Matcher, config: Mapping[str, Any], options: MatchingOptions, art: Art) -> None:
