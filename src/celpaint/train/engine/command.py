@@ -66,7 +66,12 @@ def _recipe_of(folder: Path) -> Recipe:
 def _card(recipe: Recipe, state: checkpoint.State) -> str:
     rows = "\n".join(f"| {key} | {value:.4g} |" for key, value in state.figures.items())
     recipe = replace(recipe, data=replace(recipe.data, path=Path(recipe.data.path).name))
-    data = {"toy": "drawings made on the spot", "synthetic": "animated drawings", "prepared": "prepared films"}
+    data = {
+        "toy": "drawings made on the spot",
+        "synthetic": "animated drawings",
+        "film": "film-like clips of animated drawings",
+        "prepared": "prepared films",
+    }
     return f"""# {recipe.name}
 
 Weights trained with celpaint {__version__}: task `{recipe.kind}`, {state.step} steps, {state.frames} frames,

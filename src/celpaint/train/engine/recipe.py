@@ -38,10 +38,13 @@ Decay = Annotated[float, Meta(ge=0, lt=1)]
 class DataOptions:
     """Where the films come from."""
 
-    source: Literal["toy", "synthetic", "prepared"] = "toy"
+    source: Literal["toy", "synthetic", "film", "prepared"] = "toy"
     """``toy``: drawn on the spot, for trying things; ``synthetic``: animated from ``path``, an art file of
-    ``celpaint data art``; ``prepared``: from ``path``, a folder of ``celpaint data prepare``."""
+    ``celpaint data art``; ``film``: film-like clips of the same drawings, composed on the training device;
+    ``prepared``: from ``path``, a folder of ``celpaint data prepare``."""
     path: str = ""
+    drawings: Natural = 0
+    """Of ``film``: most drawings kept on the device; 0 = all."""
     size: tuple[Side, Side] = (192, 320)
     """Height and width of the training frames, multiples of 16."""
     frames: Count = 15
@@ -147,7 +150,7 @@ class Recipe:
 
     Attributes:
         name: of the run.
-        kind: which task trains: a key of :data:`celpaint.train.engine.task.TASKS`, or ``module:Class``.
+        kind: which task trains: a kind that a method's spec lists, or ``module:Class``.
         task: the task's own settings, which the task reads with :func:`from_table`.
         network: the network's constructor arguments.
         optimizers: settings that differ for single optimizers, by their name.

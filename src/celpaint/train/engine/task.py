@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import torch
 from torch import nn
 
 from celpaint.errors import OptionError
+from celpaint.methods.registry import method_specs
+from celpaint.weights.kinds import load_object
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,19 +24,15 @@ if TYPE_CHECKING:
     from celpaint.train.engine.engine import Engine
     from celpaint.train.engine.recipe import Recipe
 
-__all__ = ["TASKS", "Part", "Task", "build_task"]
+__all__ = ["Part", "Task", "build_task", "task_kinds"]
 
 Network = TypeVar("Network", bound=nn.Module)
 Batch = TypeVar("Batch")
 
-TASKS: dict[str, str] = {
-    "matcher": "celpaint.train.tasks.matching:Matching",
-    "matcher_blend": "celpaint.train.tasks.blending:Blending",
-    "line_vae": "celpaint.train.tasks.autoencoding:Autoencoding",
-    "lvcd_small": "celpaint.train.tasks.diffusion:DiffusionSmall",
-    "lvcd_finetune": "celpaint.train.tasks.diffusion:DiffusionFineTune",
-}
-"""Every packaged kind of task with its class, imported when a recipe names it."""
+
+def task_kinds() -> dict[str, str]:
+    """Every kind of training that a method lists in its spec, with its class as ``module:Class``."""
+    return {kind: where for spec in method_specs().values() for kind, where in spec.tasks.items()}
 
 
 class Task(ABC, Generic[Network, Batch]):
@@ -157,15 +154,16 @@ def build_task(recipe: Recipe, device: torch.device) -> Task[Any, Any]:
     Raises:
         OptionError: no such kind.
     """
-    module, colon, name = TASKS.get(recipe.kind, recipe.kind).partition(":")
+    kinds = task_kinds()
+    where = kinds.get(recipe.kind, recipe.kind)
     try:
-        kind = getattr(import_module(module), name) if colon else None
+        kind = load_object(where) if ":" in where else None
     except (ModuleNotFoundError, AttributeError) as error:
-        if recipe.kind in TASKS:
+        if recipe.kind in kinds:
             raise
         raise OptionError(f"task.kind is '{recipe.kind}', which can't be imported ({error})") from None
     if not (isinstance(kind, type) and issubclass(kind, Task)):
-        raise OptionError(f"task.kind is '{recipe.kind}'", wanted=f"{' or '.join(TASKS)}, or module:Class")
+        raise OptionError(f"task.kind is '{recipe.kind}'", wanted=f"{' or '.join(kinds)}, or module:Class")
     torch.manual_seed(recipe.run.seed)
     task: Task[Any, Any] = kind.build(recipe, device)
     return task

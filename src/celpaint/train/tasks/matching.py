@@ -12,7 +12,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from inspect import signature
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,14 +21,16 @@ from torch import Tensor, nn
 
 from celpaint.conditions.regions import enclosed
 from celpaint.data.clips import ClipBatch
+from celpaint.data.film import Bank, FilmSpec, FilmSynthesizer
 from celpaint.data.synthetic import Art, ClipSpec, Synthesizer, toy_art, validation_clips
 from celpaint.frames.resize import resize_tensor
 from celpaint.metrics import frame
 from celpaint.metrics.frame import COLOR_TOLERANCE
 from celpaint.models.matcher.network import Matcher, paint_mean, quarters, tokens, windows
 from celpaint.models.matcher.network import Matching as Matched
-from celpaint.train.engine.recipe import Recipe, from_table, need
+from celpaint.train.engine.recipe import DataOptions, Recipe, from_table, need
 from celpaint.train.engine.task import Task
+from celpaint.weights.registry import find_weights
 from celpaint.weights.store import load_network, read_tensors
 
 if TYPE_CHECKING:
@@ -361,9 +362,18 @@ class Batches:
 class Matching(Task[Matcher, Step]):
     """Trains :class:`celpaint.models.matcher.network.Matcher`; ``run.monitor`` may be ``psnr``."""
 
-    def __init__(self, network: Matcher, config: Mapping[str, Any], options: MatchingOptions, art: Art) -> None:
+    every_parameter_used = False  # the detail network only where the lines are larger than the working size
+
+    def __init__(
+        self,
+        network: Matcher,
+        config: Mapping[str, Any],
+        options: MatchingOptions,
+        art: Art,
+        banks: tuple[Bank, Bank] | None = None,
+    ) -> None:
         self.network, self.config, self.options, self.art = network, dict(config), options, art
-        self.device = next(network.parameters()).device
+        self.device, self.banks = next(network.parameters()).device, banks
         train_art = art.split("train")
         self.synthesizers = {
             size: Synthesizer(train_art, ClipSpec(height=size[0], width=size[1], frames=options.frames, stride=(1, 4)))
@@ -379,11 +389,11 @@ class Matching(Task[Matcher, Step]):
         need(config.keys() == signature(Matcher).parameters.keys(), "network", list(recipe.network), "its arguments")
         network = Matcher(**config)
         if recipe.init.weights:
-            folder = Path(recipe.init.weights)
+            folder = find_weights("matcher", recipe.init.weights)
             load_network(network, read_tensors(folder), source=folder)
         network = network.to(device=device, memory_format=torch.channels_last).train().requires_grad_(True)  # type: ignore[call-overload]
         network.blend.requires_grad_(False)  # a task of its own
-        return cls(network, config, options, art)
+        return cls(network, config, options, art, film_banks(recipe.data, art, device))
 
     def export_config(self) -> Mapping[str, Any]:
         return self.config
@@ -392,6 +402,11 @@ class Matching(Task[Matcher, Step]):
         return batch.color.shape[0] * batch.color.shape[1]
 
     def batches(self, seed: int, start: int) -> Iterator[Step]:
+        if self.banks is not None:
+            from celpaint.train.tasks.film_batches import FilmBatches
+
+            on_device = FilmBatches(self.options, self.banks[0], seed, FilmSpec())
+            return (on_device(k) for k in itertools.count(start))
         batches = Batches(self.options, lambda size, n: self.synthesizers[size].batch(n, 1), seed)
         return (self._here(batches(k)) for k in itertools.count(start))
 
@@ -422,7 +437,7 @@ class Matching(Task[Matcher, Step]):
         figures: dict[str, list[float]] = {}
         for line_style, distance in (("soft", 15), ("clean", 15), ("binary", 45)):
             for clip in self._films(line_style, distance):
-                step = self._here(as_step(clip))
+                step = self._here(as_step(clip, told=self.banks is None))
                 decoded, matched = network(step.lines, step.reference_lines, step.reference_color, step.regions)
                 assert step.drawing is not None
                 assert step.point is not None
@@ -436,6 +451,12 @@ class Matching(Task[Matcher, Step]):
 
     def _films(self, line_style: str, distance: int, clips: int = 12) -> Iterator[ClipBatch]:
         height, width = self.options.sizes[min(1, len(self.options.sizes) - 1)]
+        if self.banks is not None:
+            spec = FilmSpec(
+                height=height, width=width, frames=2, distance=(distance, distance), line_styles={line_style: 1.0}
+            )
+            films = FilmSynthesizer(self.banks[1], spec)
+            return (films.batch(1_000_000 + number, 1) for number in range(clips))
         return validation_clips(self.art, distance, line_style, clips=clips, height=height, width=width)
 
     @torch.no_grad()
@@ -462,8 +483,20 @@ class Matching(Task[Matcher, Step]):
         return (sheet * 255).round().astype(np.uint8)
 
 
-def as_step(clip: ClipBatch, references: int = 1) -> Step:
-    """Frame ``references`` of a film as the target, those before it as references."""
+def film_banks(data: DataOptions, art: Art, device: torch.device) -> tuple[Bank, Bank] | None:
+    """Cels to train on and cels held out, where the films are composed on the device."""
+    if data.source != "film":
+        return None
+    most = data.drawings or None
+    small = {"figures": 40, "sets": 16}
+    return (
+        Bank.make(art.split("train"), device, most=most, **(small if most else {})),
+        Bank.make(art.split("validation"), device, most=most or 1500, seed=1, **small),
+    )
+
+
+def as_step(clip: ClipBatch, references: int = 1, *, told: bool = True) -> Step:
+    """Frame ``references`` of a film as the target, those before it as references; ``told``: with regions."""
     order = [references, *range(references)]
     drawing, point = clip.drawing, clip.point
     return Step(
@@ -473,7 +506,7 @@ def as_step(clip: ClipBatch, references: int = 1) -> Step:
         reference_color=clip.color[:, :references],
         drawing=None if drawing is None else drawing[:, order],
         point=None if point is None else point[:, order],
-        regions=regions_of(clip.lines[:, order]),
+        regions=regions_of(clip.lines[:, order]) if told else None,
     )
 
 
