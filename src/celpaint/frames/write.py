@@ -154,7 +154,11 @@ def _check_file(path: Path, overwrite: bool) -> None:
     if not overwrite:
         raise OutputError(f"'{path}' exists", wanted="a new name", todo="Add --overwrite to replace it.")
     if not os.access(path, os.W_OK):
-        raise OutputError(f"'{path}' is read-only", wanted="a file that may be replaced", todo="Choose another --out.")
+        raise _read_only(path)
+
+
+def _read_only(path: Path) -> OutputError:
+    return OutputError(f"'{path}' is read-only", wanted="a file that may be replaced", todo="Choose another --out.")
 
 
 def _check_is_folder(folder: Path) -> None:
@@ -263,10 +267,11 @@ class FolderSink(Sink):
                 (self._folder / name).write_bytes(b"")
                 (self._folder / name).unlink()
         for name in names:
-            if (self._target / name).is_dir():
-                raise OutputError(
-                    f"'{self.out / name}' is a folder", wanted="a name that is free", todo="Choose another --out."
-                )
+            file = self._target / name
+            if file.is_dir():
+                raise OutputError(f"'{self.out / name}' is a folder", wanted="a file", todo="Choose another --out.")
+            if file.is_file() and not os.access(file, os.W_OK):
+                raise _read_only(self.out / name)
 
     @property
     def files(self) -> frozenset[Path]:
