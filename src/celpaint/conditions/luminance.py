@@ -6,13 +6,11 @@ are in full range, [0, 1]; limited range and bit depth have been undone where th
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 
 from celpaint.types import Array
 
-__all__ = ["BT601", "BT709", "Weights", "gray", "has_color", "luminance", "on_levels", "with_luminance"]
+__all__ = ["BT601", "BT709", "Weights", "gray", "has_color", "luminance", "with_luminance"]
 
 Weights = tuple[float, float, float]
 """What red, green and blue contribute to luma; their sum is 1."""
@@ -62,37 +60,14 @@ def with_luminance(rgb: Array, luma: Array, weights: Weights = BT601) -> Array:
         weights: by which luminance is measured.
 
     Returns:
-        ``... 3`` in [0, 1]. Its :func:`luminance` is ``luma`` up to float32 rounding; see :func:`on_levels` for pixels
-        that are stored as integers.
+        ``... 3`` in [0, 1]. Its :func:`luminance` is ``luma`` up to float32 rounding. Stored as integers, each channel
+        rounded by itself, its luminance is off by at most half a level: the weights' sum is 1, and so ``luma`` that was
+        an integer is found again by rounding.
     """
     chroma = rgb - luminance(rgb, weights)[..., None]
     room_up, room_down = (1 - luma)[..., None], luma[..., None]
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         most = np.where(chroma > 0, room_up / chroma, np.where(chroma < 0, room_down / -chroma, np.inf))
     scale = np.minimum(most.min(-1, keepdims=True), 1)
     colored: Array = np.clip(luma[..., None] + scale * chroma, 0, 1).astype(np.float32)
     return colored
-
-
-def on_levels(rgb: Array, luma: Array, bits: Literal[8, 16], weights: Weights = BT601) -> Array:
-    """Colors that can be stored in so many bits without a change of luminance.
-
-    Rounding each channel by itself moves luminance by up to half a level and beyond. Here red and blue are rounded to
-    the nearest level, and green to that which makes up for them, so that the luminance of the integers, rounded, is
-    that of ``luma``, exactly.
-
-    Args:
-        rgb: ``... 3`` in [0, 1] whose luminance is ``luma``: see :func:`with_luminance`.
-        luma: ``...`` in [0, 1], integer levels of so many bits.
-        bits: of the integers.
-        weights: BT.601's or BT.709's.
-
-    Returns:
-        ``... 3`` in [0, 1], every value a level: an integer over 2**bits - 1.
-    """
-    top = 2**bits - 1
-    red, _, blue = np.moveaxis(np.rint(rgb.astype(np.float64) * top), -1, 0)
-    wanted = np.rint(luma.astype(np.float64) * top)
-    green = np.clip(np.rint((wanted - weights[0] * red - weights[2] * blue) / weights[1]), 0, top)
-    levels: Array = (np.stack([red, green, blue], axis=-1) / top).astype(np.float32)
-    return levels

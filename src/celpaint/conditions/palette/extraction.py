@@ -156,6 +156,7 @@ class ColorMixture:
                 wanted="colored frames",
                 todo="Extract by k-means, which keeps grays, or give colored pictures.",
             )
+        pixels = np.repeat(pixels, 2, axis=0) if len(pixels) == 1 else pixels  # no fit to a single one
         most = len(np.unique(pixels, axis=0))
         sizes = sorted({min(k, most) for k in (BIC_COMPONENTS if components is None else (components,))})
         with warnings.catch_warnings():

@@ -67,7 +67,7 @@ def read_palette(
 
 def _looks_like_colors(text: str) -> bool:
     """A list with a ``#`` or a comma is meant as colors, right or wrong; a single word only if it is one."""
-    return "#" in text or "," in text or parse_color(text.strip()) is not None
+    return not text.strip() or "#" in text or "," in text or parse_color(text.strip()) is not None
 
 
 def read_swatches(path: Path) -> tuple[Swatch, ...]:

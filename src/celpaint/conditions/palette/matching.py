@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from celpaint.conditions.palette.value import Palette
+from celpaint.conditions.palette.value import Palette, similar_groups
 from celpaint.frames.oklab import srgb_to_oklab
 from celpaint.types import Array
 
@@ -70,13 +70,10 @@ def assigned(rgb: Array, palette: Palette) -> Indices:
     """
     if not len(rgb):
         return np.empty(0, np.int64)
-    from scipy.cluster.hierarchy import cut_tree, ward
     from scipy.optimize import linear_sum_assignment
 
     lab, wanted = srgb_to_oklab(rgb), srgb_to_oklab(palette.rgb)
-    group = np.arange(len(lab))
-    if len(lab) > len(palette):
-        group = cut_tree(ward(lab.astype(np.float64)), n_clusters=len(palette))[:, 0]
+    group = similar_groups(lab, len(palette))
     members = [lab[group == label] for label in range(group.max() + 1)]
     means = np.stack([rows.mean(0) for rows in members])
     squared = np.square(means[:, None] - wanted).sum(-1) * np.array([len(rows) for rows in members])[:, None]

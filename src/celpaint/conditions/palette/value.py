@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from celpaint.errors import InputError
 from celpaint.frames.oklab import oklab_to_srgb, srgb_to_oklab
 from celpaint.types import Array
 
-__all__ = ["MAX_COLORS", "PAPER_COLORS", "RGB", "Palette", "hex_color", "luma_order"]
+__all__ = ["MAX_COLORS", "PAPER_COLORS", "RGB", "Palette", "hex_color", "luma_order", "similar_groups"]
 
 RGB: TypeAlias = tuple[float, float, float]
 """One sRGB color, each channel in [0, 1]."""
@@ -101,10 +102,8 @@ class Palette:
             raise ValueError(f"a palette of {size} colors, wanted 1 or more")
         if len(self) <= size:
             return self
-        from scipy.cluster.hierarchy import cut_tree, ward
-
         lab = srgb_to_oklab(self.rgb)
-        group = cut_tree(ward(lab.astype(np.float64)), n_clusters=size)[:, 0]
+        group = similar_groups(lab, size)
         colors, names = [], []
         for label in dict.fromkeys(group.tolist()):
             members = np.flatnonzero(group == label)
@@ -142,3 +141,14 @@ def luma_order(rgb: Array) -> list[int]:
     """Indices of ``N 3`` colors from dark to light by BT.601 luma; equally light ones by red, green, blue."""
     luma = rgb @ np.array([0.299, 0.587, 0.114], np.float32)
     return [int(i) for i in np.lexsort((rgb[:, 2], rgb[:, 1], rgb[:, 0], luma))]
+
+
+def similar_groups(points: Array, count: int) -> npt.NDArray[np.int64]:
+    """Sort ``N 3`` points into ``count`` groups, at most N, by Ward's method -> ``N`` group numbers from 0."""
+    if len(points) <= count:
+        return np.arange(len(points))
+    from scipy.cluster.hierarchy import cut_tree, ward
+    from scipy.spatial.distance import pdist
+
+    group: npt.NDArray[np.int64] = cut_tree(ward(pdist(points)), n_clusters=count)[:, 0]
+    return group
