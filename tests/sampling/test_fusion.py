@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from threading import Timer
 
 import numpy as np
 import pytest
@@ -413,6 +414,8 @@ def test_a_run_resumed_after_sigkill_gives_the_same_bytes(calls: int, tmp_path: 
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
+        guard = Timer(120, process.kill)
+        guard.start()
         for call in range(calls):
             assert process.stdout.readline() == "denoising\n"
             if call < calls - 1:
@@ -420,6 +423,7 @@ def test_a_run_resumed_after_sigkill_gives_the_same_bytes(calls: int, tmp_path: 
                 process.stdin.flush()
         process.send_signal(signal.SIGKILL)
         process.wait(timeout=60)
+        guard.cancel()
     fusion, store = EveryStep(plan_windows(40)), DiskStore(tmp_path)
     state = store.last()
     assert state is not None
