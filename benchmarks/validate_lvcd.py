@@ -35,18 +35,18 @@ import torch
 from PIL import Image
 
 import celpaint
+from celpaint.benchmark.baselines import ChainedFlow, CopyReference
+from celpaint.benchmark.runner import commit, machine, weights_digest
 from celpaint.conditions.lines import flatten
 from celpaint.data.synthetic import Art, toy_art, validation_clips
 from celpaint.errors import CelpaintError, WeightsError
-from celpaint.frames.colour import quantise, to_float
+from celpaint.frames.color import quantize, to_float
 from celpaint.frames.read import open_clip, read_picture
 from celpaint.methods.base import Method, load_method
 from celpaint.methods.lvcd import LVCD
 from celpaint.methods.options import ComputeOptions, LVCDOptions, MatcherOptions
 from celpaint.metrics.base import Metric, Pair
-from celpaint.metrics.baselines import ChainedFlow, CopyReference
 from celpaint.metrics.frame import psnr, squared_error
-from celpaint.metrics.running import commit, machine, weights_digest
 from celpaint.metrics.temporal import DIS, TemporalConsistency, WarpError
 from celpaint.sampling.segments import WINDOW
 from celpaint.types import Array, Reference, Shot
@@ -73,7 +73,7 @@ PICTURES = {
 }
 """Sheets that go into the document."""
 RIGHT = 0.08
-"""A colour is right where no channel is further off."""
+"""A color is right where no channel is further off."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,9 @@ def films(settings: Settings, lines: str, distance: int, count: int, frames: int
     )
     made = []
     for clip in clips:
-        colour = [np.ascontiguousarray(frame) for frame in clip.colour[0].permute(0, 2, 3, 1).numpy()]
+        color = [np.ascontiguousarray(frame) for frame in clip.color[0].permute(0, 2, 3, 1).numpy()]
         drawn = list(clip.lines[0, :, 0].numpy())
-        made.append(Film(Shot(drawn[1:], (Reference(colour[0], drawn[0], None),), settings.size), colour[1:]))
+        made.append(Film(Shot(drawn[1:], (Reference(color[0], drawn[0], None),), settings.size), color[1:]))
     return made
 
 
@@ -111,7 +111,7 @@ def lvcd_options(settings: Settings, **options: Any) -> LVCDOptions:
 
 @cache
 def painters(settings: Settings) -> dict[str, Method]:
-    """Everything that colours films, loaded once a process."""
+    """Everything that colors films, loaded once a process."""
     return {
         OURS: load_method(lvcd_options(settings, size=settings.size[::-1])),
         "matcher": matcher(replace(settings, weights="small")),
@@ -120,13 +120,13 @@ def painters(settings: Settings) -> dict[str, Method]:
     }
 
 
-def colour(method: Method, shot: Shot) -> list[Array]:
+def color(method: Method, shot: Shot) -> list[Array]:
     """Every drawing of the shot.
 
     Raises:
         WeightsError: what comes out is no number.
     """
-    result = [painted.rgb for chunk in method.colour(shot) for painted in chunk.painted]
+    result = [painted.rgb for chunk in method.color(shot) for painted in chunk.painted]
     if not all(np.isfinite(rgb).all() for rgb in result):
         raise WeightsError("the networks' pictures hold values that are no numbers", wanted="weights that are sound")
     return result
@@ -189,7 +189,7 @@ def _cell(settings: Settings, lines: str, distance: int) -> tuple[list[Record], 
     records: list[Record] = []
     cases = []
     for number, film in enumerate(films(settings, lines, distance, settings.films, FRAMES)):
-        results = {name: colour(method, film.shot) for name, method in painters(settings).items()}
+        results = {name: color(method, film.shot) for name, method in painters(settings).items()}
         place = {"lines": lines, "distance": distance, "film": number}
         some = [{"method": name, **place, **measure(result, film.truth)} for name, result in results.items()]
         records += some
@@ -199,7 +199,7 @@ def _cell(settings: Settings, lines: str, distance: int) -> tuple[list[Record], 
         drawn = np.repeat(1 - film.shot.lines[-1][..., None], 3, -1)
         painting = film.shot.references[0].rgb
         views = [painting, drawn, results["matcher"][-1], results[OURS][-1], film.truth[-1]]
-        row = Row(caption, [quantise(view, 8) for view in views])
+        row = Row(caption, [quantize(view, 8) for view in views])
         cases.append(Case(lines, distance, number, some[0]["psnr"], row))
     return records, cases
 
@@ -230,7 +230,7 @@ def steps(settings: Settings) -> list[Record]:
     tried = [film for lines, distance in TRIED for film in films(settings, lines, distance, each, WINDOW)]
     named = {recommended(settings): "recommended by the weights", recommended(settings, preview=True): "--preview"}
     draft = next(iter(named)).draft
-    colour(configured(settings, Setting(1, "euler", draft)), tried[0].shot)  # warms up
+    color(configured(settings, Setting(1, "euler", draft)), tried[0].shot)  # warms up
     wanted = [Setting(n, "euler", draft) for n in (1, 2, 4, 6, 10, 16)]
     wanted += [Setting(n, "dpmpp_2m", draft) for n in (2, 4, 6, 10)]
 
@@ -254,7 +254,7 @@ def timed(method: Method, tried: Sequence[Film], told: Record) -> list[Record]:
     records = []
     for number, film in enumerate(tried):
         began = time.perf_counter()
-        result = colour(method, film.shot)
+        result = color(method, film.shot)
         seconds = (time.perf_counter() - began) / len(film.truth)
         records.append({**told, "film": number, "seconds": seconds, **measure(result, film.truth)})
     return records
@@ -285,7 +285,7 @@ def recommended(settings: Settings, **options: Any) -> Setting:
 
 
 def demo(settings: Settings, shot: Path) -> tuple[list[Record], Image.Image]:
-    """The shot coloured from end to end, beside the matcher and copying.
+    """The shot colored from end to end, beside the matcher and copying.
 
     Args:
         shot: a folder with ``lines``, ``original`` and ``reference.png``, the first frame painted.
@@ -303,7 +303,7 @@ def demo(settings: Settings, shot: Path) -> tuple[list[Record], Image.Image]:
     for name, options in methods.items():
         began = time.perf_counter()
         frames = celpaint.colorize(shot / "lines", reference=shot / "reference.png", method=options)
-        results[name] = [to_float(quantise(flatten(frame), 8)) for frame in frames]
+        results[name] = [to_float(quantize(flatten(frame), 8)) for frame in frames]
         seconds = (time.perf_counter() - began) / len(original)
         records.append({"method": name, "seconds": seconds, **shot_figures(results[name], original, moving)})
     copied = [flatten(read_picture(shot / "reference.png")[0])] * len(original)
@@ -314,7 +314,7 @@ def demo(settings: Settings, shot: Path) -> tuple[list[Record], Image.Image]:
     rows = [
         Row(
             f"frame {i + 1}, moving parts {psnr(errors[i]):.1f} dB" + ", the worst" * (i == worst),
-            [quantise(clip[i], 8) for clip in (drawn, results["matcher"], results[OURS], original)],
+            [quantize(clip[i], 8) for clip in (drawn, results["matcher"], results[OURS], original)],
         )
         for i in chosen
     ]

@@ -41,7 +41,7 @@ class Copycat(base.Method):
     def load(cls, options: CopycatOptions) -> Copycat:
         return cls(options)
 
-    def colour(
+    def color(
         self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = base.silent
     ) -> Iterator[Chunk]:
         tint = np.float64(self.options.seed) if state is None else state["tint"]

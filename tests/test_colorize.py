@@ -1,4 +1,4 @@
-"""The path in Python: every frame comes back, held drawings are coloured once, what was stopped goes on."""
+"""The path in Python: every frame comes back, held drawings are colored once, what was stopped goes on."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ def test_the_artists_lines_stay_where_they_were(shot: tuple[Path, Path]) -> None
         np.testing.assert_array_equal(frame.rgb[ink], 0)
 
 
-@pytest.mark.parametrize("colour", ["blue", "red"])
-def test_lines_drawn_in_one_colour_only_stay_as_drawn(shot: tuple[Path, Path], colour: str) -> None:
+@pytest.mark.parametrize("color", ["blue", "red"])
+def test_lines_drawn_in_one_color_only_stay_as_drawn(shot: tuple[Path, Path], color: str) -> None:
     lines, key = shot
     for file in lines.iterdir():
-        ImageOps.colorize(Image.open(file), colour, "white").save(file)
+        ImageOps.colorize(Image.open(file), color, "white").save(file)
     for file, frame in zip(
         sorted(lines.iterdir()), celpaint.colorize(lines, reference=key, method="copycat"), strict=True
     ):
@@ -90,7 +90,7 @@ def test_a_painting_that_lacks_the_drawings_lines_gets_them(shot: tuple[Path, Pa
     np.testing.assert_array_equal(first.rgb[ink], 0)
 
 
-def test_frames_are_coloured_as_they_are_taken(shot: tuple[Path, Path]) -> None:
+def test_frames_are_colored_as_they_are_taken(shot: tuple[Path, Path]) -> None:
     seen: list[Event] = []
     frames = celpaint.colorize(shot[0], reference=shot[1], method="copycat", progress=seen.append, chunk=4)
     assert [event for event in seen if event.stage == "frame"] == []
@@ -98,7 +98,7 @@ def test_frames_are_coloured_as_they_are_taken(shot: tuple[Path, Path]) -> None:
     assert [event.index for event in seen if event.stage == "frame"] == [1, 2, 3, 4]
 
 
-def test_a_held_drawing_is_coloured_once(tmp_path: Path) -> None:
+def test_a_held_drawing_is_colored_once(tmp_path: Path) -> None:
     lines, key = make_shot(tmp_path, 9, hold=3)
     seen: list[Event] = []
     summary = celpaint.render(lines, tmp_path / "out", reference=key, method="copycat", progress=seen.append)
@@ -170,7 +170,7 @@ def test_a_method_that_cannot_tell_has_black_maps_and_no_advice(shot: tuple[Path
     assert not np.asarray(Image.open(tmp_path / "maps" / "A_0001.png")).any()
 
 
-def test_coloured_frames_are_recognised_and_their_lines_extracted(
+def test_colored_frames_are_recognized_and_their_lines_extracted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "film").mkdir()
@@ -178,7 +178,7 @@ def test_coloured_frames_are_recognised_and_their_lines_extracted(
         paint_key(i, (192, 128)).save(tmp_path / "film" / f"{i}.png")
     with caplog.at_level(logging.INFO):
         frames = list(celpaint.colorize(tmp_path / "film", reference=tmp_path / "film" / "0.png", method="copycat"))
-    assert "coloured pictures, so their lines are extracted" in caplog.text
+    assert "colored pictures, so their lines are extracted" in caplog.text
     assert len(frames) == 3
 
 
@@ -412,7 +412,7 @@ def test_disk_full_keeps_what_is_done(shot: tuple[Path, Path], tmp_path: Path) -
 def test_the_real_matcher_resumes_to_the_byte(tmp_path: Path) -> None:
     import torch
 
-    from celpaint.models.matcher import Matcher
+    from celpaint.models.matcher.network import Matcher
     from celpaint.weights.store import write_network
 
     tiny: dict[str, Any] = {"channels": [8, 8, 16], "width": 24, "layers": 1, "mend_layers": 1, "heads": 2}

@@ -66,7 +66,7 @@ def _quality(records: list[Record]) -> list[str]:
 def _calibration(records: list[Record]) -> str:
     sums = np.sum([r["confidence"] for r in records], axis=0)
     return grid(
-        ["confidence", "colours right", "share of pixels"],
+        ["confidence", "colors right", "share of pixels"],
         [
             [f"{said / count:.2f}", f"{right / count:.2f}", f"{count / sums[:, 2].sum():.3f}"]
             for right, said, count in sums[sums[:, 2] > 0]
@@ -78,9 +78,9 @@ def _calibration(records: list[Record]) -> str:
 def _segments(records: list[Record]) -> list[str]:
     return [
         "### Segments of flat cels",
-        "The same films with every part in one colour of its own. Share of the closed regions of more than 10 "
-        "pixels whose commonest colour is exactly right; parts that the painting does not show are left out. "
-        "*Nearest paint* first takes every pixel to the nearest of the drawing's own colours. Under extracted "
+        "The same films with every part in one color of its own. Share of the closed regions of more than 10 "
+        "pixels whose commonest color is exactly right; parts that the painting does not show are left out. "
+        "*Nearest paint* first takes every pixel to the nearest of the drawing's own colors. Under extracted "
         "lines the regions are those of the clean ones.",
         by_distance(records, ("lines", "method"), "right", 3, weight="total"),
     ]
@@ -90,7 +90,7 @@ def _steadiness(records: list[Record]) -> list[str]:
     seen, _ = mean_and_error([r["seen"] for r in records])
     return [
         "### Steadiness",
-        "Eight neighbouring frames, the first 5 after the painting; clean, pencil and trembling lines. Warp "
+        "Eight neighboring frames, the first 5 after the painting; clean, pencil and trembling lines. Warp "
         "error: squared difference of each frame and the one before, moved by the flow that the synthesizer "
         f"knows, over RGB, in units of 1e-4, where the same point is seen in both ({seen:.0%} of the pixels). "
         "Change: of the error from frame to frame, mean over pixels and channels, in 1/255.",

@@ -9,15 +9,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from celpaint.benchmark.runner import in_processes
 from celpaint.errors import CelpaintError
 from celpaint.methods.base import Method, load_method
-from celpaint.methods.matcher import Matcher
+from celpaint.methods.matcher.run import Matcher
 from celpaint.methods.options import MatcherOptions
 from celpaint.metrics.base import Pair
 from celpaint.metrics.frame import psnr, squared_error
 from celpaint.metrics.networks import fetch
 from celpaint.metrics.perceptual import LPIPSDistance
-from celpaint.metrics.running import in_processes
 from celpaint.types import Array, Painted, Shot
 
 T = TypeVar("T")
@@ -63,9 +63,9 @@ def matcher(settings: Settings, *, exact: bool = False, memory: int = 1) -> Matc
     return method
 
 
-def colour(method: Method, shot: Shot) -> list[Painted]:
+def color(method: Method, shot: Shot) -> list[Painted]:
     """Every drawing of the shot."""
-    return [painted for chunk in method.colour(shot) for painted in chunk.painted]
+    return [painted for chunk in method.color(shot) for painted in chunk.painted]
 
 
 @cache

@@ -1,4 +1,4 @@
-"""celpaint colours a whole animation shot from one painted frame.
+"""celpaint colors a whole animation shot from one painted frame.
 
 >>> import celpaint
 >>> for frame in celpaint.colorize("cut05/", reference="key.png"):  # doctest: +SKIP

@@ -27,7 +27,7 @@ from celpaint.weights.registry import find_weights
 if TYPE_CHECKING:
     from celpaint.job import Job
     from celpaint.result import Result
-    from celpaint.scene import Scene
+    from celpaint.shot import Scene
 
 __all__ = ["Summary", "colorize", "render"]
 
@@ -40,10 +40,10 @@ class Summary:
 
     Attributes:
         out: the result.
-        frames: frames written; ``drawings`` of them coloured, the others being held.
+        frames: frames written; ``drawings`` of them colored, the others being held.
         method: the method's name.
         seconds: wall-clock time of this run, loading included.
-        resumed: frames that an earlier, stopped run had coloured already.
+        resumed: frames that an earlier, stopped run had colored already.
         confidence: mean over all drawings, in [0, 1]; None where the method can't tell.
         paint_next: the frames worth painting next as further references, best first.
         confidence_out: where the confidence maps lie.
@@ -69,9 +69,9 @@ def colorize(
     progress: Progress = silent,
     **options: Any,
 ) -> Iterator[Frame]:
-    """Colour a shot and yield its frames, every one, at the source's own size.
+    """Color a shot and yield its frames, every one, at the source's own size.
 
-    Inputs are checked and networks loaded at once; frames are coloured as they are taken.
+    Inputs are checked and networks loaded at once; frames are colored as they are taken.
 
     Args:
         source: line art: a folder, a pattern such as ``cut05/A_####.png``, or a video.
@@ -86,9 +86,9 @@ def colorize(
         OptionError: an option has a value it can't have, or belongs to another method.
         WeightsError, ResourceError: the networks can't be loaded, or the machine has too little for them.
     """
-    from celpaint.conditions.placing import place_references
+    from celpaint.conditions.reference_assignment import place_references
     from celpaint.frames.read import open_clip
-    from celpaint.scene import Scene
+    from celpaint.shot import Scene
 
     path, chosen = _sort(options, method)
     clip = open_clip(source)
@@ -96,7 +96,7 @@ def colorize(
     painter = _load(chosen, clip)
     return (
         frame
-        for chunk in _colour(painter, scene.shot, progress)
+        for chunk in _color(painter, scene.shot, progress)
         for drawing, painted in enumerate(chunk.painted, chunk.start)
         for frame in [scene.finish(drawing, painted.rgb)] * len(scene.spans[drawing])
     )
@@ -116,9 +116,9 @@ def render(
     progress: Progress = silent,
     **options: Any,
 ) -> Summary:
-    """Colour a shot and write it; a stopped run goes on where it stopped when the same call is made again.
+    """Color a shot and write it; a stopped run goes on where it stopped when the same call is made again.
 
-    Frames are staged beside ``out`` as they are coloured and put in their place when all are there. However often the
+    Frames are staged beside ``out`` as they are colored and put in their place when all are there. However often the
     run was stopped, on the same machine the result has the same bytes.
 
     Args:
@@ -127,18 +127,18 @@ def render(
         overwrite: replace an existing result.
         rate: frames a second of a video; default: the source's own, or 24.
         picture: kind of pictures in a folder; default: the source's own where it can be written, else PNG.
-        confidence_out: a folder for grey pictures of how sure the method was, white where sure.
+        confidence_out: a folder for gray pictures of how sure the method was, white where sure.
 
     Raises:
         OutputError: ``out`` is the source, exists already, can't be written, or is being written by another run.
-        DiskFull: no room; what is coloured is kept for the next run.
+        DiskFull: no room; what is colored is kept for the next run.
         CelpaintError: as in :func:`colorize`.
     """
-    from celpaint.conditions.placing import place_references
+    from celpaint.conditions.reference_assignment import place_references
     from celpaint.frames.read import open_clip
     from celpaint.job import Job
     from celpaint.result import Result
-    from celpaint.scene import Scene
+    from celpaint.shot import Scene
 
     require(rate is None or rate > 0, "rate", str(rate), "more than 0")
     began = time.monotonic()
@@ -154,7 +154,7 @@ def render(
         result.stage_in(job.folder)
         resumed = scene.frames_until(job.done)
         with _saying_how_far(scene, job):
-            for chunk in _colour(painter, scene.shot, progress, job.done, job.state):
+            for chunk in _color(painter, scene.shot, progress, job.done, job.state):
                 for drawing, painted in enumerate(chunk.painted, chunk.start):
                     result.put(drawing, scene.finish(drawing, painted.rgb), painted.confidence)
                 job.commit(chunk.start + len(chunk.painted), chunk.state, [_mean(p.confidence) for p in chunk.painted])
@@ -193,11 +193,11 @@ def _load(chosen: ComputeOptions, clip: Clip) -> Method:
         return load_method(chosen)
 
 
-def _colour(
+def _color(
     painter: Method, shot: Shot, progress: Progress, start: int = 0, state: State | None = None
 ) -> Iterator[Chunk]:
     with _enough_memory(shot.size):
-        yield from painter.colour(shot, start=start, state=state, progress=progress)
+        yield from painter.color(shot, start=start, state=state, progress=progress)
 
 
 @contextmanager
@@ -210,7 +210,7 @@ def _enough_memory(size: tuple[int, int]) -> Iterator[None]:
         if not isinstance(error, MemoryError) and "out of memory" not in text and "allocate memory" not in text:
             raise
         raise OutOfMemory(
-            f"not enough memory to colour frames of {size[1]} x {size[0]} pixels with these settings",
+            f"not enough memory to color frames of {size[1]} x {size[0]} pixels with these settings",
             todo="Lower --size (for example 576x320), add --offload, or, for the matcher, lower --tokens.",
         ) from error
 
@@ -220,12 +220,12 @@ def _request(scene: Scene, path: PathOptions, chosen: ComputeOptions, result: Re
     import torch
 
     from celpaint import __version__
+    from celpaint.device import resolve_device, resolve_dtype
     from celpaint.job import file_identity
-    from celpaint.methods.compute import resolve_device, resolve_dtype
 
     device = resolve_device(chosen.device)
     options = {f"--{name.replace('_', '-')}": value for name, value in {**asdict(path), **asdict(chosen)}.items()}
-    options |= {"--method": method_name(chosen), "--device": device, "--dtype": resolve_dtype(chosen, device)}
+    options |= {"--method": method_name(chosen), "--device": device, "--dtype": resolve_dtype(chosen.dtype, device)}
     return {
         "celpaint's version": __version__,
         "torch's version": torch.__version__,

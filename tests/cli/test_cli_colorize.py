@@ -47,9 +47,9 @@ def test_a_person_is_told_the_figures(shot: Shot, tmp_path: Path, capsys: pytest
     assert colorize(*shot, tmp_path / "out") == 0
     said = capsys.readouterr()
     assert "10 frames in" in said.out
-    assert "paint next, where the colours are least sure: A_0010.png, A_0009.png, A_0008.png" in said.out
+    assert "paint next, where the colors are least sure: A_0010.png, A_0009.png, A_0008.png" in said.out
     assert said.out.strip().endswith(f"result: {tmp_path / 'out'}")
-    assert "colouring, segment 3/3: 10/10" in said.err
+    assert "coloring, segment 3/3: 10/10" in said.err
     assert "\x1b" not in said.err + said.out
 
 
@@ -132,8 +132,8 @@ def gaps(folder: Path) -> Path:
 def sixteen_bits(folder: Path) -> Path:
     folder.mkdir(parents=True)
     for i in range(3):
-        grey = np.asarray(draw_line(i), np.uint16) * 257
-        Image.fromarray(grey).save(folder / f"{i}.png")
+        gray = np.asarray(draw_line(i), np.uint16) * 257
+        Image.fromarray(gray).save(folder / f"{i}.png")
     return folder
 
 
@@ -410,7 +410,7 @@ TINY |= {"key": 8, "fine_key": 8, "value": 8, "fine_value": 8}
 def write_tiny_matcher(folder: Path, spoil: Callable[[dict[str, object]], None]) -> None:
     import torch
 
-    from celpaint.models.matcher import Matcher
+    from celpaint.models.matcher.network import Matcher
     from celpaint.weights.store import write_network
 
     torch.manual_seed(0)

@@ -34,7 +34,7 @@ def test_options_are_filled_in() -> None:
 def test_auto_without_weights_goes_by_the_device(
     monkeypatch: pytest.MonkeyPatch, device: str, extra: bool, expected: type
 ) -> None:
-    monkeypatch.setattr("celpaint.methods.compute.resolve_device", torch.device)
+    monkeypatch.setattr("celpaint.device.resolve_device", torch.device)
     monkeypatch.setattr("celpaint.methods.choose.find_spec", lambda name: name if extra else None)
     assert choose_method("auto", {"device": device}) == expected(device=device)
 

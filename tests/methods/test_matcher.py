@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from celpaint.errors import OptionError, WeightsError
 from celpaint.methods.base import load_method
-from celpaint.methods.matcher import Matcher, working_size
+from celpaint.methods.matcher.run import Matcher, working_size
 from celpaint.methods.options import MatcherOptions
-from celpaint.models.matcher import Lines
-from celpaint.models.matcher import Matcher as Network
+from celpaint.models.matcher.network import Lines
+from celpaint.models.matcher.network import Matcher as Network
 from celpaint.types import Array, Event, Painted, Reference, Shot
 from celpaint.weights.store import write_network
 
@@ -31,7 +31,7 @@ CONFIG = {
     "value": 8,
     "fine_value": 4,
 }
-COLOURS = np.array([[0.9, 0.1, 0.2], [0.1, 0.3, 0.8], [1.0, 0.9, 0.5], [0.2, 0.6, 0.3]], np.float32)
+COLORS = np.array([[0.9, 0.1, 0.2], [0.1, 0.3, 0.8], [1.0, 0.9, 0.5], [0.2, 0.6, 0.3]], np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +55,11 @@ def matcher(weights: Path, **options: object) -> Matcher:
 def picture(height: int, width: int, shift: int) -> tuple[Array, Array]:
     """Four boxes in a frame, drawn and painted; they move right by ``shift``."""
     line = np.zeros((height, width), np.float32)
-    rgb = np.ones((height, width, 3), np.float32) * COLOURS[2]
-    for k, colour in enumerate(COLOURS):
+    rgb = np.ones((height, width, 3), np.float32) * COLORS[2]
+    for k, color in enumerate(COLORS):
         y, x = 4 + (k // 2) * height // 2, 4 + (k % 2) * width // 2 + shift
         box = slice(y, y + height // 3), slice(x, x + width // 3)
-        rgb[box] = colour
+        rgb[box] = color
         line[box] = 1
         line[y + 1 : y + height // 3 - 1, x + 1 : x + width // 3 - 1] = 0
     return rgb, line
@@ -72,13 +72,13 @@ def shot(height: int = 48, width: int = 64, drawings: int = 7) -> Shot:
 
 
 def all_painted(method: Matcher, of: Shot) -> Iterator[Painted]:
-    for chunk in method.colour(of):
+    for chunk in method.color(of):
         yield from chunk.painted
 
 
 def test_every_drawing_comes_back_in_order_at_its_size(weights: Path) -> None:
     told: list[Event] = []
-    chunks = list(matcher(weights).colour(shot(45, 61, 6), progress=told.append))
+    chunks = list(matcher(weights).color(shot(45, 61, 6), progress=told.append))
     assert [(c.start, len(c.painted)) for c in chunks] == [(0, 4), (4, 2)]
     assert [e.index for e in told] == [1, 2, 3, 4, 5, 6]
     assert {(e.stage, e.total) for e in told} == {("frame", 6)}
@@ -99,10 +99,10 @@ def test_every_drawing_comes_back_in_order_at_its_size(weights: Path) -> None:
 def test_going_on_after_a_stop_gives_the_same_bytes(weights: Path, options: dict[str, object]) -> None:
     of = shot(100, 140, 10)
     method = matcher(weights, **options)
-    whole = list(method.colour(of))
+    whole = list(method.color(of))
     for stop in (0, 1):
         state = {name: array.copy() for name, array in whole[stop].state.items()}
-        rest = list(matcher(weights, **options).colour(of, start=4 * (stop + 1), state=state))
+        rest = list(matcher(weights, **options).color(of, start=4 * (stop + 1), state=state))
         assert [c.start for c in rest] == [c.start for c in whole[stop + 1 :]]
         for a, b in zip(whole[stop + 1 :], rest, strict=True):
             for p, q in zip(a.painted, b.painted, strict=True):
@@ -145,7 +145,7 @@ def test_thin_lines_still_enclose_regions_at_a_smaller_working_size(
         return encode(lines, regions)
 
     monkeypatch.setattr(method.network, "encode_lines", spy)
-    list(method.colour(Shot([line], (Reference(np.ones((720, 1280, 3), np.float32), line, None),), (720, 1280))))
+    list(method.color(Shot([line], (Reference(np.ones((720, 1280, 3), np.float32), line, None),), (720, 1280))))
     assert len(seen) == 2
     for small, regions in seen:
         assert small.shape[0] < 160

@@ -132,7 +132,7 @@ def test_faithful_option_gives_the_official_frames(networks: Networks, sampling:
     lines = [sketch[0].numpy() for sketch in sampling["sketches"][:25]]
     shot = Shot(lines, (Reference(rgb, lines[0], 0),), (64, 128))
     method = LVCD(networks, options, torch.device("cpu"), torch.float32)
-    painted = [frame.rgb for chunk in method.colour(shot) for frame in chunk.painted]
+    painted = [frame.rgb for chunk in method.color(shot) for frame in chunk.painted]
 
     latents = sampling["quick.latents"]
     codec = networks.codec

@@ -194,13 +194,13 @@ def at(hub: Hub) -> str:
 
 def test_weights_are_fetched_once_and_found_again_without_a_network(hub: Hub, tmp_path: Path) -> None:
     folder, notes = find("owner/name", tmp_path, at(hub))
-    assert "fetching owner/name, 0.00 GB; licence: study-only, see https://huggingface.co/owner/name" in notes
+    assert "fetching owner/name, 0.00 GB; license: study-only, see https://huggingface.co/owner/name" in notes
     held = {str(p.relative_to(folder)): p.read_bytes() for p in Path(folder).rglob("*") if p.is_file()}
     assert held == {name: FILES[name] for name in wanted_files(FILES)}
     asked = len(hub.asked)
     again, notes = find("owner/name", tmp_path, at(hub))
     assert (again, len(hub.asked)) == (folder, asked)
-    assert "licence" not in notes
+    assert "license" not in notes
     assert find("owner/name", tmp_path, NOWHERE)[0] == folder
     assert find("owner/name", tmp_path, at(hub), HF_HUB_OFFLINE="1")[0] == folder
 

@@ -52,7 +52,7 @@ def colorize_command(
     json: Annotated[bool, Parameter(help="say everything as JSON, one object a line", show_default=False)] = False,
     **options: Any,
 ) -> None:
-    """Colour line art after a painted reference.
+    """Color line art after a painted reference.
 
     A run that was stopped goes on where it stopped when the same command is given again.
     """

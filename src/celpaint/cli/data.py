@@ -64,7 +64,7 @@ def prepare_command(
     *videos: Path,
     out: Annotated[Path, Parameter(alias="-o", help="the folder to write; run again to go on or to add videos")],
     size: Annotated[Size, Parameter(help="of the training frames")] = (576, 320),
-    limit: Annotated[float, Parameter(help="difference of colour histograms above which is a cut")] = 30.0,
+    limit: Annotated[float, Parameter(help="difference of color histograms above which is a cut")] = 30.0,
     shortest: Annotated[int, Parameter(help="frames a shot has at least")] = 15,
     longest: Annotated[int, Parameter(help="frames a shot has at most")] = 200,
     latents: Annotated[Path | None, Parameter(help="an autoencoder's weights: its latents are stored too")] = None,

@@ -33,12 +33,12 @@ app = App(name="weights", help="Show, check or convert weights.", help_epilogue=
 def list_command(*, json: Annotated[bool, Parameter(help="print JSON", show_default=False)] = False) -> None:
     """Show which weights there are: in the package, fetched before, and published elsewhere."""
     from celpaint.weights.hub import cached
-    from celpaint.weights.inspect import stated_licence
+    from celpaint.weights.inspect import stated_license
 
     fetched = list(cached())
     if json:
         here = [
-            {"name": f"{method}/small", "path": str(path), "licence": stated_licence(path)}
+            {"name": f"{method}/small", "path": str(path), "license": stated_license(path)}
             for method, path in packaged().items()
         ]
         there = [{"repo": each.repo, "path": str(each.folder), "bytes": each.bytes} for each in fetched]
@@ -49,7 +49,7 @@ def list_command(*, json: Annotated[bool, Parameter(help="print JSON", show_defa
         size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
         print(f"  {method}/small: {_size(size)}")
         print(f"    folder   {path}")
-        print(f"    licence  {stated_licence(path)}")
+        print(f"    license  {stated_license(path)}")
     if fetched:
         print("\nFetched from the hub before (--weights OWNER/NAME):")
     for each in fetched:
@@ -58,7 +58,7 @@ def list_command(*, json: Annotated[bool, Parameter(help="print JSON", show_defa
     for official in OFFICIAL:
         print(f"  {official.name}: {official.what}")
         print(f"    file     {official.file} at {official.page}")
-        print(f"    licence  {official.licence}")
+        print(f"    license  {official.license}")
 
 
 @app.command(name="info")
@@ -91,7 +91,7 @@ def info_command(
         print(js.dumps({**vars(found), "path": str(found.path), "networks": networks}))
         return
     print(f"{found.path}: {found.kind}, {_size(found.bytes)}")
-    print(f"licence: {found.licence}")
+    print(f"license: {found.license}")
     print(f"use: {found.use}")
     for n in found.networks:
         print(f"{n.name:<20}{n.parameters / 1e6:10.2f} M parameters, {len(n.tensors)} tensors, {', '.join(n.dtypes)}")

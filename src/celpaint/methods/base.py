@@ -1,4 +1,4 @@
-"""What every method is: shot in, coloured chunks out.
+"""What every method is: shot in, colored chunks out.
 
 A method is one paper in one file. It knows tensors, networks and samplers; it does not know files, formats or the
 command line. The path (``celpaint.colorize``) hands it a :class:`~celpaint.types.Shot` and takes
@@ -20,7 +20,7 @@ __all__ = ["METHODS", "Method", "load_method", "silent"]
 METHODS: dict[str, type[ComputeOptions]] = {"lvcd": LVCDOptions, "matcher": MatcherOptions}
 """Every method by name, with its options. The class itself is loaded when it is wanted."""
 
-_CLASSES = {LVCDOptions: "celpaint.methods.lvcd:LVCD", MatcherOptions: "celpaint.methods.matcher:Matcher"}
+_CLASSES = {LVCDOptions: "celpaint.methods.lvcd:LVCD", MatcherOptions: "celpaint.methods.matcher.run:Matcher"}
 
 
 def load_method(options: ComputeOptions) -> Method:
@@ -39,17 +39,17 @@ def silent(event: Event, /) -> None:
 
 
 class Method(ABC):
-    """A way to colour a shot. Construction loads the networks; :meth:`colour` may then be called for many shots."""
+    """A way to color a shot. Construction loads the networks; :meth:`color` may then be called for many shots."""
 
     @abstractmethod
-    def colour(
+    def color(
         self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = silent
     ) -> Iterator[Chunk]:
-        """Colour drawings ``start`` .. end of the shot, in order, every one exactly once.
+        """Color drawings ``start`` .. end of the shot, in order, every one exactly once.
 
         Args:
             shot: line maps and references at the source's size.
-            start: the first drawing to colour; 0, or the end of a chunk of an earlier run.
+            start: the first drawing to color; 0, or the end of a chunk of an earlier run.
             state: None at the start, else the state of that chunk.
             progress: told of segments, steps and frames.
 

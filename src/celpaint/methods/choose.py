@@ -59,7 +59,7 @@ def _auto(given: Mapping[str, Any]) -> str:
     able = [name for name, cls in METHODS.items() if given.keys() <= {field.name for field in fields(cls)}]
     if len(able) == 1:
         return able[0]
-    from celpaint.methods.compute import resolve_device
+    from celpaint.device import resolve_device
 
     fast = resolve_device(given.get("device", "auto")).type != "cpu"
     return "lvcd" if fast and find_spec(LVCD_EXTRA) is not None else "matcher"

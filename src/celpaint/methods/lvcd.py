@@ -1,13 +1,13 @@
-"""LVCD: reference-based line-art video colouring with diffusion (Huang et al., SIGGRAPH Asia 2024).
+"""LVCD: reference-based line-art video coloring with diffusion (Huang et al., SIGGRAPH Asia 2024).
 
 A window of video latents is denoised by Stable Video Diffusion's UNet, told the line art by a ControlNet and the
-colours by attention to the painted reference; a long shot is made in overlapping windows (sections 4.1 and 4.2).
+colors by attention to the painted reference; a long shot is made in overlapping windows (sections 4.1 and 4.2).
 
 Painted frames are known: they come out as they were painted, and while sampling their latents stand in the answer, so
-that their neighbours agree with them. With several references every frame looks at the one nearest in time, and at
+that their neighbors agree with them. With several references every frame looks at the one nearest in time, and at
 those that belong to no frame.
 
-Weights may have been trained to refine a draft instead of colouring by themselves: their latents are what the draft
+Weights may have been trained to refine a draft instead of coloring by themselves: their latents are what the draft
 lacks, as in corrective diffusion (Mardani et al., "Residual Corrective Diffusion Modeling", 2023), and the draft's
 latents are the frames' condition, where the paper has the reference's. What they changed is added to the draft's own
 pixels, as far as the draft is unsure of them, so that nothing is lost where nothing is to mend. All else is the same.
@@ -26,9 +26,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from celpaint.device import resolve_device, resolve_dtype
 from celpaint.errors import OptionError
+from celpaint.frames.resize import resize_tensor
 from celpaint.methods.base import Method, silent
-from celpaint.methods.compute import resolve_device, resolve_dtype
 from celpaint.methods.options import LVCDOptions, MatcherOptions
 from celpaint.models.attention import Routing
 from celpaint.models.image_encoder import ClipEmbedding
@@ -52,7 +53,7 @@ OFFICIAL_BLENDED = 25
 
 CHUNKING: dict[type[nn.Module], Chunking] = {
     VideoVAE: Chunking(size=10, overlap=3, lead=True),  # as the official implementation
-    LineCodec: Chunking(size=6, overlap=1, lead=False),  # 2 GB at 576x320; it depends little on neighbours
+    LineCodec: Chunking(size=6, overlap=1, lead=False),  # 2 GB at 576x320; it depends little on neighbors
 }
 """How latents are decoded."""
 
@@ -99,7 +100,7 @@ class Fit:
         """
         x = torch.from_numpy(np.ascontiguousarray(picture, dtype=np.float32))
         x = (x[None] if x.ndim == 2 else x.permute(2, 0, 1))[None]
-        x = _resize(x, self.work)
+        x = resize_tensor(x, self.work, "cubic")
         height, width = (side * self.factor for side in self.latents)
         return F.pad(x, (0, width - self.work[1], 0, height - self.work[0]), mode=fill)
 
@@ -107,15 +108,6 @@ class Fit:
         """``3 h w`` in [-1, 1] -> ``h w 3`` in [0, 1] at the working size: a segment at 4K would be gigabytes."""
         x = rgb.float().cpu()[:, : self.work[0], : self.work[1]]
         return np.ascontiguousarray(((x + 1) / 2).clamp(0, 1).permute(1, 2, 0).numpy())
-
-
-def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """``B C H W``: averaged where it shrinks, cubic where it grows."""
-    if x.shape[-2:] == size:
-        return x
-    if x.shape[-2] >= size[0] and x.shape[-1] >= size[1]:
-        return F.interpolate(x, size, mode="area")
-    return F.interpolate(x, size, mode="bicubic", antialias=True).clamp(0, 1)
 
 
 class Denoiser:
@@ -130,7 +122,7 @@ class Denoiser:
         context: ``1 1 D``.
         micro: ``1 M``.
         routing: who attends to whom, at noise levels of ``until`` and above; below, ``late``.
-        centre: what the networks' latents are the difference to: a draft ``T C h w``, for networks that refine it.
+        center: what the networks' latents are the difference to: a draft ``T C h w``, for networks that refine it.
         spread: standard deviation of the difference.
     """
 
@@ -146,24 +138,24 @@ class Denoiser:
         routing: Routing,
         late: Routing,
         until: float = 0.0,
-        centre: Tensor | float = 0.0,
+        center: Tensor | float = 0.0,
         spread: float = 1.0,
     ) -> None:
         self.unet, self.controlnet = unet, controlnet
         self.concat, self.hint, self.context, self.micro = concat, hint, context, micro
         self.routing, self.late, self.until = routing, late, until
-        self.centre, self.spread = centre, spread
+        self.center, self.spread = center, spread
 
     def __call__(self, x: Tensor, sigma: float, /) -> Tensor:
         """``T C h w`` -> ``T C h w``."""
         scaling = v_scaling(sigma / self.spread)
-        x = (x - self.centre) / self.spread
+        x = (x - self.center) / self.spread
         routing = self.routing if sigma >= self.until else self.late
         both = torch.cat([x * scaling.inner, self.concat], dim=1)[None].to(self.unet.dtype)
         noise = torch.full((1,), scaling.noise, device=x.device)
         control = self.controlnet(both, noise, self.context, self.micro, routing, self.hint)
         out = self.unet(both, noise, self.context, self.micro, routing, control).sample[0]
-        return self.centre + self.spread * (x * scaling.skip + cast("Tensor", out).float() * scaling.out)
+        return self.center + self.spread * (x * scaling.skip + cast("Tensor", out).float() * scaling.out)
 
     def blind(self) -> Denoiser:
         """The same without the reference's latents and token, as Stable Video Diffusion leaves out its conditions."""
@@ -177,7 +169,7 @@ class Denoiser:
             routing=self.routing,
             late=self.late,
             until=self.until,
-            centre=self.centre,
+            center=self.center,
             spread=self.spread,
         )
 
@@ -239,13 +231,13 @@ class LVCD(Method):
         """
         device = resolve_device(options.device)
         exactly = options.faithful and options.dtype == "auto" and device.type == "cpu"
-        dtype = torch.float32 if exactly else resolve_dtype(options, device)
+        dtype = torch.float32 if exactly else resolve_dtype(options.dtype, device)
         networks = Networks.load(find_weights("lvcd", options.weights))
         home = torch.device("cpu") if options.offload else device
         for network in (networks.unet, networks.controlnet, networks.embed):
             network.to(home, dtype)
         networks.codec.to(home, torch.float32)
-        if isinstance(networks.codec, VideoVAE):  # large; in float16, whose steps of colour are finer than bfloat16's
+        if isinstance(networks.codec, VideoVAE):  # large; in float16, whose steps of color are finer than bfloat16's
             half = dtype == torch.bfloat16 and device.type == "cuda"
             networks.codec.vae.decoder.to(dtype=torch.float16 if half else dtype)
         if options.compile:
@@ -255,7 +247,7 @@ class LVCD(Method):
             raise OptionError("--draft none with weights that refine a draft", wanted="--draft auto or matcher")
         drafter: Method | None = None
         if options.draft == "matcher" or (options.draft == "auto" and networks.card.draft_spread):
-            from celpaint.methods.matcher import Matcher
+            from celpaint.methods.matcher.run import Matcher
 
             drafter = Matcher.load(MatcherOptions(seed=options.seed, device=options.device, dtype=options.dtype))
         return cls(networks, options, device, dtype, drafter)
@@ -270,7 +262,7 @@ class LVCD(Method):
     # -- the shot -------------------------------------------------------------------------------------------------
 
     @torch.inference_mode()
-    def colour(
+    def color(
         self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = silent
     ) -> Iterator[Chunk]:
         options, references = self.options, shot.references
@@ -422,7 +414,7 @@ class _Run:
         if given.drawn is not None and carry is not None:  # the official sampler
             own, looked = given.drawn.expand_as(own), given.drawn.expand_as(looked)
         shared = own[:0] if carry is None else carry.latents / scale
-        centre = segment.nearest[len(segment.nearest) // 2]
+        center = segment.nearest[len(segment.nearest) // 2]
         lines = torch.cat([given.lines[list(segment.references)], self.lines((*segment.previous, *segment.frames))])
         start = None
         if self.drafts is not None:
@@ -436,12 +428,12 @@ class _Run:
             networks.controlnet,
             concat=concat,
             hint=networks.controlnet.hint(lines[None]),
-            context=given.context[centre][None],
+            context=given.context[center][None],
             micro=torch.tensor([networks.card.micro], device=self.method.device),
             routing=segment.routing,
             late=segment.late,
             until=self.method.until,
-            centre=concat * scale if networks.card.draft_spread else 0.0,
+            center=concat * scale if networks.card.draft_spread else 0.0,
             spread=networks.card.draft_spread or 1.0,
         )
         denoise: Denoise = guided(sighted, sighted.blind(), self.options.guidance)
@@ -487,7 +479,7 @@ class _Drafts:
 
     def __init__(self, run: _Run, drafter: Method) -> None:
         self.run = run
-        frames = (painted for chunk in drafter.colour(run.shot) for painted in chunk.painted)
+        frames = (painted for chunk in drafter.color(run.shot) for painted in chunk.painted)
         self.frames = enumerate(islice(frames, run.skip, None))
         self.made: dict[int, Tensor] = {}
         self.encoded: dict[int, Tensor] = {}

@@ -40,12 +40,12 @@ class PathOptions:
     """What the path understands, whatever the method."""
 
     lines: Literal["auto", "keep", "extract"] = option(
-        "auto", "keep: line art, used as drawn; extract: coloured pictures, their lines are found; auto: tell which"
+        "auto", "keep: line art, used as drawn; extract: colored pictures, their lines are found; auto: tell which"
     )
     ink: Literal["keep", "model"] = option(
-        "keep", "keep: the artist's own lines over the colours; model: all as the method painted it"
+        "keep", "keep: the artist's own lines over the colors; model: all as the method painted it"
     )
-    holds: Literal["auto", "off"] = option("auto", "auto: a drawing held for several frames is coloured once")
+    holds: Literal["auto", "off"] = option("auto", "auto: a drawing held for several frames is colored once")
 
     def __post_init__(self) -> None:
         require_choices(self)
@@ -78,7 +78,7 @@ class LVCDOptions(ComputeOptions):
     """LVCD (Huang et al., SIGGRAPH Asia 2024): video diffusion with line art and a reference."""
 
     steps: int | None = option(None, "denoising steps a segment; default: what the weights' card recommends")
-    overlap: int = option(4, "frames shared by neighbouring segments (paper section 4.2)")
+    overlap: int = option(4, "frames shared by neighboring segments (paper section 4.2)")
     guidance: float = option(1.0, "classifier-free guidance scale; 1 = none")
     prev_attention: float = option(1.0, "share of the steps with Prev-Reference Attention, 0 to 1")
     amplify: float = option(10.0, "weight of previous references on overlapped frames (alpha of eq. 7)")
@@ -104,10 +104,10 @@ class LVCDOptions(ComputeOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class MatcherOptions(ComputeOptions):
-    """The matcher: one feed-forward pass a frame, colours carried over by explicit matching."""
+    """The matcher: one feed-forward pass a frame, colors carried over by explicit matching."""
 
-    exact: bool = option(False, "flat cels: every closed region takes exactly one colour of the references")
-    memory: int = option(1, "frames already coloured that serve as further references, for consistency in time")
+    exact: bool = option(False, "flat cels: every closed region takes exactly one color of the references")
+    memory: int = option(1, "frames already colored that serve as further references, for consistency in time")
     tokens: int = option(4096, "matching resolution: at most so many places a frame are compared")
 
     def __post_init__(self) -> None:

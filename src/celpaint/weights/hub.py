@@ -1,6 +1,6 @@
 """Weights on the Hugging Face hub -> a folder on this machine, in the hub's own cache.
 
-Only what celpaint reads is fetched. Stopped downloads go on where they stopped. The licence is said before.
+Only what celpaint reads is fetched. Stopped downloads go on where they stopped. The license is said before.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def fetch(name: str) -> Path:
 
     Raises:
         MissingExtra: huggingface_hub is not installed.
-        WeightsError: there is no such repository, it needs a licence to be accepted, or the hub can't be reached.
+        WeightsError: there is no such repository, it needs a license to be accepted, or the hub can't be reached.
     """
     hub = _hub()
     repo, _, revision = name.partition("@")
@@ -74,7 +74,7 @@ def fetch(name: str) -> Path:
         info = hub.HfApi().model_info(repo, revision=revision or None, files_metadata=True)
     except hub.errors.GatedRepoError:
         raise WeightsError(
-            f"'{repo}' is given only to those who accept its licence",
+            f"'{repo}' is given only to those who accept its license",
             todo=f"Accept it at https://huggingface.co/{repo} and sign in with: hf auth login",
         ) from None
     except hub.errors.RepositoryNotFoundError:
@@ -97,7 +97,7 @@ def fetch(name: str) -> Path:
         )
     if not _here(hub, repo, info.sha, files):
         total = sum(sizes[file] for file in files)
-        log.info("fetching %s, %.2f GB; licence: %s", repo, total / 1e9, _licence(info))
+        log.info("fetching %s, %.2f GB; license: %s", repo, total / 1e9, _license(info))
     try:
         return Path(hub.snapshot_download(repo, revision=revision or None, allow_patterns=files))
     except Exception as error:
@@ -152,7 +152,7 @@ def _without_network(hub: Any, repo: str, revision: str, error: Exception) -> Pa
     )
 
 
-def _licence(info: Any) -> str:
+def _license(info: Any) -> str:
     card = info.card_data or {}
     name = card.get("license_name") or card.get("license") or "none stated"
     return f"{name}, see https://huggingface.co/{info.id}"

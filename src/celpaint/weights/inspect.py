@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from celpaint.errors import CelpaintError, WeightsError
 from celpaint.weights.convert.files import read_checkpoint
-from celpaint.weights.registry import HUB_ID, LVCD_LICENCE, PARTS, SVD_LICENCE, find_weights, packaged
+from celpaint.weights.registry import HUB_ID, LVCD_LICENSE, PARTS, SVD_LICENSE, find_weights, packaged
 from celpaint.weights.store import (
     check_fit,
     check_numbers,
@@ -24,7 +24,7 @@ from celpaint.weights.store import (
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Check", "Description", "Network", "describe", "locate", "stated_licence", "verify"]
+__all__ = ["Check", "Description", "Network", "describe", "locate", "stated_license", "verify"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Description:
         path: the file or folder.
         kind: what its names and shapes say it is.
         use: what it is good for.
-        licence: of the weights, as far as it is known.
+        license: of the weights, as far as it is known.
         bytes: on disk.
         networks: what it holds.
         card: what is written beside it.
@@ -72,7 +72,7 @@ class Description:
     path: Path
     kind: str
     use: str
-    licence: str
+    license: str
     bytes: int
     networks: tuple[Network, ...]
     card: Mapping[str, Any] = field(default_factory=dict)
@@ -143,13 +143,13 @@ def _describe_file(path: Path) -> Description:
         group = next((name for name, prefix in _PREFIXES.items() if key.startswith(prefix)), "other")
         groups.setdefault(group, {})[key] = value
     if "ControlNet" in groups:
-        kind, use, licence = "LVCD's checkpoint", f"convert it: {_CONVERT}", LVCD_LICENCE
+        kind, use, license = "LVCD's checkpoint", f"convert it: {_CONVERT}", LVCD_LICENSE
     elif {"UNet", "VAE"} <= groups.keys():
-        kind, use, licence = "Stable Video Diffusion, original format", f"convert it: {_CONVERT}", SVD_LICENCE
+        kind, use, license = "Stable Video Diffusion, original format", f"convert it: {_CONVERT}", SVD_LICENSE
     else:
-        kind, use, licence = "a checkpoint of some other network", "none in celpaint", "unknown"
+        kind, use, license = "a checkpoint of some other network", "none in celpaint", "unknown"
     networks = tuple(_network(name, {}, groups[name]) for name in (*_PREFIXES, "other") if name in groups)
-    return Description(path, kind, use, licence, path.stat().st_size, networks)
+    return Description(path, kind, use, license, path.stat().st_size, networks)
 
 
 def _describe_folder(folder: Path) -> Description:
@@ -161,19 +161,19 @@ def _describe_folder(folder: Path) -> Description:
 
         card = vars(Card.read(folder))
         own = "line_vae" in parts
-        licence = stated_licence(folder) if own else f"SVD: {SVD_LICENCE}; LVCD: {LVCD_LICENCE}"
+        license = stated_license(folder) if own else f"SVD: {SVD_LICENSE}; LVCD: {LVCD_LICENSE}"
         use = f"celpaint colorize ... --method lvcd --weights '{folder}'"
-        return Description(folder, "weights of the method lvcd", use, licence, size, networks, card)
+        return Description(folder, "weights of the method lvcd", use, license, size, networks, card)
     if "unet" in parts:
         use = f"convert it: celpaint weights convert --svd '{folder}' --lvcd lvcd.ckpt --out DIR"
-        return Description(folder, "Stable Video Diffusion, diffusers' format", use, SVD_LICENCE, size, networks)
+        return Description(folder, "Stable Video Diffusion, diffusers' format", use, SVD_LICENSE, size, networks)
     config = read_config(folder)
     kind, _ = _single(config)
     use = (
         f"celpaint colorize ... --method matcher --weights '{folder}'" if "matcher" in kind else "part of other weights"
     )
     network = _network(folder.name, config, read_tensors(folder))
-    return Description(folder, kind, use, stated_licence(folder), size, (network,))
+    return Description(folder, kind, use, stated_license(folder), size, (network,))
 
 
 def _network(name: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Network:
@@ -181,13 +181,13 @@ def _network(name: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor]
     return Network(name, config, described)
 
 
-def stated_licence(folder: Path) -> str:
-    """The licence that the card in a folder of weights states."""
+def stated_license(folder: Path) -> str:
+    """The license that the card in a folder of weights states."""
     card = folder / "README.md"
     if card.is_file():
         paragraphs = card.read_text(encoding="utf-8").split("\n\n")
         for paragraph in paragraphs:
-            if "licence" in paragraph.lower() or "license" in paragraph.lower():
+            if "license" in paragraph.lower() or "license" in paragraph.lower():
                 sentence = " ".join(paragraph.split())
                 return sentence.partition(": ")[2].partition(". ")[0].rstrip(".") or sentence
     return "none stated"
@@ -201,7 +201,7 @@ def _single(config: Mapping[str, Any]) -> tuple[str, Callable[[], nn.Module]]:
     if name is None:
         import torch
 
-        from celpaint.models.matcher import Matcher
+        from celpaint.models.matcher.network import Matcher
 
         def build() -> nn.Module:
             try:

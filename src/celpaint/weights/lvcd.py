@@ -20,6 +20,7 @@ from typing import Any, Literal, TypeVar, cast
 import torch
 from torch import nn
 
+from celpaint.atomic_write import write_text
 from celpaint.errors import MissingExtra, WeightsError
 from celpaint.models.line_vae import LineVAE, LineVAEConfig
 from celpaint.sampling.solvers import SOLVERS
@@ -54,7 +55,7 @@ class Card:
         area: pixels of the working size.
         draft_sigma: noise level to bring a draft to, where sampling starts from one.
         draft_spread: for weights that refine a draft: the standard deviation of what the draft lacks, in latents of
-            unit variance. None: these weights colour by themselves, as the paper's.
+            unit variance. None: these weights color by themselves, as the paper's.
     """
 
     steps: int = 25
@@ -175,9 +176,8 @@ class Networks:
         for name, config, network, stem in parts:
             if only is None or name in only:
                 write_network(folder / name, config, network.state_dict(), dtype=dtype, name=stem)
-        aside = folder / ".model_index.json.part"
-        aside.write_text(json.dumps({"_class_name": "LVCD", **asdict(self.card)}, indent=2) + "\n", encoding="utf-8")
-        aside.replace(folder / "model_index.json")
+        card = {"_class_name": "LVCD", **asdict(self.card)}
+        write_text(folder / "model_index.json", json.dumps(card, indent=2) + "\n")
 
 
 _VAE = (

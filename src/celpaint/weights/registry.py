@@ -9,13 +9,13 @@ from pathlib import Path
 
 from celpaint.errors import WeightsError
 
-__all__ = ["HUB_ID", "LVCD_LICENCE", "OFFICIAL", "PARTS", "SVD_LICENCE", "Official", "find_weights", "packaged"]
+__all__ = ["HUB_ID", "LVCD_LICENSE", "OFFICIAL", "PARTS", "SVD_LICENSE", "Official", "find_weights", "packaged"]
 
-SVD_LICENCE = (
-    "Stability AI's own licence (at first for non-commercial research, later its Community License); "
+SVD_LICENSE = (
+    "Stability AI's own license (at first for non-commercial research, later its Community License); "
     "not open source, read it on the model's page"
 )
-LVCD_LICENCE = "none stated by its authors: ask them before any use beyond your own study"
+LVCD_LICENSE = "none stated by its authors: ask them before any use beyond your own study"
 
 PARTS = ("unet", "controlnet", "vae", "line_vae", "first_stage_encoder", "image_encoder")
 """Folders of LVCD's weights that hold a network each."""
@@ -33,14 +33,14 @@ class Official:
         what: what they are.
         repo: on the Hugging Face hub.
         file: in it.
-        licence: under which they may be used.
+        license: under which they may be used.
     """
 
     name: str
     what: str
     repo: str
     file: str
-    licence: str
+    license: str
 
     @property
     def page(self) -> str:
@@ -54,21 +54,21 @@ OFFICIAL = (
         "Stable Video Diffusion, 14 frames: UNet, VAE, image encoder",
         "stabilityai/stable-video-diffusion-img2vid",
         "svd.safetensors",
-        SVD_LICENCE,
+        SVD_LICENSE,
     ),
     Official(
         "lvcd",
         "LVCD by its authors: ControlNet, trained part of the UNet",
         "luckyhzt/lvcd_pretrained_models",
         "lvcd.ckpt",
-        LVCD_LICENCE,
+        LVCD_LICENSE,
     ),
     Official(
         "lvcd-fp16",
         "the same, pruned to half precision by Kijai",
         "Kijai/LVCD-pruned",
         "lvcd-fp16.safetensors",
-        LVCD_LICENCE,
+        LVCD_LICENSE,
     ),
 )
 """What `celpaint weights convert` reads."""

@@ -10,7 +10,6 @@ Tensors are mapped from the sources and written shard after shard: no network is
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
@@ -22,12 +21,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from celpaint.atomic_write import disk_errors, replacing, write_text
 from celpaint.errors import DiskFull, OutputError, WeightsError
 from celpaint.models.image_encoder import LatentEmbedding
 from celpaint.weights.convert import lvcd, svd
 from celpaint.weights.convert.files import read_checkpoint
 from celpaint.weights.lvcd import DIFFUSERS, Card, build_part
-from celpaint.weights.registry import LVCD_LICENCE, SVD_LICENCE
+from celpaint.weights.registry import LVCD_LICENSE, SVD_LICENSE
 from celpaint.weights.store import check_fit, check_numbers, read_config, read_tensors, sha256, write_network
 
 __all__ = ["DTYPES", "Part", "convert", "lvcd_parts", "original_parts", "svd_parts"]
@@ -91,15 +91,13 @@ def convert(
         check_fit(build_part(name, part.config, source=name), part.tensors, source=f"{name} from these files")
     _room(out, sum(t.numel() for part in parts.values() for t in part.tensors.values()) * DTYPES[dtype].itemsize)
 
-    aside = out.parent / f".{out.name}.part"
-    shutil.rmtree(aside, ignore_errors=True)
-    try:
+    with disk_errors(out), replacing(out) as folder:
         for name, part in parts.items():
             count = sum(t.numel() for t in part.tensors.values())
             say(f"{name}: {count / 1e6:.1f} M parameters")
             _check_range(name, part.tensors, dtype)
             write_network(
-                aside / name,
+                folder / name,
                 part.config,
                 part.tensors,
                 dtype=DTYPES[dtype],
@@ -108,17 +106,8 @@ def convert(
             )
         sources = {path.name: sha256(path) for path in (svd_path, lvcd_path) if path.is_file()}
         card = {"_class_name": "LVCD", **asdict(Card()), "made_from": sources}
-        (aside / "model_index.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-        (aside / "README.md").write_text(_readme(svd_path, lvcd_path, sources, dtype), encoding="utf-8")
-        if out.is_dir():
-            out.rmdir()
-        aside.replace(out)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise DiskFull(f"the disk of '{out}' is full", todo="Make room and run the command again.") from None
-        raise OutputError(f"'{out}' can't be written ({error.strerror or error})") from None
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        write_text(folder / "model_index.json", json.dumps(card, indent=2) + "\n")
+        write_text(folder / "README.md", _readme(svd_path, lvcd_path, sources, dtype))
     return out
 
 
@@ -291,8 +280,8 @@ Made by `celpaint weights convert` from `{svd_path.name}` and `{lvcd_path.name}`
 |---|---|
 {rows}
 
-Licences stay with the sources:
+Licenses stay with the sources:
 
-- Stable Video Diffusion: {SVD_LICENCE}
-- LVCD: {LVCD_LICENCE}
+- Stable Video Diffusion: {SVD_LICENSE}
+- LVCD: {LVCD_LICENSE}
 """
