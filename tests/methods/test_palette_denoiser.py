@@ -13,7 +13,7 @@ from celpaint.sampling.fusion import FusionWindow, frame_noise, fused, plan_wind
 from celpaint.sampling.guidance import guided
 from celpaint.sampling.sigmas import edm_sigmas
 from celpaint.sampling.solvers import euler
-from celpaint.train.objective import draw_sigma, noised, v_loss
+from celpaint.train.tasks.objective import draw_sigma, noised, v_loss
 from toy import toy_config
 
 NIGHT = Palette(((0.05, 0.08, 0.2), (0.2, 0.3, 0.5), (0.9, 0.85, 0.6)))

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -332,9 +331,9 @@ def test_states_of_another_plan_are_refused() -> None:
             next(sample_fused(fusion, network, SIGMAS, state))
 
 
-def test_steps_are_told() -> None:
+def test_steps_are_reported() -> None:
     told: list[int] = []
-    list(sample_fused(EveryStep(plan_windows(20)), network, SIGMAS, start, told=told.append))
+    list(sample_fused(EveryStep(plan_windows(20)), network, SIGMAS, start, callback=told.append))
     assert told == [1, 2, 3, 4, 5]
 
 
@@ -378,10 +377,10 @@ def test_a_disk_that_refuses_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(OutputError, match="can't be written"):
         DiskStore(tmp_path / "file").keep(1, (1, *SHAPE), rows)
 
-    def full(descriptor: int) -> None:
+    def full(path: Path, name: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(DiskFull, match="no room"):
         DiskStore(tmp_path / "folder").keep(1, (1, *SHAPE), rows)
 

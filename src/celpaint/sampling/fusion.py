@@ -15,8 +15,6 @@ device there are never more than those of two windows.
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,7 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from celpaint.errors import DiskFull, OutputError
+from celpaint.atomic_write import disk_errors, replacing
 from celpaint.sampling.solvers import Denoise, euler
 from celpaint.types import Array
 
@@ -249,9 +247,9 @@ class MemoryStore:
 
     def keep(self, step: int, shape: tuple[int, ...], rows: Iterable[Array]) -> FusionState:
         latents, done = np.empty(shape, np.float32), 0
-        for part in rows:
-            latents[done : done + len(part)] = part
-            done += len(part)
+        for some in rows:
+            latents[done : done + len(some)] = some
+            done += len(some)
         return FusionState(step, latents)
 
 
@@ -271,31 +269,20 @@ class DiskStore:
         """See :class:`Store`.
 
         Raises:
-            DiskFull: there is no room.
-            OutputError: the folder can't be written to.
+            OutputError, DiskFull: the folder can't be written to.
         """
         path = self.folder / f"step_{step:05d}.npy"
-        aside = self.folder / ".step.part"
-        try:
+        with disk_errors(path):
             self.folder.mkdir(parents=True, exist_ok=True)
-            with aside.open("wb") as file:
+            with replacing(path) as part, part.open("wb") as file:
                 header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.float32)), "fortran_order": False}
                 np.lib.format.write_array_header_1_0(file, {**header, "shape": shape})
-                for part in rows:
-                    file.write(np.ascontiguousarray(part, np.float32).tobytes())
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(path)
-            for old in self.folder.glob("step_*.npy"):
-                if old != path:
-                    with suppress(OSError):  # still open, on some systems: then it goes after the next step
-                        old.unlink()
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
-                raise DiskFull(
-                    f"the disk has no room for '{path}'", todo="Make room and run the same command again."
-                ) from error
-            raise OutputError(f"'{path}' can't be written ({error.strerror})", todo="Choose another place.") from error
+                for some in rows:
+                    file.write(np.ascontiguousarray(some, np.float32).tobytes())
+        for old in self.folder.glob("step_*.npy"):
+            if old != path:
+                with suppress(OSError):  # still open, on some systems: then it goes after the next step
+                    old.unlink()
         return FusionState(step, np.load(path, mmap_mode="r"))
 
     def last(self) -> FusionState | None:
@@ -411,7 +398,7 @@ def sample_fused(
     *,
     store: Store | None = None,
     device: torch.device | None = None,
-    told: Callable[[int], None] = _quiet,
+    callback: Callable[[int], None] = _quiet,
 ) -> Iterator[FusionState]:
     """Sample a video by Euler's method, one state a step.
 
@@ -422,7 +409,7 @@ def sample_fused(
         start: a state of the same plan to go on from; or, at the beginning, the noisy latents ``F C h w`` of frames.
         store: where latents are kept; None: in main memory.
         device: where the networks are; None: the CPU.
-        told: called after every step with the number of steps done.
+        callback: called after every step with the number of steps done.
 
     Yields:
         The state after every step that is left to make. A store keeps the last one only. What ``fusion.result`` makes
@@ -441,7 +428,7 @@ def sample_fused(
     for step in range(state.step, len(sigmas) - 1):
         rows = fusion.step(state.latents, denoise, (sigmas[step], sigmas[step + 1]), device)
         state = store.keep(step + 1, state.latents.shape, (row.float().cpu().numpy() for row in rows))
-        told(step + 1)
+        callback(step + 1)
         yield state
 
 

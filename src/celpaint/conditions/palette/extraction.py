@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from celpaint.conditions.palette.value import MAX_COLORS, PAPER_COLORS, Palette, luma_order
-from celpaint.conditions.regions import INK
+from celpaint.conditions.regions import INK_THRESHOLD
 from celpaint.errors import InputError, OptionError
+from celpaint.frames.resize import resize
 from celpaint.types import Array, Frame
 
 __all__ = ["COMPONENTS", "ColorMixture", "Frames", "extract_gmm", "extract_kmeans", "has_saturation"]
@@ -240,7 +241,7 @@ def _weights(frame: Frame, line: Array | None) -> Array:
     weight = np.ones(frame.size, np.float32) if frame.alpha is None else frame.alpha
     if line is None:
         return weight
-    ink = cv2.dilate((line >= INK).astype(np.uint8), np.ones((3, 3), np.uint8))
+    ink = cv2.dilate((line >= INK_THRESHOLD).astype(np.uint8), np.ones((3, 3), np.uint8))
     free: Array = weight * (ink == 0)
     return free
 
@@ -249,10 +250,9 @@ def _reduce(rgb: Array, weight: Array) -> tuple[Levels, Levels]:
     """``N 3`` colors on 0 to 255 and ``N`` weights above 0, of the picture at 160 pixels of width or its own."""
     height, width = weight.shape
     if width > WIDTH:
-        size = (WIDTH, max(round(height * WIDTH / width), 1))
-        total = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)
-        summed = cv2.resize(rgb * weight[..., None], size, interpolation=cv2.INTER_AREA)
-        rgb, weight = summed / np.maximum(total, 1e-6)[..., None], total
+        size = (max(round(height * WIDTH / width), 1), WIDTH)
+        total, summed = resize(weight, size), resize(rgb * weight[..., None], size)
+        rgb, weight = np.divide(summed, np.maximum(total, 1e-6)[..., None], dtype=np.float32), total
     free = weight > 1e-3
     return np.clip(rgb[free].astype(np.float64), 0, 1) * 255, weight[free].astype(np.float64)
 

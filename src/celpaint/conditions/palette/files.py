@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from celpaint.atomic_write import disk_errors, write_file
 from celpaint.conditions.palette.extraction import extract_kmeans
 from celpaint.conditions.palette.formats import READERS, WRITERS, Swatch, parse_color, parse_colors, sniff
 from celpaint.conditions.palette.tags import palette_of_tags
@@ -141,14 +142,10 @@ def write_palette(palette: Palette, path: Path) -> None:
     """Write a palette file of the kind its suffix says, aside first, then renamed.
 
     Raises:
-        OutputError: no such kind, or the place can't be written to.
+        OutputError, DiskFull: no such kind of file, or the place can't be written to.
     """
     suffix = path.suffix.lower()
     if suffix not in WRITERS:
         raise OutputError(f"'{path}' is no kind of palette file", wanted=f"a name that ends in {', '.join(WRITERS)}")
-    aside = path.with_name(f".{path.name}.part")
-    try:
-        aside.write_bytes(WRITERS[suffix](palette))
-        aside.replace(path)
-    except OSError as error:
-        raise OutputError(f"'{path}' can't be written ({error.strerror})", todo="Choose another place.") from None
+    with disk_errors(path):
+        write_file(path, WRITERS[suffix](palette))
