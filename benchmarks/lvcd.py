@@ -34,8 +34,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from celpaint.device import resolve_device, resolve_dtype
-from celpaint.methods.lvcd import CHUNKING, LVCD
-from celpaint.methods.options import LVCDOptions
+from celpaint.methods.lvcd.run import CHUNKING, LVCD
+from celpaint.methods.lvcd.spec import LVCDOptions
+from celpaint.methods.lvcd.weights import Card, Networks
 from celpaint.models.image_encoder import ClipEmbedding, LatentEmbedding
 from celpaint.models.line_vae import LineVAE, LineVAEConfig
 from celpaint.models.lvcd.controlnet import SMALL_CONTROL, ControlNet, ControlNetConfig
@@ -43,7 +44,6 @@ from celpaint.models.lvcd.unet import SMALL, SVD, UNet, UNetConfig
 from celpaint.models.vae import LineCodec, VideoVAE
 from celpaint.sampling.segments import plan_segments
 from celpaint.types import Array, Event, Reference, Shot
-from celpaint.weights.lvcd import Card, Networks
 
 TINY = UNetConfig(
     down_block_types=("DownBlockSpatioTemporal", "CrossAttnDownBlockSpatioTemporal"),
@@ -297,7 +297,7 @@ def main() -> None:
     else:
         options = LVCDOptions(
             steps=given.steps,
-            size=(width, height),
+            size=(height, width),
             overlap=given.overlap,
             device=given.device,
             dtype=given.dtype,

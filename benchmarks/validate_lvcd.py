@@ -42,15 +42,18 @@ from celpaint.data.synthetic import Art, toy_art, validation_clips
 from celpaint.errors import CelpaintError, WeightsError
 from celpaint.frames.color import quantize, to_float
 from celpaint.frames.read import open_clip, read_picture
-from celpaint.methods.base import Method, load_method
-from celpaint.methods.lvcd import LVCD
-from celpaint.methods.options import ComputeOptions, LVCDOptions, MatcherOptions
+from celpaint.methods.base import Method
+from celpaint.methods.lvcd.run import LVCD
+from celpaint.methods.lvcd.spec import LVCDOptions
+from celpaint.methods.lvcd.weights import Card
+from celpaint.methods.matcher.spec import MatcherOptions
+from celpaint.methods.registry import load_method
 from celpaint.metrics.base import Metric, Pair
 from celpaint.metrics.frame import psnr, squared_error
 from celpaint.metrics.temporal import DIS, TemporalConsistency, WarpError
+from celpaint.options import ComputeOptions
 from celpaint.sampling.segments import WINDOW
 from celpaint.types import Array, Reference, Shot
-from celpaint.weights.lvcd import Card
 from celpaint.weights.registry import find_weights
 from lvcd_tables import OURS, choose, load, report, trials
 from matcher_figures.demo import EXAMPLES, flicker
@@ -113,7 +116,7 @@ def lvcd_options(settings: Settings, **options: Any) -> LVCDOptions:
 def painters(settings: Settings) -> dict[str, Method]:
     """Everything that colors films, loaded once a process."""
     return {
-        OURS: load_method(lvcd_options(settings, size=settings.size[::-1])),
+        OURS: load_method(lvcd_options(settings, size=settings.size)),
         "matcher": matcher(replace(settings, weights="small")),
         "flow-chained": ChainedFlow(),
         "copy": CopyReference(),
@@ -265,7 +268,7 @@ def configured(settings: Settings, setting: Setting) -> LVCD:
     card = Card.read(find_weights("lvcd", settings.weights))
     sigma = setting.sigma or card.sigma_max  # at the highest level a draft is drowned in noise
     method = LVCD.load(
-        lvcd_options(settings, size=settings.size[::-1], steps=setting.steps, draft=setting.draft, draft_sigma=sigma)
+        lvcd_options(settings, size=settings.size, steps=setting.steps, draft=setting.draft, draft_sigma=sigma)
     )
     solver: Any = setting.solver
     method.networks = replace(method.networks, card=replace(method.networks.card, solver=solver))
@@ -274,7 +277,7 @@ def configured(settings: Settings, setting: Setting) -> LVCD:
 
 def recommended(settings: Settings, **options: Any) -> Setting:
     """How LVCD is run where nothing is said; a single step is the same with every solver."""
-    method = LVCD.load(lvcd_options(settings, size=settings.size[::-1], **options))
+    method = LVCD.load(lvcd_options(settings, size=settings.size, **options))
     card, count, start = method.networks.card, len(method.sigmas) - 1, method.sigmas[0]
     from_noise = method.drafter is None or math.isclose(start, card.sigma_max, rel_tol=1e-6)
     draft = "none" if method.drafter is None else "matcher"
@@ -394,7 +397,7 @@ def about(part: str, settings: Settings) -> str:
         "steps": f"{held}, {WINDOW} frames in a row, {max(1, settings.films // 4)} of each of {cells}.",
         "demo": "`examples/dancer`, 36 frames on twos.",
     }
-    method, digest = LVCD.load(lvcd_options(settings)), weights_digest("lvcd", settings.weights)[:12]
+    method, digest = LVCD.load(lvcd_options(settings)), weights_digest(lvcd_options(settings))[:12]
     dtype = str(method.dtype).removeprefix("torch.")
     threads = max((os.cpu_count() or 1) // settings.workers, 1) if part == "quality" else torch.get_num_threads()
     workers = f"{settings.workers} processes of {threads}" if part == "quality" else f"{threads}"

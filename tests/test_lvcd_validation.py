@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from celpaint.errors import WeightsError
+from celpaint.methods.lvcd.weights import Card
 from celpaint.types import Chunk, Painted, Reference, Shot
-from celpaint.weights.lvcd import Card
 from celpaint.weights.registry import find_weights
 from shots import draw_line, paint_key
 

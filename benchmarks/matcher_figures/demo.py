@@ -16,7 +16,7 @@ from celpaint.conditions.lines import flatten
 from celpaint.conditions.reference_assignment import Place
 from celpaint.frames.color import Pixels, quantize, to_float
 from celpaint.frames.read import open_clip
-from celpaint.methods.options import PathOptions
+from celpaint.options import PathOptions
 from celpaint.shot import Scene
 from celpaint.types import Array
 from matcher_figures.work import Record, Settings, matcher, scores, spread
@@ -45,7 +45,7 @@ def demo(settings: Settings, shot: Path = EXAMPLES / "dancer") -> tuple[list[Rec
     Args:
         shot: a folder with ``lines``, ``original`` and ``reference.png``, the first frame painted.
     """
-    names = ("matcher", "matcher, `--exact`", "copy", "flow", "flow-chained", "segments")
+    names = ("matcher", "matcher, `--flat`", "copy", "flow", "flow-chained", "segments")
     found = spread("example shot", [partial(_paint, settings, shot, name) for name in names], settings.workers)
     original, lines = _frames(shot / "original"), _frames(shot / "lines")
     shown = [Shown.of("lines", lines), *(s for _, views in found for s in views), Shown.of("original", original)]
@@ -58,7 +58,7 @@ def _frames(folder: Path) -> list[Array]:
 
 
 def _paint(settings: Settings, shot: Path, name: str) -> tuple[Record, list[Shown]]:
-    method = matcher(settings, exact="exact" in name) if name.startswith("matcher") else BASELINES[name]()
+    method = matcher(settings, exact="flat" in name) if name.startswith("matcher") else BASELINES[name]()
     original = _frames(shot / "original")
     scene = Scene(open_clip(shot / "lines"), [Place(shot / "reference.png", 0)], PathOptions())
     frames: list[Array] = []

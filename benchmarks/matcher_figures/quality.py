@@ -156,7 +156,7 @@ def _flat(settings: Settings, distance: int, number: int) -> list[Record]:
         drawn = closed if hand == "soft" else film.shot.lines[0]
         at: Record = {"part": "segments", "lines": hand, "distance": distance, "film": number}
         for name, method in (
-            ("matcher, `--exact`", matcher(settings, exact=True)),
+            ("matcher, `--flat`", matcher(settings, exact=True)),
             ("matcher, nearest paint", matcher(settings)),
             *((name, BASELINES[name]()) for name in ("copy", "flow", "segments")),
         ):

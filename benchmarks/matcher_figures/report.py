@@ -149,7 +149,7 @@ def _aims(parts: dict[str, list[Record]]) -> list[str]:
 
     copied = mean("quality", "psnr", distance=15, method=NAMES["copy"])
     below = [psnr("soft", d) - psnr("binary", d) for d in (15, 45, 60)]
-    exact = mean("segments", "right", lines="clean", distance=15, method="matcher, `--exact`")
+    exact = mean("segments", "right", lines="clean", distance=15, method="matcher, `--flat`")
     quick, large, peak = (
         mean("speed", figure, size=size, memory="1 + 1")
         for figure, size in (("drawing", "576x320"), ("drawing", "1920x1080"), ("peak", "1920x1080"))
@@ -162,7 +162,7 @@ def _aims(parts: dict[str, list[Record]]) -> list[str]:
             "1 dB",
             f"{round(max(below), 1) + 0.0:.1f} dB",
         ),
-        ("segments exactly right at 15 frames, `--exact`, clean lines", "0.85", f"{exact:.2f}"),
+        ("segments exactly right at 15 frames, `--flat`, clean lines", "0.85", f"{exact:.2f}"),
         ("a drawing of 576x320, with frames remembered", "0.3 s", f"{quick:.2f} s"),
         ("a drawing of 1920x1080", "2 s, 3 GiB", f"{large:.2f} s, {peak:.1f} GiB"),
     ]

@@ -20,7 +20,7 @@ SHOT = {
     "original": "original",
     "matcher": "matcher",
     "confidence": "its confidence",
-    "matcher, `--exact`": "matcher, --exact",
+    "matcher, `--flat`": "matcher, --flat",
     "flow-chained": "optical flow, chained",
     "segments": "segment matching",
 }

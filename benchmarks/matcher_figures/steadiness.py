@@ -27,7 +27,7 @@ def _film(settings: Settings, number: int) -> list[Record]:
     flows = [known_flow(film, frame) for frame in range(1, len(film.targets))]
     painters = {
         "matcher": matcher(settings),
-        "matcher, `--memory 0`": matcher(settings, memory=0),
+        "matcher, `--memory-frames 0`": matcher(settings, memory=0),
         **{name: BASELINES[name]() for name in ("copy", "flow", "flow-chained", "segments")},
     }
     results = {"truth": film.truth} | {

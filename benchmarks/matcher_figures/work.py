@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 
 from celpaint.benchmark.runner import in_processes
 from celpaint.errors import CelpaintError
-from celpaint.methods.base import Method, load_method
+from celpaint.methods.base import Method
 from celpaint.methods.matcher.run import Matcher
-from celpaint.methods.options import MatcherOptions
+from celpaint.methods.matcher.spec import MatcherOptions
+from celpaint.methods.registry import load_method
 from celpaint.metrics.base import Pair
 from celpaint.metrics.frame import psnr, squared_error
 from celpaint.metrics.networks import fetch
@@ -55,8 +56,8 @@ def matcher(settings: Settings, *, exact: bool = False, memory: int = 1) -> Matc
             weights=settings.weights,
             device=settings.device,
             dtype=settings.dtype,  # type: ignore[arg-type]
-            exact=exact,
-            memory=memory,
+            flat=exact,
+            memory_frames=memory,
         )
     )
     assert isinstance(method, Matcher)

@@ -12,8 +12,7 @@ import numpy as np
 
 from celpaint.frames.stage import Stage
 from celpaint.frames.write import Sink, open_sink
-from celpaint.methods.base import silent
-from celpaint.types import Array, Clip, Event, Frame, Progress
+from celpaint.types import Array, Clip, Event, Frame, Progress, silent
 
 __all__ = ["Result"]
 

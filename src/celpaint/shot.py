@@ -21,9 +21,8 @@ from celpaint.finish.ink import cut_out, lay_ink
 from celpaint.finish.size import to_size
 from celpaint.frames.holds import find_holds
 from celpaint.frames.read import AnimationClip, PictureClip, VideoClip, read_picture
-from celpaint.methods.base import silent
-from celpaint.methods.options import PathOptions
-from celpaint.types import Array, Clip, Frame, LineArt, Progress, Reference, Shot
+from celpaint.options import PathOptions
+from celpaint.types import Array, Clip, Frame, LineArt, Progress, Reference, Shot, silent
 
 __all__ = ["Scene"]
 

@@ -29,6 +29,7 @@ __all__ = [
     "Reference",
     "Shot",
     "State",
+    "silent",
 ]
 
 Array = npt.NDArray[np.float32]
@@ -185,3 +186,7 @@ class Progress(Protocol):
     """Told of every event; a bar, a log line, a web socket."""
 
     def __call__(self, event: Event, /) -> None: ...
+
+
+def silent(event: Event, /) -> None:
+    """A progress that says nothing."""

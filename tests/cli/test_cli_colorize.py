@@ -60,14 +60,14 @@ def test_quiet_says_nothing(shot: Shot, tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_json_says_everything_line_by_line(shot: Shot, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paint_key(size=(192, 128)).save(shot[1])
-    assert colorize(*shot, tmp_path / "out.mp4", "--json", "--confidence-out", str(tmp_path / "maps")) == 0
+    assert colorize(*shot, tmp_path / "out.mp4", "--json", "--confidence-maps", str(tmp_path / "maps")) == 0
     said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [s["index"] for s in said if s["event"] == "frame"] == list(range(1, 11))
     assert [s["index"] for s in said if s["event"] == "segment"] == [1, 2, 3]
     assert any(s["event"] == "note" and "192x128" in s["message"] for s in said)
     assert said[-1]["event"] == "done"
     assert (said[-1]["frames"], said[-1]["out"]) == (10, str(tmp_path / "out.mp4"))
-    assert said[-1]["confidence_out"] == str(tmp_path / "maps")
+    assert said[-1]["confidence_maps"] == str(tmp_path / "maps")
 
 
 def test_an_error_is_json_too_and_goes_to_standard_error(
@@ -206,7 +206,7 @@ def test_the_times_of_a_video_are_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm", ".gif", ".webp"])
 def test_every_kind_of_video(shot: Shot, tmp_path: Path, suffix: str) -> None:
     out = tmp_path / f"out{suffix}"
-    assert colorize(*shot, out, "--rate", "12", "--quiet") == 0
+    assert colorize(*shot, out, "--fps", "12", "--quiet") == 0
     clip = open_clip(out)
     assert (len(clip), clip.size) == (10, (64, 96))
     assert clip.rate is not None
@@ -223,7 +223,7 @@ def test_a_reference_of_any_size(
 
 
 def test_pictures_of_another_kind(shot: Shot, tmp_path: Path) -> None:
-    assert colorize(*shot, tmp_path / "out", "--picture", "tga", "--quiet") == 0
+    assert colorize(*shot, tmp_path / "out", "--image-format", "tga", "--quiet") == 0
     assert sorted(file.name for file in (tmp_path / "out").iterdir())[0] == "A_0001.tga"
 
 

@@ -19,15 +19,16 @@ from hypothesis import strategies as st
 
 from celpaint.errors import OptionError, WeightsError
 from celpaint.finish.size import to_size
-from celpaint.methods.base import Method, load_method, silent
-from celpaint.methods.lvcd import KEPT_LINES, LVCD, Fit
-from celpaint.methods.options import LVCDOptions
+from celpaint.methods.base import Method
+from celpaint.methods.lvcd.run import KEPT_LINES, LVCD, Fit
+from celpaint.methods.lvcd.spec import LVCDOptions
+from celpaint.methods.lvcd.weights import Card, Networks
+from celpaint.methods.registry import load_method
 from celpaint.models.image_encoder import ClipEmbedding, LatentEmbedding
 from celpaint.models.lvcd.controlnet import ControlNet
 from celpaint.models.lvcd.unet import UNet
 from celpaint.models.vae import LineCodec, VideoVAE, first_stage_encoder
-from celpaint.types import Array, Chunk, Event, Painted, Progress, Reference, Shot, State
-from celpaint.weights.lvcd import Card, Networks
+from celpaint.types import Array, Chunk, Event, Painted, Progress, Reference, Shot, State, silent
 from toy import toy_config, toy_controlnet, toy_line_vae
 
 SIZE = (50, 90)
@@ -114,7 +115,8 @@ def test_any_width_and_height(folder: Path, size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"overlap": 0}, {"overlap": 12}, {"guidance": 3.0}, {"faithful": True}, {"prev_attention": 0.5}]
+    "options",
+    [{}, {"overlap": 0}, {"overlap": 12}, {"guidance": 3.0}, {"match_official": True}, {"prev_reference_ratio": 0.5}],
 )
 def test_a_stopped_run_goes_on_to_the_same_bytes(folder: Path, options: dict[str, object]) -> None:
     painter, what = method(folder, **options), shot(24)
@@ -143,7 +145,14 @@ def test_seed_decides(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"guidance": 2.0}, {"prev_attention": 0.0}, {"amplify": 1.0}, {"overlap": 6}, {"steps": 3}, {"faithful": True}],
+    [
+        {"guidance": 2.0},
+        {"prev_reference_ratio": 0.0},
+        {"prev_reference_scale": 1.0},
+        {"overlap": 6},
+        {"steps": 3},
+        {"match_official": True},
+    ],
 )
 def test_options_reach_the_later_segments(folder: Path, options: dict[str, object]) -> None:
     what = shot(20)
@@ -185,7 +194,7 @@ def test_progress_tells_segments_steps_and_frames(folder: Path) -> None:
 
 def test_size_option_is_the_working_size(folder: Path) -> None:
     what = shot(2)
-    assert not same(color(method(folder, size=(64, 32)), what), color(method(folder, size=(96, 64)), what))
+    assert not same(color(method(folder, size=(32, 64)), what), color(method(folder, size=(64, 96)), what))
 
 
 class Reel(Sequence[Array]):
@@ -319,7 +328,7 @@ def test_the_packaged_weights_refine_the_matchers_draft() -> None:
     lines = [drawing(i, (96, 160)) for i in range(3)]
     key = np.where(lines[0][..., None] > 0.5, 0.0, np.array([0.9, 0.5, 0.2])).astype(np.float32)
     what = Shot(lines, (Reference(key, lines[0], 0),), (96, 160))
-    painter = load_method(LVCDOptions(device="cpu", size=(160, 96)))
+    painter = load_method(LVCDOptions(device="cpu", size=(96, 160)))
     assert isinstance(painter, LVCD)
     assert painter.drafter is not None
     drafts = [painted.rgb for chunk in painter.drafter.color(what) for painted in chunk.painted]
@@ -417,7 +426,7 @@ def test_stable_video_diffusions_parts_load(copy: Path, own_encoder: bool) -> No
     assert isinstance(loaded.codec, VideoVAE)
     assert (loaded.codec.first_stage is not None) is own_encoder
     for faithful in (False, True):
-        painter = method(copy, size=(64, 48), steps=1, faithful=faithful)
+        painter = method(copy, size=(48, 64), steps=1, match_official=faithful)
         assert len(color(painter, shot(3))) == 3
 
 
@@ -439,12 +448,12 @@ def test_a_missing_package_is_named_with_its_extra() -> None:
     code = (
         "import sys; sys.modules['diffusers'] = None\n"
         "from celpaint.errors import MissingExtra\n"
-        "try:\n    import celpaint.methods.lvcd\n"
+        "try:\n    import celpaint.methods.lvcd.run\n"
         "except MissingExtra as error:\n    print(error)\n"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "'diffusers'" in said
-    assert "pip install 'celpaint[lvcd]'" in said
+    assert "pip install 'celpaint[diffusion]'" in said
 
 
 def test_no_controlnet_means_no_lvcd(copy: Path) -> None:
@@ -491,7 +500,7 @@ def test_a_broken_card_is_refused(copy: Path, card: str, message: str) -> None:
 
 def test_faithful_knows_one_reference(folder: Path) -> None:
     with pytest.raises(OptionError, match="2 references"):
-        color(method(folder, faithful=True), shot(4, (0, 2)))
+        color(method(folder, match_official=True), shot(4, (0, 2)))
 
 
 def test_painted_frames_have_no_confidence(folder: Path) -> None:

@@ -7,15 +7,16 @@ import pytest
 import torch
 from films import draw_film
 
-from celpaint.benchmark.ablations import Renewed, UnattendedReference
+from celpaint.benchmark.ablations import Renewed
 from celpaint.benchmark.baselines import CopyReference, SegmentMatcher
-from celpaint.methods.lvcd import LVCD
-from celpaint.methods.options import LVCDOptions
+from celpaint.methods.lvcd.ablations import UnattendedReference
+from celpaint.methods.lvcd.run import LVCD
+from celpaint.methods.lvcd.spec import LVCDOptions
+from celpaint.methods.lvcd.weights import Card, Networks
 from celpaint.models.image_encoder import LatentEmbedding
 from celpaint.models.lvcd.unet import UNet
 from celpaint.models.vae import LineCodec
 from celpaint.types import Reference, Shot
-from celpaint.weights.lvcd import Card, Networks
 from toy import toy_config, toy_controlnet, toy_line_vae
 
 

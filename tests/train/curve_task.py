@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from celpaint.train.engine.recipe import Recipe, load_recipe
-from celpaint.train.engine.task import TASKS, Task
+from celpaint.train.engine.task import Task, register_task
 
 RECIPE = """
 [task]
@@ -75,7 +75,7 @@ class Curve(Task[tuple[Tensor, Tensor]]):
         return len(batch[0])
 
 
-TASKS["curve"] = f"{__name__}:Curve"
+register_task("curve", f"{__name__}:Curve")
 
 
 def recipe(folder: Path, *overrides: str) -> Recipe:

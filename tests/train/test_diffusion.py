@@ -15,6 +15,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from celpaint.data.prepared import LatentClipBatch
 from celpaint.errors import OptionError, WeightsError
+from celpaint.methods.lvcd.weights import Card, Networks
 from celpaint.models.image_encoder import ClipEmbedding
 from celpaint.models.line_vae import LineVAE, LineVAEConfig
 from celpaint.models.lvcd.controlnet import ControlNet
@@ -25,7 +26,6 @@ from celpaint.train.engine.loop import train
 from celpaint.train.engine.recipe import Recipe, load_recipe
 from celpaint.train.engine.task import build_task
 from celpaint.train.tasks.diffusion import DiffusionFineTune, DiffusionSmall
-from celpaint.weights.lvcd import Card, Networks
 from celpaint.weights.store import write_network
 from toy import WITH_ATTENTION, WITHOUT, toy_config
 

@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 
 import numpy as np
 
 from celpaint.finish.size import to_size
-from celpaint.methods.base import Method, silent
-from celpaint.methods.lvcd import LVCD
-from celpaint.models.attention import Routing
-from celpaint.sampling.segments import Segment
-from celpaint.types import Chunk, Event, Progress, Reference, Shot, State
+from celpaint.methods.base import Method
+from celpaint.types import Chunk, Event, Progress, Reference, Shot, State, silent
 
-__all__ = ["Renewed", "UnattendedReference"]
-
-
-class UnattendedReference(LVCD):
-    """LVCD whose frames attend to themselves alone (LVCD, table 2, "- Ref Attn"; there retrained, here not). The
-    reference is still among the conditions: its latents beside every frame and its token.
-    """
-
-    def plan(self, length: int, placed: Sequence[int | None]) -> Sequence[Segment]:
-        return [
-            replace(segment, routing=_alone(segment.routing), late=_alone(segment.late))
-            for segment in super().plan(length, placed)
-        ]
-
-
-def _alone(routing: Routing) -> Routing:
-    count = len(routing)
-    return replace(routing, own=tuple(range(count)), others=((),) * count, gain=(1.0,) * count)
+__all__ = ["Renewed"]
 
 
 class Renewed(Method):

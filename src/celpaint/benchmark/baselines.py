@@ -16,9 +16,9 @@ import numpy.typing as npt
 from celpaint.conditions.flow import line_flow, warp
 from celpaint.conditions.regions import grow_regions, label_regions
 from celpaint.frames.color import to_float
-from celpaint.methods.base import Method, silent
+from celpaint.methods.base import Method
 from celpaint.metrics.segments import LARGE, color_codes, majority_colors
-from celpaint.types import Array, Chunk, Event, Painted, Progress, Reference, Shot, State
+from celpaint.types import Array, Chunk, Event, Painted, Progress, Reference, Shot, State, silent
 
 __all__ = ["BASELINES", "ChainedFlow", "CopyReference", "DirectFlow", "SegmentMatcher", "match_regions"]
 

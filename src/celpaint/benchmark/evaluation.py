@@ -20,12 +20,11 @@ from celpaint.errors import CelpaintError, InputError, OptionError
 from celpaint.frames.read import open_clip
 from celpaint.frames.resize import resize
 from celpaint.frames.video import VIDEO_SUFFIXES
-from celpaint.methods.base import silent
 from celpaint.metrics import drawing, frame, frechet, perceptual, segments, temporal
 from celpaint.metrics.base import Figure, Metric, Pair
 from celpaint.metrics.statistics import Estimate, bootstrap
 from celpaint.metrics.temporal import Flow, best_flow
-from celpaint.types import Clip, Event, Progress
+from celpaint.types import Clip, Event, Progress, silent
 
 __all__ = [
     "METRICS",

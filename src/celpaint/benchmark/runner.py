@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import cv2
 import numpy as np
@@ -36,12 +36,13 @@ from celpaint.conditions.reference_assignment import Place
 from celpaint.errors import CelpaintError, InputError, OptionError
 from celpaint.frames.color import quantize
 from celpaint.frames.read import open_clip
-from celpaint.methods.base import Method, load_method, silent
-from celpaint.methods.choose import choose_method
-from celpaint.methods.options import ComputeOptions, LVCDOptions, PathOptions
+from celpaint.methods.base import Method
+from celpaint.methods.registry import choose_method, load_method, spec_of, weight_files
 from celpaint.metrics.frechet import PairMoments
 from celpaint.metrics.sums import Moments
-from celpaint.types import Array, Clip, Event, Progress
+from celpaint.options import ComputeOptions, PathOptions
+from celpaint.types import Array, Clip, Event, Progress, silent
+from celpaint.weights.kinds import load_object
 
 __all__ = ["Benchmark", "Film", "Outcome", "benchmark", "commit", "in_processes", "machine", "weights_digest"]
 
@@ -262,8 +263,7 @@ class Cell:
         """The method's options, None of a baseline."""
         if self.run.is_baseline:
             return None
-        given = {key: tuple(v) if isinstance(v, list) else v for key, v in self.run.options.items()}
-        return choose_method(self.run.method, {"device": self.device, **given})
+        return choose_method(self.run.method, {"device": self.device, **self.run.options})
 
     def place(self) -> Path:
         """Its folder, named by all that decides its pixels.
@@ -272,7 +272,7 @@ class Cell:
             WeightsError: the method's weights are not there.
         """
         options = self.options
-        weights = "" if options is None else weights_digest(self.run.method, options.weights)
+        weights = "" if options is None else weights_digest(options)
         asked = {key: value for key, value in asdict(self.run).items() if key not in ("name", "setting")}
         asked["device"] = self.device
         text = json.dumps([asked, self.film.digest, self.film.references, weights, self.code[0]], sort_keys=True)
@@ -316,7 +316,7 @@ class Cell:
         given = self.references(len(original))
         paths = {"lines": "extract"} if self.run.source == "original" else {}
         pictures = [_painted(original, i, frames.parent / "references") for i in given]
-        scene = Scene(source, pictures, PathOptions(**{**paths, **self.run.path}))
+        scene = Scene(source, pictures, PathOptions.of({**paths, **self.run.path}))
         began, spent = time.perf_counter(), time.process_time()
         for chunk in method.color(scene.shot):
             for drawing, painted in enumerate(chunk.painted, chunk.start):
@@ -395,10 +395,8 @@ def _painter(run: Run, options: ComputeOptions | None) -> Method:
 def _load(run: Run, options: ComputeOptions | None) -> Method:
     if options is None:
         return BASELINES[run.method]()
-    if run.without and isinstance(options, LVCDOptions):
-        from celpaint.benchmark.ablations import UnattendedReference
-
-        return UnattendedReference.load(options)
+    if run.without:
+        return cast("Method", load_object(spec_of(options).ablations[run.without]).load(options))
     return load_method(options)
 
 
@@ -477,11 +475,9 @@ def code_digest(parts: tuple[str, ...] = ()) -> str:
 
 
 @cache
-def weights_digest(method: str, name: str) -> str:
-    """Hash of a method's weights ``name``: all files of their folder, by name and content."""
-    from celpaint.weights.registry import find_weights
-
-    return _digest([find_weights(method, name)])
+def weights_digest(options: ComputeOptions) -> str:
+    """Hash of the weights that decide what these options make, by name and content."""
+    return _digest(weight_files(options))
 
 
 def _digest(paths: Iterable[Path]) -> str:

@@ -44,7 +44,7 @@ from typing import Any, Literal, TypeVar
 from celpaint.benchmark.baselines import BASELINES
 from celpaint.benchmark.evaluation import METRICS, PROTOCOLS
 from celpaint.errors import InputError, OptionError
-from celpaint.methods.base import METHODS
+from celpaint.methods.registry import method_names, method_spec
 
 __all__ = ["ClipSource", "Run", "Suite", "Synthetic", "find_suite", "read_suite", "suites"]
 
@@ -96,13 +96,14 @@ class Run:
 
     Attributes:
         name: what the report calls it; with settings of a sweep.
-        method: of :data:`~celpaint.methods.base.METHODS` or :data:`~celpaint.benchmark.baselines.BASELINES`.
+        method: of :func:`~celpaint.methods.registry.method_names` or
+            :data:`~celpaint.benchmark.baselines.BASELINES`.
         options: of the method, by field name.
-        path: of the path (:class:`~celpaint.methods.options.PathOptions`), by field name.
+        path: of the path (:class:`~celpaint.options.PathOptions`), by field name.
         references: how many paintings, spread evenly over the clip; None = the clip's own.
         source: ``lines`` colors the line art, ``original`` the lines extracted from the original.
         renew: drawings after which the last result becomes the only reference (LVCD, table 2, "Prev Sample"); 0 never.
-        without: a part that is taken away: ``reference attention`` of LVCD.
+        without: a part that is taken away, one of the ablations that the method offers.
         setting: the sweep's values of this run.
     """
 
@@ -113,7 +114,7 @@ class Run:
     references: int | None = None
     source: Literal["lines", "original"] = "lines"
     renew: int = 0
-    without: Literal["", "reference attention"] = ""
+    without: str = ""
     setting: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -235,11 +236,13 @@ def _check(suite: Suite, path: Path) -> None:
             if names.count(name) > 1:
                 refuse(f"two {what}s named {name!r}", "every name once")
     for run in suite.runs:
-        if run.method not in {**METHODS, **BASELINES}:
-            refuse(f"method {run.method!r}", f"of {', '.join([*METHODS, *BASELINES])}")
+        if run.method not in (*method_names(), *BASELINES):
+            refuse(f"method {run.method!r}", f"of {', '.join([*method_names(), *BASELINES])}")
         if run.is_baseline and run.options:
             refuse(f"options of the baseline {run.name!r}", "none, it has no options")
-        if run.without not in (("", "reference attention") if run.method == "lvcd" else ("",)):
-            refuse(f"without = {run.without!r} of method {run.method!r}", "'reference attention' of lvcd")
+        parts = () if run.is_baseline else tuple(method_spec(run.method).ablations)
+        if run.without not in ("", *parts):
+            wanted = f"of {', '.join(parts)}" if parts else "none: no part of this method can be taken away"
+            refuse(f"without = {run.without!r} of method {run.method!r}", wanted)
         if run.source not in ("lines", "original"):
             refuse(f"source {run.source!r}", "lines or original")

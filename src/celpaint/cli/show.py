@@ -211,8 +211,8 @@ def sentences(summary: Summary) -> list[str]:
         said[0] += f", mean confidence {summary.confidence:.2f}"
     if summary.paint_next:
         said.append(f"paint next, where the colors are least sure: {', '.join(summary.paint_next)}")
-    if summary.confidence_out is not None:
-        said.append(f"confidence maps: {summary.confidence_out}")
+    if summary.confidence_maps is not None:
+        said.append(f"confidence maps: {summary.confidence_maps}")
     said.append(f"result: {summary.out}")
     return said
 

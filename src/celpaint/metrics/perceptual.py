@@ -71,7 +71,7 @@ class CLIPSimilarity(FrameMetric):
         try:
             from transformers import CLIPVisionModelWithProjection
         except ImportError:
-            raise MissingExtra("transformers", "lvcd") from None
+            raise MissingExtra("transformers", "diffusion") from None
         try:
             self.network = CLIPVisionModelWithProjection.from_pretrained(str(source)).eval().to(device)
         except (OSError, ValueError) as error:

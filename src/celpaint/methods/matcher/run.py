@@ -24,17 +24,16 @@ from celpaint.conditions.lines import working_lines
 from celpaint.conditions.regions import enclosed
 from celpaint.device import resolve_device, resolve_dtype
 from celpaint.frames.resize import resize_tensor
-from celpaint.methods.base import Method, silent
+from celpaint.methods.base import Method
+from celpaint.methods.matcher import weights
 from celpaint.methods.matcher.alignment import Sketch, Source, align, enlarge
 from celpaint.methods.matcher.flat_fill import Drawing, ExactFill, Found, Known
+from celpaint.methods.matcher.spec import SPEC, MatcherOptions
 from celpaint.methods.matcher.surface_smoothing import calm
-from celpaint.methods.options import MatcherOptions
 from celpaint.models.matcher.blend import Aligned, Blended
 from celpaint.models.matcher.network import STRIDE, Lines, Matching, Offer, pixels
 from celpaint.models.matcher.network import Matcher as Network
-from celpaint.types import Array, Chunk, Event, Painted, Progress, Reference, Shot, State
-from celpaint.weights.registry import find_weights
-from celpaint.weights.store import load_network, read_config, read_tensors
+from celpaint.types import Array, Chunk, Event, Painted, Progress, Reference, Shot, State, silent
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -62,15 +61,15 @@ def working_size(size: tuple[int, int], options: MatcherOptions) -> tuple[int, i
 
     Args:
         size: (height, width) of the shot.
-        options: ``size`` (WIDTH, HEIGHT) overrides; ``tokens`` bounds.
+        options: ``size`` overrides; ``max_tokens`` bounds.
     """
-    height, width = size if options.size is None else options.size[::-1]
+    height, width = size if options.size is None else options.size
 
     def count(h: int, w: int) -> int:
         return -(-h // STRIDE) * -(-w // STRIDE) * (STRIDE // TOKEN) ** 2
 
     scale = 1.0
-    while count(math.ceil(height * scale), math.ceil(width * scale)) > options.tokens:
+    while count(math.ceil(height * scale), math.ceil(width * scale)) > options.max_tokens:
         scale *= 0.99
     return max(STRIDE, math.ceil(height * scale)), max(STRIDE, math.ceil(width * scale))
 
@@ -96,8 +95,7 @@ class Matcher(Method):
         """
         device = resolve_device(options.device)
         dtype = resolve_dtype(options.dtype, device)
-        folder = find_weights("matcher", options.weights)
-        network = load_network(Network(**read_config(folder)), read_tensors(folder), source=folder)
+        network = weights.load(SPEC.find_weights(options.weights))
         network = network.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if options.compile:
             network.compile()
@@ -108,7 +106,7 @@ class Matcher(Method):
         self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = silent
     ) -> Iterator[Chunk]:
         work = working_size(shot.size, self.options)
-        exact = ExactFill([(r.rgb, r.line) for r in shot.references], work) if self.options.exact else None
+        exact = ExactFill([(r.rgb, r.line) for r in shot.references], work) if self.options.flat else None
         fills = [None] * len(shot.references) if exact is None else exact.known
         painted = [self._reference(r, work, fill) for r, fill in zip(shot.references, fills, strict=True)]
         given = {r.frame: r for r in shot.references if r.frame is not None}
@@ -121,9 +119,9 @@ class Matcher(Method):
                 else:
                     finished, colored = self._color(shot.lines[index], work, exact, painted, list(recent.values()))
                     done.append(finished)
-                    if self.options.memory:
+                    if self.options.memory_frames:
                         recent[index] = self._remember(colored)
-                    for old in list(recent)[: -self.options.memory]:
+                    for old in list(recent)[: -self.options.memory_frames]:
                         del recent[old]
                 progress(Event("frame", index + 1, len(shot)))
             yield Chunk(begin, tuple(done), _state(recent))
@@ -253,7 +251,7 @@ class Matcher(Method):
         judged = sorted({round(i) for i in np.linspace(0, len(shot) - 1, min(24, len(shot)))})
         spread = np.array_split(np.arange(len(shot)), min(8, len(shot)))
         candidates = [int(part[np.argmin(np.array(confidence)[part])]) for part in spread]
-        work = working_size(shot.size, MatcherOptions(tokens=240))
+        work = working_size(shot.size, MatcherOptions(max_tokens=240))
         lines = {i: self._tensor(working_lines(shot.lines[i], work))[None, None, None] for i in {*judged, *candidates}}
         features = {i: self.network.encode_lines(line) for i, line in lines.items()}
         shows = np.zeros((len(candidates), len(judged)))

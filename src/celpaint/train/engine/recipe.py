@@ -161,7 +161,7 @@ class Recipe:
 
     Attributes:
         name: of the run.
-        kind: which task trains (:data:`celpaint.train.engine.task.TASKS`).
+        kind: which task trains (:func:`celpaint.train.engine.task.task_kinds`).
         task: the task's own settings; the task reads them with :func:`from_table`.
         network: the network's constructor arguments.
     """

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from celpaint.errors import OptionError
+from celpaint.methods.registry import method_specs
+from celpaint.weights.kinds import load_object
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,18 +20,27 @@ if TYPE_CHECKING:
 
     from celpaint.train.engine.recipe import Recipe
 
-__all__ = ["TASKS", "Part", "Task", "build_task"]
+__all__ = ["Part", "Task", "build_task", "register_task", "task_kinds"]
 
 Batch = TypeVar("Batch")
 
-TASKS: dict[str, str] = {
-    "matcher": "celpaint.train.tasks.matching:Matching",
-    "matcher_blend": "celpaint.train.tasks.blending:Blending",
-    "line_vae": "celpaint.train.tasks.autoencoding:Autoencoding",
-    "lvcd_small": "celpaint.train.tasks.diffusion:DiffusionSmall",
-    "lvcd_finetune": "celpaint.train.tasks.diffusion:DiffusionFineTune",
-}
-"""Every kind of task with its class, imported when a recipe names it."""
+
+_EXTRA: dict[str, str] = {}
+
+
+def register_task(kind: str, where: str) -> None:
+    """Make a kind of training known to this process.
+
+    Args:
+        kind: what a recipe's ``task.kind`` calls it.
+        where: ``module:name`` of its class.
+    """
+    _EXTRA[kind] = where
+
+
+def task_kinds() -> dict[str, str]:
+    """Every kind of training with its class: those that methods list in their specs, and those registered."""
+    return {kind: where for spec in method_specs().values() for kind, where in spec.tasks.items()} | _EXTRA
 
 
 class Task(ABC, Generic[Batch]):
@@ -125,10 +135,10 @@ def build_task(recipe: Recipe, device: torch.device) -> Task[Any]:
     Raises:
         OptionError: no such kind.
     """
-    if recipe.kind not in TASKS:
-        raise OptionError(f"task.kind is '{recipe.kind}'", wanted=" or ".join(TASKS))
-    module, name = TASKS[recipe.kind].split(":")
+    kinds = task_kinds()
+    if recipe.kind not in kinds:
+        raise OptionError(f"task.kind is '{recipe.kind}'", wanted=" or ".join(kinds))
     import torch
 
     torch.manual_seed(recipe.run.seed)
-    return cast("type[Task[Any]]", getattr(import_module(module), name)).build(recipe, device)
+    return cast("type[Task[Any]]", load_object(kinds[recipe.kind])).build(recipe, device)

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from celpaint.data.clips import ClipBatch
 from celpaint.data.prepared import LatentClipBatch
 from celpaint.errors import MissingExtra, OptionError
-from celpaint.methods.lvcd import Denoiser
+from celpaint.methods.lvcd.run import Denoiser
+from celpaint.methods.lvcd.weights import DIFFUSERS, Card, Networks
 from celpaint.models.attention import Routing, training_routing
 from celpaint.models.blocks import SpatialBlock, TemporalBlock
 from celpaint.models.image_encoder import ClipEmbedding, LatentEmbedding
@@ -37,7 +38,6 @@ from celpaint.train.engine.task import Part, Task
 from celpaint.train.tasks.clips import Clips
 from celpaint.train.tasks.drafts import Drafter
 from celpaint.train.tasks.objective import draw_sigma, grid, match_labels, matching_loss, noised, v_loss
-from celpaint.weights.lvcd import DIFFUSERS, Card, Networks
 from celpaint.weights.store import load_network, read_config, read_tensors
 
 if TYPE_CHECKING:

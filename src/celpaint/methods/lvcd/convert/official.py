@@ -1,4 +1,4 @@
-"""The official checkpoints -> a folder that :class:`celpaint.weights.lvcd.Networks` loads.
+"""The official checkpoints -> a folder that :class:`celpaint.methods.lvcd.weights.Networks` loads.
 
     svd.safetensors, or the public folder in diffusers' format      UNet, VAE, image encoder
     lvcd.ckpt, or the pruned safetensors                            ControlNet, the trained part of the UNet
@@ -13,8 +13,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,14 +24,16 @@ from torch import Tensor
 
 from celpaint.atomic_write import disk_errors, replacing, write_text
 from celpaint.errors import DiskFull, OutputError, WeightsError
+from celpaint.methods.lvcd.convert import keys
+from celpaint.methods.lvcd.spec import LVCD_LICENSE, SVD_LICENSE
+from celpaint.methods.lvcd.weights import DIFFUSERS, Card, build_part
 from celpaint.models.image_encoder import LatentEmbedding
-from celpaint.weights.convert import lvcd, svd
+from celpaint.weights.convert import svd
 from celpaint.weights.convert.files import read_checkpoint
-from celpaint.weights.lvcd import DIFFUSERS, Card, build_part
-from celpaint.weights.registry import LVCD_LICENSE, SVD_LICENSE
+from celpaint.weights.inspect import Check
 from celpaint.weights.store import check_fit, check_numbers, read_config, read_tensors, sha256, write_network
 
-__all__ = ["DTYPES", "Part", "convert", "lvcd_parts", "original_parts", "svd_parts"]
+__all__ = ["DTYPES", "Part", "check_lvcd", "check_svd", "convert", "lvcd_parts", "original_parts", "svd_parts"]
 
 DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
 """Number formats on disk."""
@@ -88,7 +91,7 @@ def convert(
     trained, control = lvcd_parts(read_checkpoint(lvcd_path), lvcd_path, base["unet"], say)
     parts = {**base, "unet": Part(base["unet"].config, {**base["unet"].tensors, **trained}), "controlnet": control}
     for name, part in parts.items():
-        check_fit(build_part(name, part.config, source=name), part.tensors, source=f"{name} from these files")
+        check_fit(build_part(name, part.config, name), part.tensors, source=f"{name} from these files")
     _room(out, sum(t.numel() for part in parts.values() for t in part.tensors.values()) * DTYPES[dtype].itemsize)
 
     with disk_errors(out), replacing(out) as folder:
@@ -144,7 +147,7 @@ def original_parts(tensors: Mapping[str, Tensor], path: Path, say: Callable[[str
         if not found
     ]
     if absent:
-        control = any(key.startswith(lvcd.CONTROL) for key in tensors)
+        control = any(key.startswith(keys.CONTROL) for key in tensors)
         raise WeightsError(
             f"'{path}' has no {', '.join(absent)}" + (": it looks like LVCD's checkpoint" if control else ""),
             wanted="svd.safetensors, the 14-frame model in its original format",
@@ -191,14 +194,14 @@ def lvcd_parts(
     Raises:
         WeightsError: not such a file, or its names or shapes are of another network.
     """
-    control, official = svd.under(tensors, lvcd.CONTROL), svd.under(tensors, svd.UNET)
+    control, official = svd.under(tensors, keys.CONTROL), svd.under(tensors, svd.UNET)
     if not control or not official:
         raise WeightsError(
-            f"'{path}' has no {lvcd.CONTROL if not control else svd.UNET}*",
+            f"'{path}' has no {keys.CONTROL if not control else svd.UNET}*",
             wanted="LVCD's checkpoint: the ControlNet and the trained tensors of the UNet",
             todo="See `celpaint weights info` for what a file holds.",
         )
-    _note_strange(path, tensors, (lvcd.CONTROL, svd.UNET, *_LEFT_OUT), say)
+    _note_strange(path, tensors, (keys.CONTROL, svd.UNET, *_LEFT_OUT), say)
     layers = int(unet.config["layers_per_block"])
     trained = svd.unet_tensors(official, layers)
     strange = sorted(trained.keys() - unet.tensors.keys())
@@ -214,8 +217,33 @@ def lvcd_parts(
     if left:
         say(f"'{path}' leaves {len(left)} self-attention tensors of the UNet as they were, such as {left[0]}")
     with _Sizes(path):
-        config = lvcd.controlnet_config(control)
-        return trained, Part(config.to_dict(), lvcd.controlnet_tensors(control, config.layers_per_block))
+        config = keys.controlnet_config(control)
+        return trained, Part(config.to_dict(), keys.controlnet_tensors(control, config.layers_per_block))
+
+
+def check_lvcd(tensors: Mapping[str, Tensor], path: Path) -> Iterator[Check]:
+    """Whether names and shapes of LVCD's checkpoint are right."""
+    control = svd.under(tensors, keys.CONTROL)
+
+    def fits() -> None:
+        config = keys.controlnet_config(control)
+        network = build_part("controlnet", config.to_dict(), path)
+        check_fit(network, keys.controlnet_tensors(control, config.layers_per_block), source=path)
+        keys.trained_unet_tensors(tensors, config.layers_per_block)
+
+    yield Check.of("controlnet: names and shapes", fits)
+
+
+def check_svd(tensors: Mapping[str, Tensor], path: Path) -> Iterator[Check]:
+    """Whether names and shapes of Stable Video Diffusion's original file are right."""
+    try:
+        parts = original_parts(tensors, path)
+    except WeightsError as error:
+        yield Check("names", str(error))
+        return
+    for name, part in parts.items():
+        network = build_part(name, part.config, path)
+        yield Check.of(f"{name}: names and shapes", partial(check_fit, network, part.tensors, source=path))
 
 
 class _Sizes:

@@ -34,9 +34,9 @@ try:
     from celpaint.models.lvcd.unet import UNet, UNetConfig
     from celpaint.models.vae import LineCodec, VideoVAE, first_stage_encoder
 except ModuleNotFoundError:
-    raise MissingExtra("diffusers", "lvcd") from None
+    raise MissingExtra("diffusers", "diffusion") from None
 
-__all__ = ["Card", "Networks", "build_part"]
+__all__ = ["Card", "Networks", "build_line_vae", "build_part", "read_card"]
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -211,11 +211,21 @@ _BUILDERS: dict[str, Callable[[Mapping[str, Any]], nn.Module]] = {
 }
 
 
-def build_part(part: str, config: Mapping[str, Any], *, source: object, device: str = "meta") -> nn.Module:
+def read_card(folder: Path) -> Mapping[str, object]:
+    """The settings stored with a folder of weights."""
+    return vars(Card.read(folder))
+
+
+def build_line_vae(part: str, config: Mapping[str, Any], source: object) -> nn.Module:
+    """As :func:`build_part`, for a folder that is the line-aware autoencoder alone."""
+    return build_part("line_vae", config, source)
+
+
+def build_part(part: str, config: Mapping[str, Any], source: object, *, device: str = "meta") -> nn.Module:
     """An empty network.
 
     Args:
-        part: one of :data:`~celpaint.weights.registry.PARTS`.
+        part: one of :data:`~celpaint.methods.lvcd.spec.PARTS`.
         config: its ``config.json``.
         source: what to call it in errors.
         device: on ``meta`` its first weights are not even drawn.
@@ -235,7 +245,7 @@ def build_part(part: str, config: Mapping[str, Any], *, source: object, device: 
 
 def _read(folder: Path, kind: type[N], *, device: str = "meta") -> N:
     """A network from its config and tensors."""
-    network = cast("N", build_part(folder.name, read_config(folder), source=folder / "config.json", device=device))
+    network = cast("N", build_part(folder.name, read_config(folder), folder / "config.json", device=device))
     return load_network(network, read_tensors(folder), source=folder)
 
 

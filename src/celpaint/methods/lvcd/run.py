@@ -29,8 +29,10 @@ from torch import Tensor, nn
 from celpaint.device import resolve_device, resolve_dtype
 from celpaint.errors import OptionError
 from celpaint.frames.resize import resize_tensor
-from celpaint.methods.base import Method, silent
-from celpaint.methods.options import LVCDOptions, MatcherOptions
+from celpaint.methods.base import Method
+from celpaint.methods.lvcd.spec import SPEC, LVCDOptions
+from celpaint.methods.lvcd.weights import Networks
+from celpaint.methods.registry import load_method
 from celpaint.models.attention import Routing
 from celpaint.models.image_encoder import ClipEmbedding
 from celpaint.models.lvcd.controlnet import ControlNet
@@ -42,9 +44,7 @@ from celpaint.sampling.segments import WINDOW, Segment, noise_rows, plan_segment
 from celpaint.sampling.sequence import Carry, Window, sample_segments
 from celpaint.sampling.sigmas import edm_sigmas, v_scaling
 from celpaint.sampling.solvers import SOLVERS, Denoise
-from celpaint.types import Array, Chunk, Event, Painted, Progress, Shot, State
-from celpaint.weights.lvcd import Networks
-from celpaint.weights.registry import find_weights
+from celpaint.types import Array, Chunk, Event, Painted, Progress, Shot, State, silent
 
 __all__ = ["LVCD", "Denoiser", "Fit"]
 
@@ -79,8 +79,7 @@ class Fit:
     def choose(cls, size: tuple[int, int], options: LVCDOptions, area: int, factor: int) -> Fit:
         """``options.size`` as it is; else about ``area`` pixels in the shot's aspect."""
         if options.size is not None:
-            width, height = options.size
-            return cls(size, (height, width), factor)
+            return cls(size, options.size, factor)
         scale = (area / (size[0] * size[1])) ** 0.5
         height, width = (max(4 * factor, round(side * scale)) for side in size)
         return cls(size, (height, width), factor)
@@ -184,7 +183,7 @@ class Conditions:
         lines: ``R 1 H W``, their line maps at the networks' size.
         drawn: ``1 C h w``, the latents the official sampler gives every frame after the first segment and puts in
             front of its result, not scaled: a random draw where ``latents`` is the most likely value. None: not
-            faithful.
+            wanted.
     """
 
     latents: Tensor
@@ -218,7 +217,7 @@ class LVCD(Method):
         if drafter is not None:
             highest = min(highest, options.draft_sigma or card.draft_sigma)
         self.sigmas = edm_sigmas(1 if options.preview else options.steps or card.steps, sigma_max=highest)
-        routed = round(options.prev_attention * (len(self.sigmas) - 1))
+        routed = round(options.prev_reference_ratio * (len(self.sigmas) - 1))
         self.until = self.sigmas[routed - 1] if routed else float("inf")
 
     @classmethod
@@ -230,9 +229,9 @@ class LVCD(Method):
             DeviceError: no such device.
         """
         device = resolve_device(options.device)
-        exactly = options.faithful and options.dtype == "auto" and device.type == "cpu"
+        exactly = options.match_official and options.dtype == "auto" and device.type == "cpu"
         dtype = torch.float32 if exactly else resolve_dtype(options.dtype, device)
-        networks = Networks.load(find_weights("lvcd", options.weights))
+        networks = Networks.load(SPEC.find_weights(options.weights))
         home = torch.device("cpu") if options.offload else device
         for network in (networks.unet, networks.controlnet, networks.embed):
             network.to(home, dtype)
@@ -246,17 +245,20 @@ class LVCD(Method):
         if networks.card.draft_spread and options.draft == "none":
             raise OptionError("--draft none with weights that refine a draft", wanted="--draft auto or matcher")
         drafter: Method | None = None
-        if options.draft == "matcher" or (options.draft == "auto" and networks.card.draft_spread):
-            from celpaint.methods.matcher.run import Matcher
-
-            drafter = Matcher.load(MatcherOptions(seed=options.seed, device=options.device, dtype=options.dtype))
+        if options.draft != "none" and (options.draft != "auto" or networks.card.draft_spread):
+            (inner,) = options.inner()
+            drafter = load_method(inner)
         return cls(networks, options, device, dtype, drafter)
 
     def plan(self, length: int, placed: Sequence[int | None]) -> Sequence[Segment]:
         """The windows a shot is made in; see :func:`~celpaint.sampling.segments.plan_segments`."""
         options = self.options
         return plan_segments(
-            length, overlap=options.overlap, placed=placed, amplify=options.amplify, faithful=options.faithful
+            length,
+            overlap=options.overlap,
+            placed=placed,
+            amplify=options.prev_reference_scale,
+            faithful=options.match_official,
         )
 
     # -- the shot -------------------------------------------------------------------------------------------------
@@ -266,11 +268,12 @@ class LVCD(Method):
         self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = silent
     ) -> Iterator[Chunk]:
         options, references = self.options, shot.references
-        if options.faithful and len(references) != 1:
+        if options.match_official and len(references) != 1:
             raise OptionError(
-                f"--faithful with {len(references)} references", wanted="one: the official implementation knows no more"
+                f"--match-official with {len(references)} references",
+                wanted="one: the official implementation knows no more",
             )
-        painted = {} if options.faithful else {r.frame: r.rgb for r in references if r.frame is not None}
+        painted = {} if options.match_official else {r.frame: r.rgb for r in references if r.frame is not None}
         skip = int(any(r.frame == 0 for r in references))  # the first drawing, if painted, is not made
         length = len(shot) - skip
         if length == 0:
@@ -296,7 +299,7 @@ class LVCD(Method):
             overlap=options.overlap,
             carry=self._carry(state),
             solver=SOLVERS[self.networks.card.solver],
-            blended=OFFICIAL_BLENDED if options.faithful else None,
+            blended=OFFICIAL_BLENDED if options.match_official else None,
             told=run.step,
         )
         done = start
@@ -323,7 +326,7 @@ class LVCD(Method):
         with self._at_work(codec):
             latents = torch.cat([codec.encode(rgb.to(self.device)).float() for rgb in pictures])
             drawn = None
-            if self.options.faithful:
+            if self.options.match_official:
                 drawn = codec.sample(pictures[0].to(self.device), noise) if isinstance(codec, VideoVAE) else latents
         with self._at_work(embed):
             if isinstance(embed, ClipEmbedding):
@@ -437,7 +440,7 @@ class _Run:
             spread=networks.card.draft_spread or 1.0,
         )
         denoise: Denoise = guided(sighted, sighted.blind(), self.options.guidance)
-        return Window(denoise, start, {} if self.options.faithful else self.known(segment))
+        return Window(denoise, start, {} if self.options.match_official else self.known(segment))
 
     def known(self, segment: Segment) -> dict[int, Tensor]:
         """Position -> latents of the frames of the segment that are painted."""
