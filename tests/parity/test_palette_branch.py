@@ -6,9 +6,9 @@ import pytest
 import torch
 from test_parity_forward import MODES, Numbers, close
 
+from celpaint.methods.lvcd.weights import Networks
 from celpaint.models.palette.color_network import ColorNetwork, replicated
 from celpaint.sampling.sigmas import v_scaling
-from celpaint.weights.lvcd import Networks
 
 
 @pytest.mark.parametrize("mode", MODES)
