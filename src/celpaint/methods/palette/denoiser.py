@@ -5,14 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from celpaint.models.palette.small import MICRO
 from celpaint.models.palette.unet import PaletteUNet
 from celpaint.sampling.sigmas import v_scaling
 from celpaint.types import Array
 
-__all__ = ["MICRO", "PaletteDenoiser", "token_picture"]
-
-MICRO = (6.0, 127.0, 0.0)
-"""Frames a second, motion bucket and noise augmentation: the gray frames are given as they are."""
+__all__ = ["PaletteDenoiser", "token_picture"]
 
 
 class PaletteDenoiser:

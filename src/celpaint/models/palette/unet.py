@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from celpaint.models.attention import Routing
 from celpaint.models.line_vae import LineVAEConfig
 from celpaint.models.lvcd.unet import SVD, WITH_ATTENTION, WITHOUT, UNet, UNetConfig, UNetOutput
 from celpaint.models.palette.color_network import ColorNetwork, replicated
+from celpaint.models.palette.lookup import PaletteLookup
 
 __all__ = ["FULL", "SMALL", "SMALL_AUTOENCODER", "PaletteConfig", "PaletteUNet", "plain_routing"]
 
@@ -27,6 +29,7 @@ class PaletteConfig:
     Attributes:
         unet: of the UNet; its input is the noisy latents and the gray ones, its output as many as either.
         colors: of a palette.
+        lookup_heads: of :class:`~celpaint.models.palette.lookup.PaletteLookup`; 0: there is none, as in the paper.
 
     Raises:
         ValueError: the sizes contradict one another.
@@ -34,12 +37,29 @@ class PaletteConfig:
 
     unet: UNetConfig
     colors: int = 5
+    lookup_heads: int = 0
 
     def __post_init__(self) -> None:
         if self.unet.in_channels != 2 * self.unet.out_channels:
             raise ValueError(
                 f"{self.unet.in_channels} channels in and {self.unet.out_channels} out, wanted twice as many in"
             )
+
+    @classmethod
+    def from_dict(cls, config: Mapping[str, Any]) -> PaletteConfig:
+        """From JSON values."""
+        return cls(
+            unet=UNetConfig.from_dict(config["unet"]), colors=config["colors"], lookup_heads=config["lookup_heads"]
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {
+            "_class_name": "PaletteUNet",
+            "unet": self.unet.to_dict(),
+            "colors": self.colors,
+            "lookup_heads": self.lookup_heads,
+        }
 
 
 FULL = PaletteConfig(unet=SVD)
@@ -51,15 +71,16 @@ SMALL = PaletteConfig(
         in_channels=16,
         out_channels=8,
         down_block_types=(WITHOUT, WITH_ATTENTION, WITH_ATTENTION),
-        block_out_channels=(32, 64, 96),
+        block_out_channels=(64, 64, 96),
         layers_per_block=1,
-        num_attention_heads=(1, 2, 3),
-        cross_attention_dim=128,
+        num_attention_heads=(2, 2, 3),
+        cross_attention_dim=64,
         addition_time_embed_dim=32,
         projection_class_embeddings_input_dim=96,
-    )
+    ),
+    lookup_heads=6,
 )
-"""For two CPU cores: no attention at the latents' own resolution."""
+"""For two CPU cores: no attention at the latents' own resolution but that over the palette."""
 
 SMALL_AUTOENCODER = LineVAEConfig(latent_channels=8, widths=(16, 40, 80, 128), blocks=1)
 """The autoencoder of :data:`SMALL`: the line-aware one, trained with gray frames in place of line maps. Its decoder
@@ -77,6 +98,7 @@ class PaletteUNet(nn.Module):
     Attributes:
         unet: has the names of Stable Video Diffusion's UNet.
         color_network: what brings the palette in.
+        lookup: what brings it to single places; None where the config has no lookup heads.
     """
 
     def __init__(self, config: PaletteConfig = FULL) -> None:
@@ -84,6 +106,11 @@ class PaletteUNet(nn.Module):
         self.config = config
         self.unet = UNet(config.unet)
         self.color_network = ColorNetwork(config.colors, config.unet.block_out_channels[0])
+        self.lookup = (
+            PaletteLookup(config.unet.out_channels, config.unet.block_out_channels[0], config.lookup_heads)
+            if config.lookup_heads
+            else None
+        )
 
     def load_svd(self, tensors: Mapping[str, Tensor]) -> None:
         """Take Stable Video Diffusion's weights: the start of training. The model then answers as it does.
@@ -125,12 +152,15 @@ class PaletteUNet(nn.Module):
         embedding = (
             self.color_network.without_palette(batch) if palette is None else self.color_network(palette, dropped)
         )
+        added = replicated(embedding, frames)
+        if self.lookup is not None:
+            added = added + self.lookup(gray, palette, dropped)
         out: UNetOutput = self.unet(
             torch.cat([noisy, gray], dim=2),
             noise,
             token,
             micro,
             plain_routing(frames),
-            extra_features=replicated(embedding, frames),
+            extra_features=added,
         )
         return out.sample

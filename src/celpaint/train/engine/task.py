@@ -25,7 +25,7 @@ __all__ = ["Part", "Task", "build_task", "register_task", "task_kinds"]
 Batch = TypeVar("Batch")
 
 
-_EXTRA: dict[str, str] = {}
+_EXTRA: dict[str, str] = {"palette_small": "celpaint.train.tasks.palette:PaletteVideo"}
 
 
 def register_task(kind: str, where: str) -> None:
