@@ -65,7 +65,7 @@ def test_an_untrained_network_predicts_nothing_beside_the_draft() -> None:
     assert not v.any()
 
 
-def test_validation_beats_or_meets_nothing_but_names_every_figure() -> None:
+def test_validation_is_repeatable_and_stands_beside_the_baselines() -> None:
     task = build_task(load_recipe(SMOKE, TOY), torch.device("cpu"))
     figures = task.validate(task.network.eval())
     assert {

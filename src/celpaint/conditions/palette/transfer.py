@@ -32,8 +32,8 @@ def luma_mapped(gray: Array, palette: Palette) -> Array:
 def histogram_transfer(gray: Array, reference: Array) -> Array:
     """The chroma of a color picture, carried over by the rank of the luma.
 
-    A pixel darker than a share q of the gray picture gets the mean chroma of those pixels of the reference that are
-    darker than the same share q of it (compare Reinhard et al., Color Transfer between Images, 2001, and Welsh et al.,
+    A pixel lighter than a share q of the gray picture, equal ones counted half, gets the mean chroma of the reference's
+    pixels of that rank (compare Reinhard et al., Color Transfer between Images, 2001, and Welsh et al.,
     Transferring Color to Greyscale Images, 2002).
 
     Args:
@@ -44,7 +44,8 @@ def histogram_transfer(gray: Array, reference: Array) -> Array:
     levels = luminance(pixels)
     ordered = (pixels - levels[:, None])[np.argsort(levels, kind="stable")]
     means = np.stack([part.mean(0) for part in np.array_split(ordered, min(BINS, len(ordered)))])
-    ranks = np.searchsorted(np.sort(gray.reshape(-1)), gray, side="left") / max(gray.size - 1, 1)
+    rising = np.sort(gray.reshape(-1))
+    ranks = (np.searchsorted(rising, gray, "left") + np.searchsorted(rising, gray, "right")) / (2 * gray.size)
     places = (np.arange(len(means)) + 0.5) / len(means)
     chroma = np.stack([np.interp(ranks, places, means[:, channel]) for channel in range(3)], axis=-1)
     return with_luminance((chroma + gray[..., None]).astype(np.float32), gray)

@@ -117,7 +117,8 @@ class SmallPaletteModel(nn.Module):
         """
         rgb = gray.expand(-1, -1, 3, -1, -1) if palette is None else draft(gray, palette, dropped)
         latents: Tensor = self.line_vae.encode((2 * rgb - 1).flatten(0, 1)).mode().float()
-        return latents.unflatten(0, gray.shape[:2])
+        clips: Tensor = latents.unflatten(0, gray.shape[:2])
+        return clips
 
     def decode(self, latents: Tensor, gray: Tensor) -> Tensor:
         """Color latents ``B T C h w`` and gray frames ``B T 1 8h 8w`` in [0, 1] -> ``B T 3 8h 8w``.
