@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from celpaint.conditions.palette.matching import palette_distance
 from celpaint.conditions.palette.transfer import histogram_transfer, luma_mapped
@@ -120,10 +120,8 @@ class PaletteNetworkSizes:
         return SmallPaletteModel(PaletteConfig(unet=unet, lookup_heads=self.lookup_heads), autoencoder)
 
 
-class PaletteVideo(Task[ClipBatch]):
+class PaletteVideo(Task[SmallPaletteModel, ClipBatch]):
     """Trains :class:`~celpaint.models.palette.small.SmallPaletteModel`; ``run.monitor`` may be ``psnr`` (highest)."""
-
-    network: SmallPaletteModel
 
     def __init__(self, network: SmallPaletteModel, options: PaletteOptions, clips: Clips) -> None:
         self.network, self.options, self.clips = network, options, clips
@@ -193,26 +191,25 @@ class PaletteVideo(Task[ClipBatch]):
 
     # Validation
 
-    def validate(self, network: nn.Module) -> dict[str, float]:
+    def validate(self, network: SmallPaletteModel) -> dict[str, float]:
         """Figures of one-step answers to held-out clips, beside those of coloring by luma alone; all means.
 
         ``psnr`` in dB; ``chroma``, ``flicker``: see :func:`_figures`; ``to_palette``, ``to_picture``: distances in
         OKLab; ``colorfulness``. ``other_*``: given a palette with red, green and blue interchanged.
         """
-        net = cast("SmallPaletteModel", network)
         found: dict[str, list[float]] = {}
         for clip, palette in self._validation():
             gray = luma(clip.color)
             truth, levels = _frames(clip.color), gray[0, :, 0].float().cpu().numpy()
             other = Palette.from_array(palette.rgb[:, [1, 2, 0]])
             made = {
-                "": _frames(self.answer(net, gray, palette)),
+                "": _frames(self.answer(network, gray, palette)),
                 "luma_mapped_": np.stack([luma_mapped(frame, palette) for frame in levels]),
                 "histogram_transfer_": np.stack([histogram_transfer(frame, truth[0]) for frame in levels]),
             }
             figures = {f"{name}{key}": v for name, frames in made.items() for key, v in _figures(frames, truth).items()}
             for name, frames, asked in (("", made[""], palette), ("other_", None, other)):
-                shown = _frames(self.answer(net, gray, other)) if frames is None else frames
+                shown = _frames(self.answer(network, gray, other)) if frames is None else frames
                 distance = palette_distance(shown[:, ::4, ::4], asked)
                 figures |= {f"{name}to_palette": distance.to_palette, f"{name}to_picture": distance.to_picture}
             figures["truth_colorfulness"] = float(np.mean([colorfulness(frame) for frame in truth]))
@@ -220,14 +217,14 @@ class PaletteVideo(Task[ClipBatch]):
                 found.setdefault(key, []).append(value)
         return {key: float(np.mean(values)) for key, values in found.items()}
 
-    def sample_sheet(self, network: nn.Module) -> npt.NDArray[np.uint8]:
+    def sample_sheet(self, network: SmallPaletteModel) -> npt.NDArray[np.uint8]:
         """Rows of gray, answer, answer to another palette, luma mapping, truth."""
-        net, rows = cast("SmallPaletteModel", network), []
+        rows = []
         for clip, palette in self._validation():
             gray = luma(clip.color)
             other = Palette.from_array(palette.rgb[:, [1, 2, 0]])
             mapped = torch.from_numpy(luma_mapped(gray[0, -1, 0].float().cpu().numpy(), palette)).permute(2, 0, 1)
-            answers = [self.answer(net, gray, colors)[0, -1] for colors in (palette, other)]
+            answers = [self.answer(network, gray, colors)[0, -1] for colors in (palette, other)]
             rows.append([gray[0, -1], *answers, mapped, clip.color[0, -1]])
         return sheet(rows)
 
