@@ -46,6 +46,19 @@ JOBS: Mapping[str, Job] = {
         1.0,
         ("data.source=film", "data.size=[192,320]", "data.clips=6", "task.autoencoder={line_vae}"),
     ),
+    "colorize_diffusion": Job("colorize_diffusion_small", 0.0, 0.62),
+    "colorize_diffusion_background": Job(
+        "colorize_diffusion_small",
+        0.63,
+        0.84,
+        ("task.stage=background", "optimizer.lr=5e-4", "init.weights={colorize_diffusion}"),
+    ),
+    "colorize_diffusion_style": Job(
+        "colorize_diffusion_small",
+        0.85,
+        1.0,
+        ("task.stage=style", "optimizer.lr=5e-4", "init.weights={colorize_diffusion_background}"),
+    ),
 }
 """Name => job."""
 

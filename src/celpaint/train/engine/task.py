@@ -25,7 +25,9 @@ __all__ = ["Part", "Task", "build_task", "register_task", "task_kinds"]
 Batch = TypeVar("Batch")
 
 
-_EXTRA: dict[str, str] = {}
+_EXTRA: dict[str, str] = {
+    "colorize_diffusion": "celpaint.train.tasks.colorize_diffusion:ColorizeDiffusionTraining",
+}
 
 
 def register_task(kind: str, where: str) -> None:
