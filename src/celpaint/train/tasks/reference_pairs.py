@@ -8,7 +8,7 @@ in some the figures stand before another clip's picture. Figures and corresponde
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -74,8 +74,8 @@ class ReferencePairs:
 
     def first(self, count: int) -> ReferencePairs:
         """The first ``count`` pairs."""
-        kept = {f.name: getattr(self, f.name) for f in fields(self)}
-        return ReferencePairs(**{k: v[:count] if isinstance(v, Tensor) else v for k, v in kept.items()})
+        tensors = {f.name: v[:count] for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)}
+        return replace(self, **tensors)
 
 
 class Pairs:
