@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from celpaint.data.clips import ClipBatch
@@ -19,8 +20,9 @@ from celpaint.train.engine.recipe import load_recipe
 from celpaint.train.engine.task import build_task
 from celpaint.train.tasks.colorize_diffusion import ColorizeDiffusionTraining, histogram_transfer, leakage
 from celpaint.train.tasks.reference_pairs import PairOptions, ReferencePairs, pairs_of
+from toy_colorize import awake
 
-TINY = ("data.size=[32,48]", "data.prefetch=0", "schedule.by=steps", "schedule.steps=2")
+TINY = ("data.size=[32,48]", "data.prefetch=0")
 STILL = PairOptions(moved=0.0, deformed=0.0, swapped=0.0)
 
 
@@ -109,36 +111,58 @@ def task(*overrides: str) -> ColorizeDiffusionTraining:
     return built
 
 
+STAGES = {"base": {"sketch_encoder", "image_encoder"}, "background": {"background_encoder"}, "style": {"style_encoder"}}
+
+
+def short(*stages: str) -> list[str]:
+    return [f"stages.{name}.schedule={{steps={2 if name in stages else 1},by='steps'}}" for name in STAGES]
+
+
 def test_stages_train_one_after_the_other_and_export_weights_that_load(tmp_path: Path) -> None:
-    trained = {"base": "sketch_encoder", "background": "background_encoder", "style": "style_encoder"}
-    before: Networks | None = None
-    weights = ""
-    for stage, part in trained.items():
-        overrides = [*TINY, f"task.stage={stage}", f"init.weights={weights}"]
-        summary = run(Path("colorize_diffusion_smoke"), overrides, run_dir=tmp_path / stage)
-        assert summary.step == 2
-        weights = str(tmp_path / stage / "export")
-        networks = Networks.load(Path(weights))
-        assert (networks.card.steps, networks.card.prediction) == (1, "v")
-        if before:
-            changed = {
-                name
-                for name in ("sketch_encoder", "image_encoder", "background_encoder", "style_encoder")
-                for key, value in getattr(networks, name).state_dict().items()
-                if not torch.equal(value, getattr(before, name).state_dict()[key])
-            }
-            assert changed == {part}
-        before = networks
+    summary = run(Path("colorize_diffusion_smoke"), [*TINY, *short("base")], run_dir=tmp_path)
+    assert (summary.step, summary.finished) == (4, True)
+    networks = Networks.load(tmp_path / "export")
+    assert (networks.card.steps, networks.card.prediction) == (1, "v")
+    assert networks.unet.style_modules[0][2].weight.any()  # type: ignore[index,union-attr,operator]
 
 
-def test_only_the_parts_of_a_stage_get_gradients() -> None:
+def test_a_stage_changes_its_own_parts_alone(tmp_path: Path) -> None:
+    run(Path("colorize_diffusion_smoke"), [*TINY, *short()], run_dir=tmp_path)
+    saved = sorted((tmp_path / "checkpoints").iterdir())
+    states = [load_file(folder / "networks.safetensors") for folder in saved]
+    changed = {
+        name.split(".")[0]
+        for name, value in states[1].items()
+        if not torch.equal(value, states[0][name]) and not name.startswith("unet.")
+    }
+    assert len(states) == 2
+    assert changed == STAGES["style"]
+
+
+def test_encoders_start_as_copies_of_the_unets_encoder_but_only_once() -> None:
     built = task()
-    loss, figures = built.loss(next(iter(built.batches(0, 0))))
-    loss.backward()
-    got = {name for name, p in built.network.named_parameters() if p.grad is not None and p.grad.any()}
-    assert any(name.startswith("image_encoder.") for name in got) or not figures["accuracy"].isnan()
-    assert any(name.startswith("unet.") for name in got)
-    assert not any("lora_" in name or "warp_modules" in name or "style" in name for name in got)
+    built.begin_stage("background")
+    copy, own = built.network.background_encoder.input_blocks, built.network.unet.input_blocks
+    assert all(torch.equal(value, own.state_dict()[name]) for name, value in copy.state_dict().items())
+    awake(built.network.unet.warp_modules)
+    torch.nn.init.zeros_(own[0][0].weight)  # type: ignore[index,arg-type,union-attr]
+    built.begin_stage("background")
+    assert copy[0][0].weight.any()  # type: ignore[index,union-attr,operator]
+
+
+def test_optimizers_share_out_every_parameter_but_the_autoencoders() -> None:
+    built = task()
+    names = [name for name, _ in built.network.named_parameters()]
+    owners = {
+        name: [
+            key
+            for key, owned in built.optimizers().items()
+            if any(name == o or name.startswith(f"{o}.") for o in owned)
+        ]
+        for name in names
+    }
+    assert all(len(found) == (not name.startswith("vae.")) for name, found in owners.items())
+    assert {key for name, found in owners.items() if "lora_" in name for key in found} == {"background"}
 
 
 def test_matching_loss_falls_when_trained_alone() -> None:
@@ -172,9 +196,10 @@ def test_modes_agree_before_their_parts_are_trained() -> None:
     assert torch.allclose(*results, atol=1e-6)
 
 
-def test_later_stages_want_weights() -> None:
-    with pytest.raises(OptionError, match=r"init\.weights"):
-        task("task.stage=style")
+def test_recipe_without_stages_is_refused() -> None:
+    recipe = replace(load_recipe(Path("colorize_diffusion_smoke")), stages={})
+    with pytest.raises(OptionError, match="some of base, background, style"):
+        build_task(recipe, torch.device("cpu"))
 
 
 def test_unknown_layer_is_refused() -> None:

@@ -27,8 +27,7 @@ class Job:
 
     Attributes:
         recipe: name of a packaged recipe.
-        start, end: when it begins and ends, as shares of all minutes. A job that needs the export of another waits for
-            it, its drawings loaded.
+        start, end: when it begins and ends, as shares of all minutes.
         overrides: recipe key => value; ``{name}`` stands for the export of another job.
     """
 
@@ -47,19 +46,7 @@ JOBS: Mapping[str, Job] = {
         1.0,
         ("data.source=film", "data.size=[192,320]", "data.clips=6", "task.autoencoder={line_vae}"),
     ),
-    "colorize_diffusion": Job("colorize_diffusion_small", 0.0, 0.6),
-    "colorize_diffusion_background": Job(
-        "colorize_diffusion_small",
-        0.55,
-        0.84,
-        ("task.stage=background", "optimizer.lr=5e-4", "init.weights={colorize_diffusion}"),
-    ),
-    "colorize_diffusion_style": Job(
-        "colorize_diffusion_small",
-        0.78,
-        1.0,
-        ("task.stage=style", "optimizer.lr=5e-4", "init.weights={colorize_diffusion_background}"),
-    ),
+    "colorize_diffusion": Job("colorize_diffusion_small"),
 }
 """Name => job."""
 
@@ -130,18 +117,9 @@ def _train(name: str, options: argparse.Namespace) -> int:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     load_banks(options.art, device, _drawings(overrides))  # before the clock: the run finds them loaded
     end = options.deadline - (1 - job.end) * options.minutes * 60
-    for other in exports:
-        if any(f"{{{other}}}" in override for override in job.overrides):
-            _wait_for(Path(exports[other]) / "README.md", end)  # what an export writes last
     summary = run(Path(job.recipe), overrides, max((end - time.time()) / 60, 0.05), options.out / name)
     print(f"{summary.step} steps, {summary.frames} frames, {summary.seconds:.0f} s: {summary.figures}", flush=True)
     return 0
-
-
-def _wait_for(path: Path, end: float) -> None:
-    """Wait until a file is there, no longer than to the time ``end``."""
-    while not path.exists() and time.time() < end:
-        time.sleep(0.5)
 
 
 def _drawings(overrides: Sequence[str]) -> int:

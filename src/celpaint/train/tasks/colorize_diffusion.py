@@ -11,11 +11,11 @@ Source: Yan et al., ColorizeDiffusion v2, 2025, sections 3 and 4.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 import torch
@@ -50,7 +50,8 @@ from celpaint.models.colorize_diffusion.vae import LineImageVAE
 from celpaint.models.line_vae import LineVAE, LineVAEConfig
 from celpaint.sampling.discrete import scaled_linear
 from celpaint.train.engine.contact_sheet import sheet
-from celpaint.train.engine.recipe import Recipe, from_table, need
+from celpaint.train.engine.recipe import Recipe
+from celpaint.train.engine.tables import Count, NonNegative, Probability, from_table, need
 from celpaint.train.engine.task import Part, Task
 from celpaint.train.tasks.clips import Clips, mix
 from celpaint.train.tasks.matching import label
@@ -62,19 +63,16 @@ from celpaint.weights.store import load_network, read_config, read_tensors
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from celpaint.train.engine.engine import Engine
+
 __all__ = ["ColorizeDiffusionOptions", "ColorizeDiffusionTraining", "leakage"]
 
-Stage = Literal["base", "background", "style"]
-
-MODES: Mapping[Stage, tuple[Mode, ...]] = {
+MODES: Mapping[str, tuple[Mode, ...]] = {
     "base": (Mode.VANILLA,),
     "background": (Mode.BACKGROUND,),
     "style": (Mode.STYLE, Mode.FULL),
 }
 """Stage => modes it trains."""
-
-_NEW = ("lora_", "warp_modules.", "style_modules.")
-"""Parts of the UNet that the base stage leaves out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +80,6 @@ class ColorizeDiffusionOptions:
     """The ``[task]`` table of a recipe; shares are 0 to 1.
 
     Attributes:
-        stage: what is trained. The second and third need ``init.weights``; their encoders start as copies of the
-            UNet's.
         autoencoder: folder of a line-aware autoencoder; empty: the one in ``init.weights``, else the package's.
         image_size: side of the square that references are squeezed to.
         one_step: share of samples at the highest noise level; the others' timesteps are uniform.
@@ -99,53 +95,47 @@ class ColorizeDiffusionOptions:
         validation_clips: clips for each of them.
     """
 
-    stage: Stage = "base"
     autoencoder: str = ""
-    image_size: int = 384
-    one_step: float = 0.75
-    reference_drop: float = 0.05
-    noisy: float = 0.0
-    pixel_weight: float = 1.0
-    matching_weight: float = 0.1
+    image_size: Count = 384
+    one_step: Probability = 0.75
+    reference_drop: Probability = 0.05
+    noisy: Probability = 0.0
+    pixel_weight: NonNegative = 1.0
+    matching_weight: NonNegative = 0.1
     matching_layers: tuple[int, ...] = (6, 8)
-    figure_threshold: float = 0.5
+    figure_threshold: Probability = 0.5
     pairs: PairOptions = field(default_factory=PairOptions)
-    distances: tuple[int, ...] = (15, 45)
+    distances: tuple[Count, ...] = (15, 45)
     line_styles: tuple[str, ...] = ("soft", "binary")
-    validation_clips: int = 4
+    validation_clips: Count = 4
 
     def __post_init__(self) -> None:
-        for name in ("one_step", "reference_drop", "noisy", "figure_threshold"):
-            need(0 <= getattr(self, name) <= 1, f"task.{name}", getattr(self, name), "0 to 1")
-        for name in ("pixel_weight", "matching_weight"):
-            need(getattr(self, name) >= 0, f"task.{name}", getattr(self, name), "0 or more")
-        need(self.image_size >= 16, "task.image_size", self.image_size, "16 or more")
-        need(bool(self.distances) and min(self.distances) >= 1, "task.distances", self.distances, "1 or more each")
+        need(bool(self.distances), "task.distances", self.distances, "at least one")
         need(bool(self.line_styles), "task.line_styles", self.line_styles, "at least one")
-        need(self.validation_clips >= 1, "task.validation_clips", self.validation_clips, "1 or more")
 
 
 class Trained(nn.Module):
-    """All networks but the autoencoder, under the names of their folders."""
+    """All networks, under the names of their folders; the autoencoder stays as it is."""
 
     def __init__(self, networks: Networks) -> None:
         super().__init__()
         self.unet, self.sketch_encoder = networks.unet, networks.sketch_encoder
         self.background_encoder, self.style_encoder = networks.background_encoder, networks.style_encoder
         self.image_encoder = cast("PatchTokens", networks.image_encoder)
+        self.vae = cast("LineImageVAE", networks.vae)
 
 
-class ColorizeDiffusionTraining(Task[ReferencePairs]):
-    """One stage; ``run.monitor`` may be ``psnr`` (highest)."""
+class ColorizeDiffusionTraining(Task[Trained, ReferencePairs]):
+    """The stages named in the recipe; ``run.monitor`` may be ``psnr`` (highest), of the stage's last mode."""
 
-    network: Trained
+    every_parameter_used = False
 
     def __init__(
         self, networks: Networks, options: ColorizeDiffusionOptions, clips: Clips, device: torch.device
     ) -> None:
         self.options, self.clips, self.device, self.card = options, clips, device, networks.card
-        self.vae = cast("LineImageVAE", networks.vae).to(device).float().eval().requires_grad_(False)
-        self.network = Trained(networks).to(device).float()
+        self.network = Trained(networks).to(device).float().train().requires_grad_(True)
+        self.vae = self.network.vae.eval().requires_grad_(False)
         self.config = networks.config
         layers = self.config.transformers
         need(
@@ -154,45 +144,59 @@ class ColorizeDiffusionTraining(Task[ReferencePairs]):
             options.matching_layers,
             f"0 to {layers - 1}",
         )
-        self.modes = MODES[options.stage]
         self.sigmas = torch.tensor(scaled_linear().log_sigmas, device=device).exp()
-        self._select()
+        self.stage = "base"
 
     @classmethod
     def build(cls, recipe: Recipe, device: torch.device) -> Self:
         options = from_table(ColorizeDiffusionOptions, recipe.task, "task")
+        need(
+            len(recipe.stages) > 0 and recipe.stages.keys() <= MODES.keys(),
+            "stages",
+            [*recipe.stages],
+            f"some of {', '.join(MODES)}",
+        )
         card = Card(prediction="v", sampler="euler", steps=1, guidance=1.0)
         if recipe.init.weights:
             networks = replace(Networks.load(Path(recipe.init.weights)), card=card)
             if options.autoencoder:
                 networks = replace(networks, vae=_autoencoder(options.autoencoder))
+            small = isinstance(networks.image_encoder, PatchTokens) and isinstance(networks.vae, LineImageVAE)
+            need(small, "init.weights", recipe.init.weights, "weights of the small networks")
         else:
-            need(options.stage == "base", "init.weights", "", f"weights of the stage before '{options.stage}'")
             networks = _fresh(recipe.network, options, card)
-        need(isinstance(networks.image_encoder, PatchTokens), "init.weights", recipe.init.weights, "small networks")
-        if options.stage == "background":
-            _begin(networks.background_encoder, networks.unet)
-        if options.stage == "style":
-            _begin(networks.style_encoder, networks.unet)
         return cls(networks, options, Clips(recipe.data, device), device)
 
-    def _select(self) -> None:
-        """Freeze all that this stage leaves as it is."""
-        net, stage = self.network.train().requires_grad_(False), self.options.stage
-        if stage == "base":
-            net.sketch_encoder.requires_grad_(True)
-            net.image_encoder.requires_grad_(True)
-            for name, parameter in net.unet.named_parameters():
-                parameter.requires_grad_(not any(new in name for new in _NEW))
-        elif stage == "background":
-            net.background_encoder.requires_grad_(True)
-            net.unet.warp_modules.requires_grad_(True)
-            for name, parameter in net.unet.named_parameters():
-                if "lora_" in name:
-                    parameter.requires_grad_(True)
-        else:
-            net.style_encoder.requires_grad_(True)
-            net.unet.style_modules.requires_grad_(True)
+    # Stages
+
+    def optimizers(self) -> Mapping[str, Sequence[str]]:
+        names = [f"unet.{name}" for name, _ in self.network.unet.named_parameters()]
+        lora = [name for name in names if ".lora_" in name]
+        later = ("unet.warp_modules.", "unet.style_modules.")
+        base = [name for name in names if name not in lora and not name.startswith(later)]
+        return {
+            "base": ["sketch_encoder", "image_encoder", *base],
+            "background": ["background_encoder", "unet.warp_modules", *lora],
+            "style": ["style_encoder", "unet.style_modules"],
+        }
+
+    def begin_stage(self, stage: str) -> None:
+        """The encoders of the background and the style start as copies of the UNet's."""
+        self.stage, net = stage, self.network
+        encoder, gate = {
+            "background": (net.background_encoder, net.unet.warp_modules),
+            "style": (net.style_encoder, net.unet.style_modules),
+        }.get(stage, (None, None))
+        if encoder is not None and gate is not None and _closed(gate):
+            _begin(encoder, net.unet)
+
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        """What the current stage trains."""
+        return MODES[self.stage]
+
+    def step(self, batches: Sequence[ReferencePairs], engine: Engine) -> None:
+        engine.update(tuple(MODES), self.loss, batches)
 
     # Data
 
@@ -225,7 +229,7 @@ class ColorizeDiffusionTraining(Task[ReferencePairs]):
         sigma = self.sigmas[t][:, None, None, None]
         root, noise = (sigma.square() + 1).sqrt(), torch.randn_like(latents)
         x, v = (latents + sigma * noise) / root, (noise - sigma * latents) / root
-        watch = _Watch(options.matching_layers if options.stage == "base" and options.matching_weight else ())
+        watch = _Watch(options.matching_layers if self.stage == "base" and options.matching_weight else ())
         conditions = self.conditions(self.network, batch, mode, t)
         conditions = replace(conditions, context=_Watched(conditions.context, watch))
         answer = self.network.unet(x, t.float(), conditions).sample.float()
@@ -323,13 +327,12 @@ class ColorizeDiffusionTraining(Task[ReferencePairs]):
                     _joined(clips), self.options.pairs, self.set_drawings, np.random.default_rng((number, 0xC2))
                 )
 
-    def validate(self, network: nn.Module) -> dict[str, float]:
+    def validate(self, network: Trained) -> dict[str, float]:
         """Per mode PSNR, color error and leakage where the reference tells the colors, beside two plain ways."""
-        net = cast("Trained", network)
         figures: dict[str, list[float]] = {}
         for batch in self.held_out():
             results = {
-                mode.name.lower(): self.colored(net, batch, mode)
+                mode.name.lower(): self.colored(network, batch, mode)
                 for mode in dict.fromkeys((*self.modes[::-1], Mode.VANILLA))
             }
             results |= {"copy": batch.reference, "histogram": histogram_transfer(batch.lines, batch.reference)}
@@ -345,14 +348,13 @@ class ColorizeDiffusionTraining(Task[ReferencePairs]):
         means = {name: float(np.mean(values)) for name, values in figures.items()}
         return {"psnr": means[f"psnr_{self.modes[-1].name.lower()}"], **means}
 
-    def sample_sheet(self, network: nn.Module) -> npt.NDArray[np.uint8]:
+    def sample_sheet(self, network: Trained) -> npt.NDArray[np.uint8]:
         """Rows of reference, background, line art, results of the stage's modes, truth."""
-        net, rows = cast("Trained", network), []
-        for pairs in self.held_out():
-            batch = pairs.first(4)
+        rows = []
+        for batch in self.held_out():
             views = [batch.reference, without_figure(batch.background, batch.reference_figure, 0.5), 1 - batch.lines]
-            views += [self.colored(net, batch, mode) for mode in self.modes] + [batch.color]
-            rows += [[view[n] for view in views] for n in range(len(batch.color))]
+            views += [self.colored(network, batch, mode) for mode in self.modes] + [batch.color]
+            rows += [[view[n] for view in views] for n in range(min(4, len(batch.color)))]
         return sheet(rows)
 
     # Export
@@ -363,21 +365,12 @@ class ColorizeDiffusionTraining(Task[ReferencePairs]):
     def parts(self) -> Mapping[str, Part]:
         sizes = self.config.to_dict()
         parts = {name: Part(name, sizes) for name in ("unet", "sketch_encoder", "background_encoder", "style_encoder")}
-        return {**parts, "image_encoder": Part("image_encoder", self.network.image_encoder.to_dict())}
+        parts["image_encoder"] = Part("image_encoder", self.network.image_encoder.to_dict())
+        return {**parts, "vae": Part("vae.vae", self.vae.vae.config.to_dict())}
 
     def complete_export(self, folder: Path) -> None:
-        """Add the autoencoder and the card."""
-        net = self.network
-        networks = Networks(
-            net.unet,
-            net.sketch_encoder,
-            net.background_encoder,
-            net.style_encoder,
-            self.vae,
-            net.image_encoder,
-            self.card,
-        )
-        networks.save(folder, torch.float16, only=("vae",), stage=self.options.stage)
+        """Add the card."""
+        self.card.write(folder)
 
 
 # Building
@@ -418,6 +411,11 @@ def _begin(encoder: LabeledEncoder, unet: UNet) -> None:
     """Start an encoder as a copy of the UNet's."""
     encoder.input_blocks.load_state_dict(unet.input_blocks.state_dict())
     encoder.time_embed.load_state_dict(unet.time_embed.state_dict())
+
+
+def _closed(gate: nn.Module) -> bool:
+    """Whether some layer of a part that starts as nothing still is nothing, so that it was not trained yet."""
+    return any(name.endswith("weight") and not p.any() for name, p in gate.named_parameters())
 
 
 def _joined(clips: list[ClipBatch]) -> ClipBatch:

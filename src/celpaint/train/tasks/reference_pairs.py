@@ -8,7 +8,7 @@ in some the figures stand before another clip's picture. Figures and corresponde
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from celpaint.data.clips import ClipBatch
-from celpaint.train.engine.recipe import need
+from celpaint.train.engine.tables import Count, Probability
 from celpaint.train.tasks.matching import turn
 
 __all__ = ["PairOptions", "Pairs", "ReferencePairs", "pairs_of"]
@@ -34,15 +34,10 @@ class PairOptions:
         clip_reuse: batches made from the same clips.
     """
 
-    moved: float = 0.6
-    deformed: float = 0.15
-    swapped: float = 0.25
-    clip_reuse: int = 2
-
-    def __post_init__(self) -> None:
-        for name in ("moved", "deformed", "swapped"):
-            need(0 <= getattr(self, name) <= 1, f"task.pairs.{name}", getattr(self, name), "0 to 1")
-        need(self.clip_reuse >= 1, "task.pairs.clip_reuse", self.clip_reuse, "1 or more")
+    moved: Probability = 0.6
+    deformed: Probability = 0.15
+    swapped: Probability = 0.25
+    clip_reuse: Count = 2
 
 
 @dataclass(frozen=True)
@@ -71,11 +66,6 @@ class ReferencePairs:
     reference_drawing: Tensor
     reference_point: Tensor
     apart: bool = False
-
-    def first(self, count: int) -> ReferencePairs:
-        """The first ``count`` pairs."""
-        tensors = {f.name: v[:count] for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)}
-        return replace(self, **tensors)
 
 
 class Pairs:
