@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from celpaint.data.clips import ClipBatch
@@ -16,6 +15,7 @@ from celpaint.errors import OptionError
 from celpaint.methods.colorize_diffusion.conditioning import Mode
 from celpaint.methods.colorize_diffusion.networks import Networks
 from celpaint.train import run
+from celpaint.train.engine import checkpoint
 from celpaint.train.engine.recipe import load_recipe
 from celpaint.train.engine.task import build_task
 from celpaint.train.tasks.colorize_diffusion import ColorizeDiffusionTraining, histogram_transfer, leakage
@@ -129,7 +129,7 @@ def test_stages_train_one_after_the_other_and_export_weights_that_load(tmp_path:
 def test_a_stage_changes_its_own_parts_alone(tmp_path: Path) -> None:
     run(Path("colorize_diffusion_smoke"), [*TINY, *short()], run_dir=tmp_path)
     saved = sorted((tmp_path / "checkpoints").iterdir())
-    states = [load_file(folder / "networks.safetensors") for folder in saved]
+    states = [checkpoint.load(folder, "average") for folder in saved]
     changed = {
         name.split(".")[0]
         for name, value in states[1].items()
