@@ -35,18 +35,18 @@ def propagate_alpha(alphas: Sequence[Array], found: Sequence[Found], regions: np
     height, width = regions.shape
     pad = [(0, -height % STRIDE), (0, -width % STRIDE)]
     tall = np.concatenate([np.pad(alpha, pad, mode="edge") for alpha in alphas])
-    total = np.zeros(regions.shape)
-    weight = np.zeros(regions.shape)
+    total, squares, weight = (np.zeros(regions.shape) for _ in range(3))
     for each in found:
         rows = np.clip(each.y.astype(int), 0, tall.shape[0] - 1)
         columns = np.clip(each.x.astype(int), 0, tall.shape[1] - 1)
-        total += tall[rows, columns] * (each.weight + 1e-6)
-        weight += each.weight + 1e-6
-    own = total / weight
+        alpha, vote = tall[rows, columns], each.weight + 1e-6
+        total += alpha * vote
+        squares += alpha**2 * vote
+        weight += vote
     numbers = regions.ravel()
     votes = np.maximum(np.bincount(numbers, weight.ravel()), 1e-12)
-    mean, square = (np.bincount(numbers, (x * weight).ravel()) / votes for x in (own, own**2))
+    mean, square = (np.bincount(numbers, x.ravel()) / votes for x in (total, squares))
     even = square - mean**2 < _EVEN**2  # glass and shadow are partly transparent all over
     level = np.where(even & (np.abs(mean - 0.5) < 0.45), mean, np.round(mean))
     agreed = even | (np.maximum(mean, 1 - mean) >= _WHOLE)
-    return np.where(agreed[regions], level[regions], own).astype(np.float32)
+    return np.where(agreed[regions], level[regions], total / weight).astype(np.float32)
