@@ -168,7 +168,7 @@ def test_results_hold_every_run_on_every_clip(done, root):
 def test_the_page_is_self_contained_and_escaped(done, root):
     page = (root / "out/index.html").read_text()
     assert "Small &amp; &lt;plain&gt;" in page
-    assert not re.findall(r'(?:src|href)="(?!data:image/png;base64,|#)', page)
+    assert not re.findall(r'(?:src|href)="(?!data:image/webp;base64,|#)', page)
     assert page.count("<svg") >= 4
     assert "Quality against references" in page
 

@@ -201,7 +201,8 @@ def _group(axes: Mapping[str, str]) -> str:
     """``clean, whole shot, 2 paintings``."""
     words = [axes["lines"]]
     if "window" in axes:
-        words.append(axes["window"])
+        away = "" if axes["window"] == WHOLE_SHOT else " away"
+        words.append(axes["window"] + away)
         words.append(axes["paintings"] + (" painting" if axes["paintings"] == "1" else " paintings"))
     return ", ".join(words)
 
