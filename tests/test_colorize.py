@@ -28,6 +28,7 @@ def pictures(folder: Path) -> dict[str, bytes]:
 def test_the_public_names() -> None:
     assert sorted(celpaint.__all__) == [
         "CelpaintError",
+        "Colorizer",
         "Event",
         "Frame",
         "PathOptions",

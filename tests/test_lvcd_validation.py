@@ -13,7 +13,7 @@ import torch
 
 from celpaint.errors import WeightsError
 from celpaint.methods.lvcd.weights import Card
-from celpaint.types import Chunk, Painted, Reference, Shot
+from celpaint.types import Chunk, ColorizedFrame, Reference, Shot
 from celpaint.weights.registry import find_weights
 from shots import draw_line, paint_key
 
@@ -165,7 +165,7 @@ def test_a_films_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_pictures_that_are_no_numbers_are_refused() -> None:
     class Broken:
         def color(self, shot: Shot) -> list[Chunk]:
-            return [Chunk(0, (Painted(np.full((4, 4, 3), np.nan, np.float32)),))]
+            return [Chunk((0,), (ColorizedFrame(np.full((4, 4, 3), np.nan, np.float32)),))]
 
     line = np.zeros((4, 4), np.float32)
     with pytest.raises(WeightsError, match="no numbers"):

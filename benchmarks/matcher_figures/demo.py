@@ -17,7 +17,8 @@ from celpaint.conditions.reference_assignment import Place
 from celpaint.frames.color import Pixels, quantize, to_float
 from celpaint.frames.read import open_clip
 from celpaint.options import PathOptions
-from celpaint.shot import Scene
+from celpaint.session import Colorizer
+from celpaint.shot import ShotContext
 from celpaint.types import Array
 from matcher_figures.work import Record, Settings, matcher, scores, spread
 
@@ -60,12 +61,12 @@ def _frames(folder: Path) -> list[Array]:
 def _paint(settings: Settings, shot: Path, name: str) -> tuple[Record, list[Shown]]:
     method = matcher(settings, exact="flat" in name) if name.startswith("matcher") else BASELINES[name]()
     original = _frames(shot / "original")
-    scene = Scene(open_clip(shot / "lines"), [Place(shot / "reference.png", 0)], PathOptions())
+    scene = ShotContext(open_clip(shot / "lines"), [Place(shot / "reference.png", 0)], PathOptions())
     frames: list[Array] = []
     sure: list[Array] = []
     began = time.perf_counter()
-    for chunk in method.color(scene.shot):
-        for drawing, painted in enumerate(chunk.painted, chunk.start):
+    for chunk in Colorizer(method).chunks(scene.shot):
+        for drawing, painted in zip(chunk.drawings, chunk.painted, strict=True):
             finished = to_float(quantize(flatten(scene.finish(drawing, painted.rgb)), 8))
             count = len(scene.spans[drawing])
             frames += [finished] * count

@@ -19,7 +19,8 @@ from celpaint.metrics.base import Pair
 from celpaint.metrics.frame import psnr, squared_error
 from celpaint.metrics.networks import fetch
 from celpaint.metrics.perceptual import LPIPSDistance
-from celpaint.types import Array, Painted, Shot
+from celpaint.session import Colorizer
+from celpaint.types import Array, ColorizedFrame, Shot
 
 T = TypeVar("T")
 
@@ -64,9 +65,14 @@ def matcher(settings: Settings, *, exact: bool = False, memory: int = 1) -> Matc
     return method
 
 
-def color(method: Method, shot: Shot) -> list[Painted]:
+def color(method: Method, shot: Shot) -> list[ColorizedFrame]:
     """Every drawing of the shot."""
-    return [painted for chunk in method.color(shot) for painted in chunk.painted]
+    colored = {
+        drawing: painted
+        for chunk in Colorizer(method).chunks(shot)
+        for drawing, painted in zip(chunk.drawings, chunk.painted, strict=True)
+    }
+    return [colored[drawing] for drawing in range(len(shot))]
 
 
 @cache

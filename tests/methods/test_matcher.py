@@ -17,7 +17,7 @@ from celpaint.methods.matcher.spec import MatcherOptions
 from celpaint.methods.registry import load_method
 from celpaint.models.matcher.network import Lines
 from celpaint.models.matcher.network import Matcher as Network
-from celpaint.types import Array, Event, Painted, Reference, Shot
+from celpaint.types import Array, ColorizedFrame, Event, Reference, Shot
 from celpaint.weights.store import write_network
 
 CONFIG = {
@@ -71,7 +71,7 @@ def shot(height: int = 48, width: int = 64, drawings: int = 7) -> Shot:
     return Shot(drawn, (Reference(rgb, line), Reference(1 - rgb, line, drawings - 1)), (height, width))
 
 
-def all_painted(method: Matcher, of: Shot) -> Iterator[Painted]:
+def all_painted(method: Matcher, of: Shot) -> Iterator[ColorizedFrame]:
     for chunk in method.color(of):
         yield from chunk.painted
 
@@ -79,7 +79,7 @@ def all_painted(method: Matcher, of: Shot) -> Iterator[Painted]:
 def test_every_drawing_comes_back_in_order_at_its_size(weights: Path) -> None:
     told: list[Event] = []
     chunks = list(matcher(weights).color(shot(45, 61, 6), progress=told.append))
-    assert [(c.start, len(c.painted)) for c in chunks] == [(0, 4), (4, 2)]
+    assert [(c.drawings[0], len(c.painted)) for c in chunks] == [(0, 4), (4, 2)]
     assert [e.index for e in told] == [1, 2, 3, 4, 5, 6]
     assert {(e.stage, e.total) for e in told} == {("frame", 6)}
     for chunk in chunks:
@@ -110,8 +110,8 @@ def test_going_on_after_a_stop_gives_the_same_bytes(weights: Path, options: dict
     whole = list(method.color(of))
     for stop in (0, 1):
         state = {name: array.copy() for name, array in whole[stop].state.items()}
-        rest = list(matcher(weights, **options).color(of, start=4 * (stop + 1), state=state))
-        assert [c.start for c in rest] == [c.start for c in whole[stop + 1 :]]
+        rest = list(matcher(weights, **options).color(of, done=4 * (stop + 1), state=state))
+        assert [c.drawings for c in rest] == [c.drawings for c in whole[stop + 1 :]]
         for a, b in zip(whole[stop + 1 :], rest, strict=True):
             for p, q in zip(a.painted, b.painted, strict=True):
                 assert p.rgb.tobytes() == q.rgb.tobytes()

@@ -24,7 +24,7 @@ from celpaint.metrics import drawing, frame, frechet, perceptual, segments, temp
 from celpaint.metrics.base import Figure, Metric, Pair
 from celpaint.metrics.statistics import Estimate, bootstrap
 from celpaint.metrics.temporal import Flow, best_flow
-from celpaint.types import Clip, Event, Progress, silent
+from celpaint.types import Clip, DrawingColored, Progress, silent
 
 __all__ = [
     "METRICS",
@@ -214,7 +214,7 @@ def evaluate(
     total = sum(job.check() for job in jobs)
     seen = itertools.count(1)
     measured = [
-        ruler.measure(job, workers=workers, tick=lambda: progress(Event("frame", next(seen), total))) for job in jobs
+        ruler.measure(job, workers=workers, tick=lambda: progress(DrawingColored(next(seen), total))) for job in jobs
     ]
     return ruler.report(
         measured,

@@ -34,14 +34,15 @@ from celpaint.benchmark.suite import Run, Suite, Synthetic, find_suite, read_sui
 from celpaint.conditions.lines import flatten
 from celpaint.conditions.reference_assignment import Place
 from celpaint.errors import CelpaintError, InputError, OptionError
-from celpaint.frames.color import quantize
+from celpaint.frames.color import quantize, to_float
 from celpaint.frames.read import open_clip
 from celpaint.methods.base import Method
 from celpaint.methods.registry import choose_method, load_method, spec_of, weight_files
 from celpaint.metrics.frechet import PairMoments
 from celpaint.metrics.sums import Moments
 from celpaint.options import ComputeOptions, PathOptions
-from celpaint.types import Array, Clip, Event, Progress, silent
+from celpaint.session import Colorizer
+from celpaint.types import Array, Clip, DrawingColored, Frame, Progress, silent
 from celpaint.weights.kinds import load_object
 
 __all__ = ["Benchmark", "Film", "Outcome", "benchmark", "commit", "in_processes", "machine", "weights_digest"]
@@ -308,26 +309,23 @@ class Cell:
         )
 
     def _color(self, frames: Path) -> dict[str, Any]:
-        from celpaint.shot import Scene
+        from celpaint.shot import ShotContext
 
-        method = _painter(self.run, self.options)
+        colorizer = _colorizer(self.run, self.options)
         original = open_clip(self.film.original)
         source = open_clip(self.film.lines if self.run.source == "lines" else self.film.original)
         given = self.references(len(original))
         paths = {"lines": "extract"} if self.run.source == "original" else {}
-        pictures = [_painted(original, i, frames.parent / "references") for i in given]
-        scene = Scene(source, pictures, PathOptions.of({**paths, **self.run.path}))
+        path = PathOptions.of({"cuts": "off", **paths, **self.run.path})
+        context = ShotContext(source, [_painted(original, i) for i in given], path)
         began, spent = time.perf_counter(), time.process_time()
-        for chunk in method.color(scene.shot):
-            for drawing, painted in enumerate(chunk.painted, chunk.start):
-                finished = flatten(scene.finish(drawing, painted.rgb))
-                for frame in scene.spans[drawing]:
-                    _write(frames / f"{frame:04d}.png", finished)
+        for index, frame in enumerate(colorizer.colorize(context)):
+            _write(frames / f"{index:04d}.png", flatten(frame))
         return {
             "references": given,
             "seconds": time.perf_counter() - began,
             "cpu_seconds": time.process_time() - spent,
-            "drawings": len(scene.shot),
+            "drawings": len(context.shot),
         }
 
     def _measure(self, place: Path, references: tuple[int, ...]) -> Measured:
@@ -342,11 +340,9 @@ class Cell:
         return Measured(ClipScores(**json.loads(scores.read_text())), _load_sums(sums))
 
 
-def _painted(original: Clip, frame: int, folder: Path) -> Place:
-    """A frame of the original as the file that an artist would give."""
-    file = folder / f"{frame:04d}.png"
-    _write(file, flatten(original[frame]))
-    return Place(file, frame)
+def _painted(original: Clip, frame: int) -> Place:
+    """A frame of the original as an artist would give it: 8 bits a channel."""
+    return Place(Frame(to_float(quantize(flatten(original[frame]), 8))), frame)
 
 
 def _store(path: Path, value: Any) -> None:
@@ -380,16 +376,16 @@ _loaded: dict[str, Method] = {}
 clip."""
 
 
-def _painter(run: Run, options: ComputeOptions | None) -> Method:
+def _colorizer(run: Run, options: ComputeOptions | None) -> Colorizer:
     key = repr((run.method, options, run.without))
     if key not in _loaded:
         _loaded.clear()
         _loaded[key] = _load(run, options)
     if not run.renew:
-        return _loaded[key]
+        return Colorizer(_loaded[key])
     from celpaint.benchmark.ablations import Renewed
 
-    return Renewed(_loaded[key], run.renew)
+    return Colorizer(Renewed(_loaded[key], run.renew))
 
 
 def _load(run: Run, options: ComputeOptions | None) -> Method:
@@ -426,7 +422,7 @@ def _run(cells: Sequence[Cell], workers: int, progress: Progress) -> Iterator[Ou
     for index, outcome in in_processes([cell.work for cell in cells], workers):
         outcomes[index] = outcome
         ready += lengths[outcome.film.name]
-        progress(Event("frame", ready, total))
+        progress(DrawingColored(ready, total))
     return (outcomes[i] for i in range(len(cells)))
 
 
