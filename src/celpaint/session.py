@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from celpaint.errors import Cancelled, DiskFull, InputError, OptionError, OutOfMemory
+from celpaint.errors import Cancelled, DiskFull, OptionError, OutOfMemory, ReferenceFrameError
 from celpaint.frames.cache import Spill
 from celpaint.methods.base import Method
 from celpaint.methods.registry import check_conditions, choose_method, load_method, spec_of
@@ -133,7 +133,7 @@ class Colorizer:
         if self.options is not None:
             check_conditions(spec_of(self.options), shot.given)
         elif "references" in self._requires and not shot.references:
-            raise InputError("no painted frame is given", wanted="at least one")
+            raise ReferenceFrameError("no painted frame is given", wanted="at least one")
 
     def cancel(self) -> None:
         """Stop the shot that is being colored, from any thread or from its progress, before the next network call that

@@ -1,10 +1,10 @@
 """Cuts between the scenes of a clip, found from drawing to drawing.
 
 Colored pictures are compared by color histograms (:mod:`celpaint.frames.shots`). Line art has no colors to speak
-of: two drawings belong together if, after the best shift, the ink of each lies near the ink of the other more often than
-chance would have it. Measured from drawing to drawing on film with large motion and on synthetic shots, the agreement is never
-below 0.46; between drawings of different scenes its median is 0.26. The limit of 0.35 therefore misses cuts between
-scenes that look alike rather than cutting a scene in two.
+of: two drawings belong together if, after the best shift, the ink of each lies near the ink of the other more often
+than chance would have it. On film with large motion and on synthetic shots that agreement is never below 0.46 from one
+drawing to the next; between drawings of different scenes its median is 0.26. The limit of 0.35 therefore misses cuts
+between scenes that look alike rather than cutting a scene in two.
 
 Either way a cut must hold against the next drawing too, so that a flash or a smear of one drawing is none.
 """

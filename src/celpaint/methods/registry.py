@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-from celpaint.errors import InputError, OptionError, WeightsError
+from celpaint.errors import InputError, OptionError, ReferenceFrameError, WeightsError
 from celpaint.methods.base import Method
 from celpaint.methods.spec import DEFAULT_REQUIRES, MethodSpec
 from celpaint.options import ComputeOptions, flag
@@ -256,7 +256,8 @@ def check_conditions(spec: MethodSpec, given: frozenset[Condition]) -> None:
     """
     missing = sorted(spec.requires - given - {"gray"})
     if missing:
-        raise InputError(
+        kind = ReferenceFrameError if "references" in missing else InputError
+        raise kind(
             f"the method {spec.name} needs {' and '.join(_IN_WORDS[each] for each in missing)}, and none is given",
             todo=_others(lambda other: _fits(other, given)),
         )
