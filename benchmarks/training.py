@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from celpaint.train.engine.loop import make_accelerator
-from celpaint.train.engine.prefetch import Feed
+from celpaint.train.engine.prefetch import Prefetcher
 from celpaint.train.engine.recipe import load_recipe
 from celpaint.train.engine.task import build_task
 
@@ -67,7 +67,7 @@ def main() -> None:
         return task.frames(batch)
 
     figures = {"clips": timed(made, options.rounds, device), "step": timed(stepped, options.rounds, device)}
-    feed = Feed([task.batches(1, 0)], recipe.data.prefetch)
+    feed = Prefetcher([task.batches(1, 0)], recipe.data.prefetch, device)
     figures["both"] = timed(lambda: stepped(next(feed)), options.rounds, device)
     feed.close()
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()

@@ -23,7 +23,6 @@ from celpaint.frames.arrays import as_clip, as_frame
 from celpaint.frames.cache import CachedClip, Spill
 from celpaint.frames.cuts import find_scene_cuts
 from celpaint.frames.holds import find_holds
-from celpaint.frames.read import AnimationClip, PictureClip, VideoClip
 from celpaint.options import PathOptions
 from celpaint.types import RGB, Array, Clip, ColorHint, Frame, LineArt, Progress, Reference, Shot, silent
 
@@ -136,10 +135,7 @@ class ShotContext:
     @property
     def files(self) -> list[Path]:
         """Every file that is read."""
-        clip = self.clip
-        shot = clip.files if isinstance(clip, PictureClip) else ()
-        film = [clip.path] if isinstance(clip, AnimationClip | VideoClip) else []
-        return [*shot, *film, *(place.path for place in self.places if place.path is not None)]
+        return [*self.clip.files, *(place.path for place in self.places if place.path is not None)]
 
     def frames_of(self, drawings: Sequence[int]) -> int:
         """How many frames show these drawings."""

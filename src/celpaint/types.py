@@ -7,11 +7,13 @@ Everything here is NumPy: importing it costs nothing, and torch stays where the 
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 from typing import ClassVar, Literal, Protocol, overload
 
 import numpy as np
@@ -28,6 +30,7 @@ __all__ = [
     "DrawingColored",
     "Event",
     "Frame",
+    "FrameNumber",
     "FrameRead",
     "FrameWritten",
     "LineArt",
@@ -64,12 +67,41 @@ class Frame:
         return self.rgb.shape[0], self.rgb.shape[1]
 
 
+@dataclass(frozen=True, order=True)
+class FrameNumber:
+    """The number that a frame's name bears.
+
+    Attributes:
+        value: the number, negative before frame 0.
+        letters: letters after it, which mark in-betweens: ``12a`` lies between 12 and 13. Empty elsewhere.
+    """
+
+    value: int
+    letters: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.value}{self.letters}"
+
+    @classmethod
+    def parse(cls, text: str) -> FrameNumber | None:
+        """The number that ``12``, ``-3`` or ``12a`` writes; None for any other text."""
+        parts = re.fullmatch(r"(-?\d+)([A-Za-z]*)", text, re.ASCII)
+        return cls(int(parts[1]), parts[2]) if parts else None
+
+
 @dataclass(frozen=True)
 class PixelFormat:
-    """How pixels are stored at the source, so that results can be stored alike."""
+    """How pixels are stored at the source, so that results can be stored alike.
+
+    Attributes:
+        bits: bits a channel.
+        alpha: whether there is a transparency channel.
+        resolution: pixels an inch, across and down, None where the source does not say.
+    """
 
     bits: Literal[8, 16] = 8
     alpha: bool = False
+    resolution: tuple[float, float] | None = None
 
 
 class Clip(ABC):
@@ -77,6 +109,8 @@ class Clip(ABC):
 
     Attributes:
         names: the file name of every frame (``A_0001.png``), with numbering gaps as they are; None for a video.
+        numbers: the number of every frame, from its name; None where frames are counted from 1.
+        files: every file that is read.
         size: (height, width) of every frame.
         rate: frames a second, None where the source does not say.
         format: how the source stores pixels.
@@ -85,6 +119,8 @@ class Clip(ABC):
     """
 
     names: tuple[str, ...] | None
+    numbers: tuple[FrameNumber, ...] | None = None
+    files: tuple[Path, ...] = ()
     size: tuple[int, int]
     rate: Fraction | None
     format: PixelFormat
@@ -100,6 +136,10 @@ class Clip(ABC):
 
     def __iter__(self) -> Iterator[Frame]:
         return (self[i] for i in range(len(self)))
+
+    def number(self, index: int) -> FrameNumber:
+        """The number of frame ``index``: from its name, or counted from 1."""
+        return self.numbers[index] if self.numbers else FrameNumber(index + 1)
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ def ball(x: float, y: float = 90, radius: float = 40) -> Image.Image:
 def fence(x: float) -> Image.Image:
     picture = Image.new("L", SIZE, 255)
     pen = ImageDraw.Draw(picture)
-    for post in range(5):
-        pen.rectangle([x + 44 * post, 10, x + 44 * post + 14, 172], outline=0, width=3)
+    for post in range(2):
+        pen.rectangle([x + 44 * post, 10, x + 44 * post + 14, 100], outline=0, width=3)
     return picture
 
 

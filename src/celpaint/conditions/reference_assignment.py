@@ -10,8 +10,8 @@ from typing import Any
 
 from celpaint.errors import ReferenceFrameError
 from celpaint.frames.arrays import as_frame
-from celpaint.frames.names import Pattern, find_sequences
-from celpaint.types import Clip, Frame
+from celpaint.frames.find import nearby
+from celpaint.types import Clip, Frame, FrameNumber
 
 __all__ = ["Place", "frame_label", "place_references"]
 
@@ -69,7 +69,7 @@ def place_references(references: Sequence[Any], clip: Clip) -> tuple[Place, ...]
 
 def frame_label(clip: Clip, index: int) -> str:
     """A frame's name for people: its file, or ``frame 12`` of a video."""
-    return f"'{clip.names[index]}'" if clip.names else f"frame {index + 1}"
+    return f"'{clip.names[index]}'" if clip.names else f"frame {clip.number(index)}"
 
 
 def _find(reference: Any, clip: Clip) -> Place:
@@ -83,28 +83,40 @@ def _find(reference: Any, clip: Clip) -> Place:
     if not at or Path(reference).exists():
         _warn_of_namesake(Path(reference), clip)
         return Place(Path(reference), 0)
+    if not Path(path).exists() and "." in frame:  # the @ belongs to a file name that is misspelled
+        raise ReferenceFrameError(f"'{reference}' does not exist", wanted="a picture", todo=nearby(Path(reference)))
     return Place(Path(path), None if frame == "none" else _frame(frame, clip, f"'{reference}'"))
 
 
 def _frame(frame: str, clip: Clip, reference: str) -> int:
     """The index of the frame of that name or number."""
-    if clip.names:
-        named = [i for i, name in enumerate(clip.names) if frame in (name, Path(name).stem)]
-        if len(named) == 1:
-            return named[0]
-    numbers = _numbers(clip)
-    found = [i for i, n in enumerate(numbers) if frame.isdecimal() and n == int(frame)]
+    named = [i for i, name in enumerate(clip.names or ()) if frame in (name, Path(name).stem)]
+    found = named if len(named) == 1 else _numbered(frame, clip)
     if not found:
-        called = "the numbers in the frames' names" if _named_numbers(clip.names or ()) else "the first frame is 1"
-        gap = frame.isdecimal() and min(numbers) < int(frame) < max(numbers)
-        raise ReferenceFrameError(
-            f"reference {reference} belongs to no frame of the shot" + (", its number is a gap" if gap else ""),
-            wanted=f"@FRAME from {min(numbers)} to {max(numbers)} ({called}), or @none",
-        )
+        raise _no_such_frame(reference, frame, clip)
     if len(found) > 1:
         names = " and ".join(frame_label(clip, i) for i in found[:2])
         raise ReferenceFrameError(f"reference {reference} fits {names}", todo="Give the frame's name after the @.")
     return found[0]
+
+
+def _numbered(frame: str, clip: Clip) -> list[int]:
+    """The frames of this number; of ``12`` and ``12a``, ``12`` is the one without letters if there is one."""
+    numbers = [clip.number(i) for i in range(len(clip))]
+    asked = FrameNumber.parse(frame)
+    exact = [i for i, number in enumerate(numbers) if number == asked]
+    return exact or [i for i, n in enumerate(numbers) if asked is not None and asked == FrameNumber(n.value)]
+
+
+def _no_such_frame(reference: str, frame: str, clip: Clip) -> ReferenceFrameError:
+    numbers = sorted(clip.number(i) for i in range(len(clip)))
+    asked = FrameNumber.parse(frame)
+    gap = asked is not None and numbers[0] < asked < numbers[-1]
+    called = "the numbers in the frames' names" if clip.numbers else "the first frame is 1"
+    return ReferenceFrameError(
+        f"reference {reference} belongs to no frame of the shot" + (", its number is a gap" if gap else ""),
+        wanted=f"@FRAME from {numbers[0]} to {numbers[-1]} ({called}), or @none",
+    )
 
 
 def _warn_of_namesake(path: Path, clip: Clip) -> None:
@@ -112,19 +124,6 @@ def _warn_of_namesake(path: Path, clip: Clip) -> None:
     for index, name in enumerate(clip.names or ()):
         if index and Path(name).stem == path.stem:
             log.warning(
-                "'%s' is taken for the first frame, %s; if it is a painting of %s, write '%s@%d'",
-                *(path, frame_label(clip, 0), frame_label(clip, index), path, _numbers(clip)[index]),
+                "'%s' is taken for the first frame, %s; if it is a painting of %s, write '%s@%s'",
+                *(path, frame_label(clip, 0), frame_label(clip, index), path, clip.number(index)),
             )
-
-
-def _numbers(clip: Clip) -> list[int]:
-    """The number that counts the frames in their names, else 1, 2, 3, ..."""
-    return _named_numbers(clip.names or ()) or list(range(1, len(clip) + 1))
-
-
-def _named_numbers(names: Sequence[str]) -> list[int]:
-    """Empty where the names are not one numbered sequence."""
-    sequences = find_sequences(names)
-    pattern = Pattern.parse(sequences[0].pattern) if len(sequences) == 1 else None
-    numbers = [None if pattern is None else pattern.number(name) for name in names]
-    return [n for n in numbers if n is not None] if None not in numbers else []

@@ -145,7 +145,7 @@ class CachedClip(Clip):
     def __init__(self, clip: Clip, spill: Spill) -> None:
         self._clip, self._spill = clip, spill
         self.names, self.size, self.rate, self.format = clip.names, clip.size, clip.rate, clip.format
-        self.times, self.lossy = clip.times, clip.lossy
+        self.times, self.lossy, self.numbers, self.files = clip.times, clip.lossy, clip.numbers, clip.files
 
     def __len__(self) -> int:
         return len(self._clip)
