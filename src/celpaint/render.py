@@ -149,9 +149,10 @@ def render(
                 job.commit(chunk.drawings, chunk.state, [_mean(painted.confidence) for painted in chunk.painted])
             result.publish(context.spans, progress)
         job.finish()
-    confidence = np.empty(len(context.spans), np.float32)
-    confidence[list(job.drawings)] = job.confidence
-    sure = not np.isnan(confidence).any()
+        confidence = np.empty(len(context.spans), np.float32)
+        confidence[list(job.drawings)] = job.confidence
+        sure = not np.isnan(confidence).any()
+        paint_next = colorizer.advise(context.shot, confidence.tolist()) if sure else []
     return Summary(
         out=Path(out),
         frames=len(clip),
@@ -160,7 +161,7 @@ def render(
         seconds=time.monotonic() - began,
         resumed=resumed,
         confidence=float(confidence.mean(dtype=np.float64)) if sure else None,
-        paint_next=tuple(map(context.label, colorizer.advise(context.shot, confidence.tolist()))) if sure else (),
+        paint_next=tuple(map(context.label, paint_next)),
         unpainted=tuple((context.label(scene[0]), context.label(scene[-1])) for scene in context.unpainted),
         confidence_maps=None if confidence_maps is None else Path(confidence_maps),
     )

@@ -33,6 +33,9 @@ log = logging.getLogger("celpaint")
 _JUDGED = 9
 """Frames that are looked at to tell line art from paintings."""
 
+_KEPT = 2**26
+"""Bytes of line art kept in memory."""
+
 _SAME_INK = 0.15
 """How far, in any channel, ink in a painting may be from the ink that was drawn."""
 
@@ -116,7 +119,7 @@ class ShotContext:
                 frames.drop(held)
         self._keep_ink = options.ink == "keep"
         starts = [span.start for span in self.spans]
-        self._drawings = _Drawings(frames, starts, options.lines, Spill(cache and cache / "lines"))
+        self._drawings = _Drawings(frames, starts, options.lines, Spill(cache and cache / "lines", memory=_KEPT))
         self._paintings: dict[int, Array] = {}
         drawn = self._drawings.look.kind != "painting"
         cuts = find_scene_cuts((frames[start] for start in starts), drawn=drawn) if options.cuts == "auto" else []

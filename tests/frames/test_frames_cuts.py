@@ -14,15 +14,17 @@ SIZE = (320, 180)
 
 def ball(x: float, y: float = 90, radius: float = 40) -> Image.Image:
     picture = Image.new("L", SIZE, 255)
-    ImageDraw.Draw(picture).ellipse([x - radius, y - radius, x + radius, y + radius], outline=0, width=3)
+    pen = ImageDraw.Draw(picture)
+    for r in (radius, 0.75 * radius, radius / 2, radius / 4):
+        pen.ellipse([x - r, y - r, x + r, y + r], outline=0, width=3)
     return picture
 
 
 def fence(x: float) -> Image.Image:
     picture = Image.new("L", SIZE, 255)
     pen = ImageDraw.Draw(picture)
-    for post in range(2):
-        pen.rectangle([x + 44 * post, 10, x + 44 * post + 14, 100], outline=0, width=3)
+    for post in range(5):
+        pen.rectangle([x + 44 * post, 10, x + 44 * post + 14, 172], outline=0, width=3)
     return picture
 
 

@@ -19,7 +19,7 @@ from celpaint.types import Clip, Frame
 
 __all__ = ["CachedClip", "Spill"]
 
-MEMORY = 2**27
+MEMORY = 2**25
 """Bytes kept in memory."""
 
 DISK = 2**32
@@ -99,7 +99,11 @@ class Spill:
         if number not in self._kept:
             if number not in self._files:
                 return None
-            self.put(number, self._files[number].read())
+            try:
+                self.put(number, self._files[number].read())
+            except OSError:  # somebody removed the file
+                self.drop(number)
+                return None
         self._kept.move_to_end(number)
         return self._kept[number]
 
