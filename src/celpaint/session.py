@@ -171,6 +171,11 @@ class Colorizer:
                         self._stop_if_cancelled()
             before += len(scene)
 
+    def drawings(self, shot: Shot, *, progress: Progress = silent) -> Iterator[tuple[int, ColorizedFrame]]:
+        """Every drawing of a shot and its index, as they are colored, in any order; errors as of :meth:`chunks`."""
+        for chunk in self.chunks(shot, progress=progress):
+            yield from zip(chunk.drawings, chunk.painted, strict=True)
+
     def advise(self, shot: Shot, confidence: Sequence[float]) -> list[int]:
         """The drawings worth painting next, best first: of scenes without a painted frame the first one, then what the
         method says of each other scene."""
@@ -203,11 +208,10 @@ class Colorizer:
         waiting = Spill(disk=2**62, reserve=0)
         ready: set[int] = set()
         turn = 0
-        for chunk in self.chunks(context.shot, progress=progress):
-            for drawing, painted in zip(chunk.drawings, chunk.painted, strict=True):
-                finished = context.finish(drawing, painted.rgb)
-                waiting.put(drawing, (finished.rgb, finished.alpha))
-                ready.add(drawing)
+        for drawing, painted in self.drawings(context.shot, progress=progress):
+            finished = context.finish(drawing, painted.rgb)
+            waiting.put(drawing, (finished.rgb, finished.alpha))
+            ready.add(drawing)
             while turn in ready:
                 yield from [_frame(waiting, turn)] * len(context.spans[turn])
                 waiting.drop(turn)

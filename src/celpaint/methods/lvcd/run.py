@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from typing import cast
 
 import numpy as np
@@ -28,6 +27,7 @@ from torch import Tensor, nn
 
 from celpaint.device import resolve_device, resolve_dtype
 from celpaint.errors import OptionError
+from celpaint.frames.cache import Spill
 from celpaint.frames.resize import resize_tensor
 from celpaint.methods.base import Method
 from celpaint.methods.lvcd.spec import SPEC, LVCDOptions
@@ -488,27 +488,33 @@ class _Run:
 
 
 class _Drafts:
-    """Another method's frames, made in order as they are asked for; only as many are kept as can be asked for again."""
+    """Another method's frames, made in its own order until those that are asked for are there."""
 
     def __init__(self, run: _Run, drafter: Method) -> None:
         self.run = run
-        frames = (painted for chunk in drafter.color(run.shot) for painted in chunk.painted)
-        self.frames = enumerate(islice(frames, run.skip, None))
-        self.made: dict[int, Tensor] = {}
+        self.chunks = drafter.color(run.shot)
+        self.made = Spill(disk=2**62, reserve=0)
         self.encoded: dict[int, Tensor] = {}
 
     def pictures(self, drawings: Sequence[int]) -> Tensor:
         """``N 4 H W`` at the networks' size, on the CPU: RGB in [-1, 1], and doubt, 1 where nothing is sure."""
-        enter = self.run.fit.enter
-        while not self.made.keys() >= set(drawings):
-            drawing, painted = next(self.frames)
+        return torch.cat([self.picture(drawing) for drawing in drawings])
+
+    def picture(self, drawing: int) -> Tensor:
+        """``1 4 H W``."""
+        while (kept := self.made.get(drawing)) is None or kept[0] is None:
+            self.make_more()
+        return torch.from_numpy(kept[0])
+
+    def make_more(self) -> None:
+        """Color the drafter's next drawings."""
+        enter, chunk = self.run.fit.enter, next(self.chunks)
+        for drawing, painted in zip(chunk.drawings, chunk.painted, strict=True):
             rgb = enter(painted.rgb, "replicate") * 2 - 1
             sure = torch.zeros_like(rgb[:, :1])
             if painted.confidence is not None:
                 sure = enter(painted.confidence, "replicate")
-            self.made[drawing] = torch.cat([rgb, 1 - sure], 1)
-            self.made.pop(drawing - KEPT_LINES, None)
-        return torch.cat([self.made[drawing] for drawing in drawings])
+            self.made.put(drawing - self.run.skip, (torch.cat([rgb, 1 - sure], 1).numpy(),))
 
     def latents(self, drawings: Sequence[int]) -> Tensor:
         """``N C h w``, not scaled."""
