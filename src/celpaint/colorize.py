@@ -87,10 +87,11 @@ def colorize(
     """
     from celpaint.conditions.reference_assignment import place_references
     from celpaint.frames.read import open_clip
+    from celpaint.frames.selection import select
     from celpaint.shot import Scene
 
     path, chosen = _sort(options, method)
-    clip = open_clip(source)
+    clip = select(open_clip(source), path.frames)
     scene = Scene(clip, place_references(_several(reference), clip), path, progress)
     painter = _load(chosen, clip)
     return (
@@ -135,6 +136,7 @@ def render(
     """
     from celpaint.conditions.reference_assignment import place_references
     from celpaint.frames.read import open_clip
+    from celpaint.frames.selection import select
     from celpaint.job import Job
     from celpaint.result import Result
     from celpaint.shot import Scene
@@ -143,7 +145,7 @@ def render(
         raise refuse("fps", str(fps), "more than 0")
     began = time.monotonic()
     path, chosen = _sort(options, method)
-    clip = open_clip(source)
+    clip = select(open_clip(source), path.frames)
     places = place_references(_several(reference), clip)
     inputs = [source, *(place.path for place in places if place.path.exists())]
     with Job(Path(out)) as job:

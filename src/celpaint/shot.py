@@ -20,7 +20,7 @@ from celpaint.conditions.reference_assignment import Place, frame_label
 from celpaint.finish.ink import cut_out, lay_ink
 from celpaint.finish.size import to_size
 from celpaint.frames.holds import find_holds
-from celpaint.frames.read import AnimationClip, PictureClip, VideoClip, read_picture
+from celpaint.frames.read import read_picture
 from celpaint.options import PathOptions
 from celpaint.types import Array, Clip, Frame, LineArt, Progress, Reference, Shot, silent
 
@@ -67,10 +67,7 @@ class Scene:
     @property
     def files(self) -> list[Path]:
         """Every file that is read."""
-        clip = self.clip
-        shot = clip.files if isinstance(clip, PictureClip) else ()
-        film = [clip.path] if isinstance(clip, AnimationClip | VideoClip) else []
-        return [*shot, *film, *(place.path for place in self.places)]
+        return [*self.clip.files, *(place.path for place in self.places)]
 
     def frames_until(self, drawing: int) -> int:
         """How many frames show the drawings before this one."""
