@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from celpaint.data.synthetic.art import toy_art
-from celpaint.models.line_vae import LineVAE
+from celpaint.models.line_vae import LineVAE, LineVAEConfig
 from celpaint.models.matcher.network import Matcher
 from celpaint.train.gpu import JOBS, main
 from celpaint.weights.store import load_network, read_config, read_tensors
@@ -45,7 +45,7 @@ def test_jobs_train_side_by_side_and_export(tmp_path: Path) -> None:
     for job, kind in (("matcher", Matcher), ("line_vae", LineVAE)):
         folder = tmp_path / "out" / job / "export"
         config = read_config(folder)
-        network = kind(**config) if kind is Matcher else LineVAE.from_config(config)
+        network = Matcher(**config) if kind is Matcher else LineVAE(LineVAEConfig(**config))
         load_network(network, read_tensors(folder), source=folder)
         assert "2 steps" in (tmp_path / "out" / f"{job}.log").read_text()
 
@@ -53,4 +53,5 @@ def test_jobs_train_side_by_side_and_export(tmp_path: Path) -> None:
 def test_unknown_job_names_the_known_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--art", "a", "--out", str(tmp_path), "--jobs", "mather"])
-    assert all(name in capsys.readouterr().err for name in JOBS)
+    said = capsys.readouterr().err
+    assert all(name in said for name in JOBS)

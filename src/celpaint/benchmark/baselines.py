@@ -169,8 +169,7 @@ def match_regions(drawing: Regions, known: Regions, rounds: int = 4) -> npt.NDAr
 
 
 def _distances(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    between: npt.NDArray[np.float64] = np.linalg.norm(a[:, None] - b[None], axis=2)
-    return between
+    return np.asarray(np.linalg.norm(a[:, None] - b[None], axis=2), np.float64)
 
 
 class SegmentMatcher(Method):
@@ -200,8 +199,7 @@ def _elect(votes: list[tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]]) -
     """Of every region the color that most speaks for: ``(N M likelihoods, M colors)`` a voter -> ``N`` colors."""
     palette, places = np.unique(np.concatenate([colors for _, colors in votes]), return_inverse=True)
     likely = np.concatenate([rows for rows, _ in votes], axis=1)
-    elected: npt.NDArray[np.int64] = palette[(likely @ np.eye(len(palette))[places]).argmax(1)]
-    return elected
+    return np.asarray(palette[(likely @ np.eye(len(palette))[places]).argmax(1)], np.int64)
 
 
 def _fill(regions: Regions, colors: npt.NDArray[np.int64]) -> Array:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 import torch
@@ -80,13 +80,18 @@ class Matcher(Method):
     Args:
         network: its weights loaded, in evaluation mode, on ``device`` in ``dtype``.
         options: of the method.
+
+    Attributes:
+        memory_prior: logarithm of what a drawing just colored weighs, see :data:`MEMORY_PRIOR`.
     """
+
+    memory_prior: ClassVar[float] = MEMORY_PRIOR
 
     def __init__(self, network: Network, options: MatcherOptions, device: torch.device, dtype: torch.dtype) -> None:
         self.network, self.options, self.device, self.dtype = network, options, device, dtype
 
     @classmethod
-    def load(cls, options: MatcherOptions) -> Matcher:
+    def load(cls, options: MatcherOptions) -> Self:
         """Find the weights and build the network.
 
         Raises:
@@ -212,7 +217,7 @@ class Matcher(Method):
     def _remember(self, colored: _Colored) -> _Painting:
         """A drawing colored before, as a reference trusted as far as its colors were sure."""
         drawn, rgb, confidence = colored.drawn, colored.rgb, colored.confidence
-        prior = (confidence.clamp(min=1e-3).log() + MEMORY_PRIOR).to(self.device, self.dtype)
+        prior = (confidence.clamp(min=1e-3).log() + self.memory_prior).to(self.device, self.dtype)
         lines = self._tensor(drawn.sketch.line)[None, None, None]
         offer = self.network.encode_reference(drawn.features, lines, rgb[None].to(self.device, self.dtype), prior[None])
         return _Painting(offer, Source(drawn.sketch, _plain(rgb), _plain(confidence)[..., 0]), colored.fill)

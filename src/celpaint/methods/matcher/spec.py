@@ -53,6 +53,13 @@ SPEC = MethodSpec(
         use="celpaint colorize ... --method matcher --weights '{path}'",
         build="celpaint.methods.matcher.weights:build",
     ),
+    ablations={
+        "smoothing of unsure regions": "celpaint.methods.matcher.ablations:WithoutSmoothing",
+        "flow blend": "celpaint.methods.matcher.ablations:WithoutBlend",
+        "region votes": "celpaint.methods.matcher.ablations:WithoutRegions",
+        "memory prior": "celpaint.methods.matcher.ablations:WithoutMemoryPrior",
+        "detail network": "celpaint.methods.matcher.ablations:WithoutDetail",
+    },
     tasks={
         "matcher": "celpaint.train.tasks.matching:Matching",
         "matcher_blend": "celpaint.train.tasks.blending:Blending",
