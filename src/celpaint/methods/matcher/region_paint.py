@@ -34,6 +34,9 @@ NEAR = 12 / 255
 BLUR = 5
 """Pixels that dithering and noise are averaged over."""
 
+OTHER = 20 / 255
+"""Difference in any channel from which a pixel has another color than its region."""
+
 LOOKED_AT = 256
 """Pixels of a region that the mode is taken over."""
 
@@ -50,6 +53,7 @@ class RegionPaint:
         exact: ``N+1``, where the color is a value that the region repeats.
         shown: ``N+1``, where the region is deep enough to show paint at all.
         area: ``N+1`` in pixels.
+        mixed: share of inner pixels that clearly have another color than their region.
         noise: mean distance of inner pixels from their region's color, in the painting as a whole.
     """
 
@@ -57,6 +61,7 @@ class RegionPaint:
     exact: Flags
     shown: Flags
     area: npt.NDArray[np.int64]
+    mixed: float
     noise: float
 
 
@@ -78,19 +83,26 @@ def read_paint(rgb: Array, labels: Labels) -> RegionPaint:
     where = where[np.argsort(labels.ravel()[where], kind="stable")]
     edges = np.searchsorted(labels.ravel()[where], np.arange(count + 1))
     steady = _steady(rgb).ravel()
+    clean = steady[where].mean() > 0.5 if len(where) else False
     pixels, averaged = rgb.reshape(-1, 3), calm.reshape(-1, 3)
+    codes = np.round(pixels.astype(np.float64) * 65535).astype(np.int64) @ np.array([1 << 32, 1 << 16, 1])
     color[0] = _mode(pixels)
-    far, seen = 0.0, 0
+    far, other, seen = 0.0, 0, 0
     for number in range(1, count):
         own = where[edges[number] : edges[number + 1]]
         if not len(own):
             continue
-        values, times = np.unique(pixels[own], axis=0, return_counts=True)
-        exact[number] = times.max() * 2 > len(own) and (steady[own].mean() > 0.5 or deepest[number] <= INNER)
-        color[number] = values[times.argmax()] if exact[number] else _mode(averaged[own])
+        _, first, times = np.unique(codes[own], return_index=True, return_counts=True)
+        exact[number] = times.max() * 2 > len(own) and (
+            steady[own].mean() > 0.5 or (clean and deepest[number] <= INNER)
+        )
+        color[number] = pixels[own[first[times.argmax()]]] if exact[number] else _mode(averaged[own])
         far += float(np.abs(pixels[own] - color[number]).max(1).sum())
+        other += int((np.abs(averaged[own] - color[number]).max(1) > OTHER).sum())
         seen += len(own)
-    return RegionPaint(color, exact, exact | (deepest > SHALLOW), np.bincount(labels.ravel()), far / max(seen, 1))
+    seen = max(seen, 1)
+    area = np.bincount(labels.ravel(), minlength=count)
+    return RegionPaint(color, exact, exact | (deepest > SHALLOW), area, other / seen, far / seen)
 
 
 def make_palette(paints: Sequence[RegionPaint]) -> tuple[Array, list[npt.NDArray[np.int64]]]:
