@@ -19,7 +19,7 @@ from celpaint.conditions.regions import INK_THRESHOLD
 from celpaint.finish._fill import carry_outwards
 from celpaint.types import Array, LineArt
 
-__all__ = ["PaintedInk"]
+__all__ = ["PaintedInk", "shows_lines"]
 
 _CORE = 0.9
 """Coverage from which a pixel shows nothing but ink."""
@@ -114,6 +114,21 @@ class PaintedInk:
         flat[where[kind == _AS_FILL]] = below[kind == _AS_FILL]
         flat[where[(kind != _AS_FILL) & (kind != _AS_DRAWN)]] = own[(kind != _AS_FILL) & (kind != _AS_DRAWN)]
         return ink
+
+
+def shows_lines(rgb: Array, art: LineArt, margin: int) -> bool:
+    """Whether a painting has lines of its own, in whatever color, or is fills without them.
+
+    Args:
+        rgb: ``H W 3``, in register with its drawing ``art``; margin: see :meth:`PaintedInk.read`.
+    """
+    core = (art.line >= _CORE) & art.drawn
+    if np.count_nonzero(core) < _LEAST:
+        return True
+    fill = carry_outwards(rgb, cv2.dilate((art.line > INK_THRESHOLD).astype(np.uint8), _CROSS) > 0, margin)
+    there, drawn, beside = (x[core] for x in (rgb, art.ink, fill))
+    as_drawn = np.abs(there - drawn).max(1) < _SAME
+    return float(np.mean(~as_drawn & (np.abs(there - beside).max(1) < _SAME))) < _NO_LINES
 
 
 _CROSS = np.ones((3, 3), np.uint8)
