@@ -117,12 +117,12 @@ def render(
     chosen = _chosen(method, own, given, confidence=confidence_maps is not None)
     clip = select(open_clip(source), path.frames)
     places = place_references(listed(reference), clip)
-    inputs = [source, *(place.path for place in places if place.path is not None and place.path.exists())]
+    inputs = [source, *(place.path for place in places if place.path is not None and place.exists)]
     with Job(Path(out)) as job:
         result = Result(
             out,
             clip,
-            alpha=True if any(place.transparent for place in places) else None,
+            alpha=True if any(place.transparent for place in places if place.exists) else None,
             maps=confidence_maps,
             inputs=inputs,
             overwrite=overwrite,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from bisect import bisect
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -144,6 +143,8 @@ class ShotContext:
         starts = [span.start for span in self.spans]
         self._drawings = _Drawings(frames, starts, options.lines, Spill(cache and cache / "lines", memory=_KEPT))
         self._paintings: dict[int, Frame] = {}
+        self._in_register: dict[int, Frame] = {}
+        self._inks: dict[int, PaintedInk | None] = {}
         self.transparent = False
         drawn = self._drawings.look.kind != "painting"
         cuts = find_scene_cuts((frames[start] for start in starts), drawn=drawn) if options.cuts == "auto" else []
@@ -187,19 +188,23 @@ class ShotContext:
         elif self.transparent and painted.alpha is not None:
             rgb = to_size(painted.rgb, self.clip.size, art.line)
             fill_alpha = resize(painted.alpha, self.clip.size)
-            return lay_ink_on_cel(rgb, fill_alpha, art, painted=self._ink) if self._keep_ink else Frame(rgb, fill_alpha)
+            ink = self._ink(drawing)
+            return lay_ink_on_cel(rgb, fill_alpha, art, painted=ink) if self._keep_ink else Frame(rgb, fill_alpha)
         else:
             rgb = to_size(painted.rgb, self.clip.size, art.line)
-            rgb = lay_ink(rgb, art, painted=self._ink) if self._keep_ink else rgb
+            rgb = lay_ink(rgb, art, painted=self._ink(drawing)) if self._keep_ink else rgb
         if self._drawings.look.kind == "on transparent" or self.transparent:
             return cut_out(rgb, art) if self._keep_ink else Frame(rgb)
         return Frame(rgb, alpha)
 
-    @cached_property
-    def _ink(self) -> PaintedInk | None:
-        """The color of ink as the paintings show it."""
-        drawn = [(painting.rgb, self._drawings.art(drawing)[0]) for drawing, painting in self._paintings.items()]
-        return PaintedInk.read(drawn, _margin(drawn[0][1])) if drawn else None
+    def _ink(self, drawing: int) -> PaintedInk | None:
+        """The color of a drawing's ink as the paintings of its scene show it."""
+        number = bisect(self.shot.cuts, drawing)
+        if number not in self._inks:
+            scene = self.shot.scenes[number]
+            seen = [(frame.rgb, self._drawings.art(i)[0]) for i, frame in self._in_register.items() if i in scene]
+            self._inks[number] = PaintedInk.read(seen, _margin(seen[0][1])) if seen else None
+        return self._inks[number]
 
     def _reference(self, place: Place) -> Reference:
         frame = place.read()
@@ -229,6 +234,8 @@ class ShotContext:
                         place.name,
                         offset,
                     )
+                if offset.shows and (not offset.found or offset.within_limits(self.clip.size)):
+                    self._in_register[drawing] = kept
             self._paintings[drawing] = kept
         return Reference(rgb, self._drawings[drawing], drawing, alpha)
 

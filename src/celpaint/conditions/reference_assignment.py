@@ -37,6 +37,11 @@ class Place:
         """Its file, None of a picture in memory."""
         return self.picture if isinstance(self.picture, Path) else None
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is anything to read."""
+        return self.path is None or self.path.exists()
+
     def read(self) -> Frame:
         """The picture; an alpha channel that says nothing is left out.
 
