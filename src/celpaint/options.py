@@ -238,6 +238,9 @@ class PathOptions(Options):
         "keep", "keep: the artist's own lines over the colors; model: keep the lines that the method painted"
     )
     holds: Literal["auto", "off"] = option("auto", "auto: a drawing held for several frames is colored once")
+    cuts: Literal["auto", "off"] = option(
+        "auto", "auto: find the cuts inside a clip; each scene is colored from its own painted frames. off: one scene"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from celpaint.conditions.regions import grow_regions, label_regions
 from celpaint.frames.color import to_float
 from celpaint.methods.base import Method
 from celpaint.metrics.segments import LARGE, color_codes, majority_colors
-from celpaint.types import Array, Chunk, Event, Painted, Progress, Reference, Shot, State, silent
+from celpaint.types import Array, Chunk, ColorizedFrame, DrawingColored, Progress, Reference, Shot, State, silent
 
 __all__ = ["BASELINES", "ChainedFlow", "CopyReference", "DirectFlow", "SegmentMatcher", "match_regions"]
 
@@ -32,13 +32,13 @@ class _FrameByFrame(Method):
     """A method that colors one drawing after the other."""
 
     def color(
-        self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = silent
+        self, shot: Shot, *, done: int = 0, state: State | None = None, progress: Progress = silent
     ) -> Iterator[Chunk]:
         state = state or {}
-        for index in range(start, len(shot)):
+        for index in range(done, len(shot)):
             rgb, state = self.paint(shot, index, state)
-            progress(Event("frame", index + 1, len(shot)))
-            yield Chunk(index, (Painted(np.ascontiguousarray(rgb, np.float32)),), state)
+            progress(DrawingColored(index + 1, len(shot)))
+            yield Chunk((index,), (ColorizedFrame(np.ascontiguousarray(rgb, np.float32)),), state)
 
     @abstractmethod
     def paint(self, shot: Shot, index: int, state: State) -> tuple[Array, State]:
@@ -178,12 +178,12 @@ class SegmentMatcher(Method):
     """
 
     def color(
-        self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = silent
+        self, shot: Shot, *, done: int = 0, state: State | None = None, progress: Progress = silent
     ) -> Iterator[Chunk]:
         references = [(r, Regions.of(r.line)) for r in shot.references]
         painted = {id(r): majority_colors(regions.labels, color_codes(r.rgb)) for r, regions in references}
-        before = (Regions.of(shot.lines[start - 1]), state["colors"]) if start and state else None
-        for index in range(start, len(shot)):
+        before = (Regions.of(shot.lines[done - 1]), state["colors"]) if done and state else None
+        for index in range(done, len(shot)):
             drawing = Regions.of(shot.lines[index])
             nearest = nearest_reference(shot, index)
             known = next(regions for r, regions in references if r is nearest)
@@ -191,8 +191,8 @@ class SegmentMatcher(Method):
             if before is not None and nearest.frame != index:
                 votes.append((match_regions(drawing, before[0]), before[1]))
             before = drawing, _elect(votes)
-            progress(Event("frame", index + 1, len(shot)))
-            yield Chunk(index, (Painted(_fill(*before)),), {"colors": before[1]})
+            progress(DrawingColored(index + 1, len(shot)))
+            yield Chunk((index,), (ColorizedFrame(_fill(*before)),), {"colors": before[1]})
 
 
 def _elect(votes: list[tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]]) -> npt.NDArray[np.int64]:
