@@ -10,7 +10,7 @@ from celpaint.conditions.palette.files import read_palette
 from celpaint.conditions.palette.recoloring import Recoloring, fills
 from celpaint.frames.read import open_clip
 from celpaint.frames.write import open_sink
-from celpaint.types import Event, Frame, Progress, silent
+from celpaint.types import Frame, FrameWritten, Progress, silent
 
 __all__ = ["Recolored", "recolor"]
 
@@ -76,6 +76,6 @@ def recolor(
     ) as sink:
         for index, frame in enumerate(clip):
             sink.write(Frame(recoloring(frame.rgb), frame.alpha), index)
-            progress(Event("write", index + 1, len(clip)))
+            progress(FrameWritten(index + 1, len(clip)))
     pairs = zip(str(recoloring.before).split(","), str(recoloring.after).split(","), strict=True)
     return Recolored(Path(out), len(clip), tuple(pairs))
