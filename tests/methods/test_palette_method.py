@@ -33,7 +33,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def method(weights: Path, **options: Any) -> PaletteMethod:
-    options = {"size": SIZE, "device": "cpu", "window": 4, "overlap": 2, **options}
+    options = {"size": SIZE, "device": "cpu", "dtype": "float32", "window": 4, "overlap": 2, **options}
     loaded = load_method(PaletteOptions(weights=str(weights), **options))
     assert isinstance(loaded, PaletteMethod)
     return loaded
