@@ -147,7 +147,7 @@ class Job:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         shutil.rmtree(self.cache, ignore_errors=True)
-        worth_keeping = bool(self.drawings) and not isinstance(error, InputError) and not self._finished
+        worth_keeping = self.state is not None and not isinstance(error, InputError) and not self._finished
         if self._begun and not worth_keeping:
             with suppress(OutputError):
                 self._clear()
