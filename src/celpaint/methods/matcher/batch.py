@@ -27,7 +27,7 @@ def color_batch(network: Network, lines: Tensor, reference_lines: Tensor, refere
     """
     drawings = torch.cat([lines, reference_lines], 1)
     found = [torch.from_numpy(enclosed(line)) for line in drawings.flatten(0, 2).cpu().numpy()]
-    regions = torch.stack(found).unflatten(0, drawings.shape[:2])  # type: ignore[no-untyped-call]
+    regions = torch.stack(found).unflatten(0, drawings.shape[:2])
     decoded, _ = network(lines, reference_lines, reference_color, regions.to(lines.device))
     frames = zip(
         decoded.rgb.clamp(0, 1).flatten(0, 1).permute(0, 2, 3, 1).cpu().numpy(),
