@@ -57,7 +57,6 @@ def to_html(done: BenchmarkResult) -> str:
         main=done.main,
         differences=_differences(done, compared),
         ablations=_ablations(done),
-        groups=summary.group_names(done),
         by_group=_group_tables(done, summary.principal(compared)),
         plots=plots(done),
         sheets=list(_sheets(done)),
@@ -126,14 +125,25 @@ def _ablations(done: BenchmarkResult) -> tuple[MetricInfo, tuple[str, ...], list
     return table.info, table.groups, rows
 
 
-def _group_tables(
-    done: BenchmarkResult, infos: Sequence[MetricInfo]
-) -> list[tuple[MetricInfo, list[tuple[str, list[_Cell]]]]]:
-    if len(summary.group_names(done)) < 2:
-        return []
+@dataclass(frozen=True)
+class _Table:
+    title: str
+    columns: tuple[str, ...]
+    rows: list[tuple[str, list[_Cell]]]
+
+
+def _group_tables(done: BenchmarkResult, infos: Sequence[MetricInfo]) -> list[_Table]:
     return [
-        (i, [(name, [_cell(e, i.digits) for e in summary.by_group(done, name, i)]) for name in done.reports])
-        for i in infos
+        _Table(
+            f"{info.name} {summary.ARROWS[info.better]}" + (f", {table.title}" if table.title else ""),
+            table.columns,
+            [
+                (name, [_cell(e, info.digits) for e in summary.by_group(done, name, info, table.groups)])
+                for name in done.reports
+            ],
+        )
+        for info in infos
+        for table in summary.group_tables(done)
     ]
 
 

@@ -15,7 +15,7 @@ from celpaint.benchmark.report import write_report
 from celpaint.benchmark.suite import find_suite, read_suite
 from celpaint.benchmark.task import BenchmarkTask
 from celpaint.frames.read import open_clip
-from celpaint.types import Event, Progress, silent
+from celpaint.types import DrawingColored, Progress, silent
 
 __all__ = ["benchmark"]
 
@@ -88,5 +88,5 @@ def _work(tasks: Sequence[BenchmarkTask], workers: int, progress: Progress) -> t
     for index, outcome in in_processes([task.work for task in tasks], workers):
         outcomes[index] = outcome
         ready += lengths[outcome.clip.name]
-        progress(Event("frame", ready, total))
+        progress(DrawingColored(ready, total))
     return tuple(outcomes[i] for i in range(len(tasks)))
