@@ -9,6 +9,7 @@ from torch import Tensor
 from celpaint.data.clips import ClipBatch
 from celpaint.frames.resize import resize
 from celpaint.methods.base import Method
+from celpaint.session import Colorizer
 from celpaint.types import Array, Reference, Shot
 
 __all__ = ["color_clips"]
@@ -32,11 +33,9 @@ def _color(method: Method, lines: Tensor, color: Tensor) -> Tensor:
     size = lines.shape[-2], lines.shape[-1]
     drawings = [np.ascontiguousarray(line.numpy()) for line in lines[:, 0]]
     reference = Reference(_channels_last(color[0]), drawings[0], frame=None)
-    frames = [
-        resize(painted.rgb, size)
-        for chunk in method.color(Shot(drawings[1:], (reference,), size))
-        for painted in chunk.painted
-    ]
+    session = Colorizer(method)
+    colored = {drawing: frame.rgb for drawing, frame in session.drawings(Shot(drawings[1:], (reference,), size))}
+    frames = [resize(colored[drawing], size) for drawing in sorted(colored)]
     return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
 
 

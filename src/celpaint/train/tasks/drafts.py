@@ -50,10 +50,10 @@ class _Remembering(Method):
         self.kept: dict[bytes, list[Chunk]] = {}
 
     def color(
-        self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = silent
+        self, shot: Shot, *, done: int = 0, state: State | None = None, progress: Progress = silent
     ) -> Iterator[Chunk]:
         if state is not None:
-            return self.method.color(shot, start=start, state=state, progress=progress)
+            return self.method.color(shot, done=done, state=state, progress=progress)
         digest = hashlib.sha256()
         for picture in (*shot.lines, *(picture for r in shot.references for picture in (r.rgb, r.line))):
             digest.update(picture.tobytes())
