@@ -87,7 +87,7 @@ def _color_areas(rgb: Array) -> npt.NDArray[np.int32]:
     label = means.labels_.reshape(rgb.shape[:2])
     areas = np.zeros(rgb.shape[:2], np.int32)
     for color in range(int(label.max()) + 1):
-        count, parts = cv2.connectedComponents((label == color).astype(np.uint8), connectivity=4)
+        _, parts = cv2.connectedComponents((label == color).astype(np.uint8), connectivity=4)
         areas[parts > 0] = parts[parts > 0] + areas.max()
     return areas
 
