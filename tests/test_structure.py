@@ -39,8 +39,9 @@ def code_words(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("name", method_names())
 def test_nothing_on_the_coloring_path_asks_for_a_method_by_name(name: str) -> None:
-    asks = re.compile(rf"^{name}$|^celpaint\.methods\.{name}\b")
-    own = [ROOT / "methods" / name, ROOT / "methods" / "registry.py", *(ROOT / part for part in APART)]
+    package = name.replace("-", "_")
+    asks = re.compile(rf"^{name}$|^celpaint\.methods\.{package}\b")
+    own = [ROOT / "methods" / package, ROOT / "methods" / "registry.py", *(ROOT / part for part in APART)]
     guilty = [
         str(path.relative_to(ROOT))
         for path in sorted(ROOT.rglob("*.py"))
