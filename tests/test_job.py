@@ -26,7 +26,8 @@ def run_into(error: Exception, out: Path, done: int) -> None:
     with Job(out) as job:
         job.begin(REQUEST)
         (job.folder / "staged").write_text("frames")
-        job.commit(range(done), {"memory": np.arange(done), "count": np.array(done)}, [0.5] * done)
+        new = range(len(job.drawings), done)
+        job.commit(new, {"memory": np.arange(done), "count": np.array(done)}, [0.5] * len(new))
         raise error
 
 

@@ -252,6 +252,9 @@ def _alternatives(choices: tuple[Any, ...]) -> str:
 class PathOptions(Options):
     """How a shot is read and finished, whatever the method."""
 
+    frames: str | None = option(
+        None, "only these frames, by the numbers in their names (of a video, counted from 1): 12-24, 12- or 1-8,15"
+    )
     lines: Literal["auto", "keep", "extract"] = option(
         "auto", "keep: use line art as drawn; extract: find the lines of colored pictures; auto: detect which"
     )

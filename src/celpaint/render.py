@@ -103,6 +103,7 @@ def render(
     """
     from celpaint.conditions.reference_assignment import place_references
     from celpaint.frames.read import open_clip
+    from celpaint.frames.selection import select
     from celpaint.job import Job
     from celpaint.result import Result
     from celpaint.shot import ShotContext, listed
@@ -114,7 +115,7 @@ def render(
     path = PathOptions.of(by_name)
     given = given_conditions(reference=reference, palette=palette, text=text, hints=hints)
     chosen = _chosen(method, own, given, confidence=confidence_maps is not None)
-    clip = open_clip(source)
+    clip = select(open_clip(source), path.frames)
     places = place_references(listed(reference), clip)
     given_files = [*chosen.files(), *(place.path for place in places if place.path is not None)]
     inputs = [source, *(file for file in given_files if file.exists())]

@@ -23,6 +23,7 @@ from celpaint.frames.arrays import as_clip, as_frame
 from celpaint.frames.cache import CachedClip, Spill
 from celpaint.frames.cuts import find_scene_cuts
 from celpaint.frames.holds import find_holds
+from celpaint.frames.selection import select
 from celpaint.options import PathOptions
 from celpaint.types import RGB, Array, Clip, ColorHint, Frame, LineArt, Progress, Reference, Shot, silent
 
@@ -62,7 +63,8 @@ def open_shot(
     Raises:
         InputError: a file is missing, broken or does not fit.
     """
-    clip = as_clip(source)
+    options = PathOptions() if options is None else options
+    clip = select(as_clip(source), options.frames)
     places = place_references(listed(reference), clip)
     return ShotContext(clip, places, options, palette=palette, text=text, hints=hints, cache=cache, progress=progress)
 

@@ -57,7 +57,7 @@ def benchmark(
     clips = tuple(benchmark_clips(chosen, out / "clips", Path() if root is None else root, films))
     protocol = PROTOCOLS[chosen.protocol]
     spec = MetricSpec(chosen.metrics or protocol.metrics, protocol.size, chosen.flow, device)
-    code = code_digest(), code_digest(("benchmark", "metrics"))
+    code = code_digest("coloring"), code_digest("measuring")
     tasks = [BenchmarkTask(run, clip, out / "tasks", device, spec, code) for run in runs for clip in clips]
     outcomes = _work(tasks, default_workers(device) if workers is None else max(workers, 1), progress)
     metrics = MetricSuite.load(spec)

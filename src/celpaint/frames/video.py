@@ -169,7 +169,7 @@ def explain_times(
         rounding: how far the file rounds times: 1/1000 s in Matroska.
         stated: rates that the file itself states; they go before common and mean ones.
     """
-    if len(times) == 1:
+    if times[-1] <= 0:
         return (stated[0] if stated else None), None
 
     def explains(rate: Fraction, to_within: Fraction) -> bool:
