@@ -215,6 +215,10 @@ class TestCanvas:
         assert Canvas.choose((1080, 1920), None, 192 * 320, 32).size == (192, 320)
         assert Canvas.choose((100, 100), (70, 90), 0, 32).size == (96, 96)
 
+    def test_no_level_of_the_network_has_a_single_place(self) -> None:
+        assert Canvas.choose((100, 100), (32, 32), 0, 64).size == (128, 128)
+        assert Canvas.choose((10, 1000), None, 64 * 64, 64).size == (128, 640)
+
     def test_result_is_the_part_with_the_drawing(self) -> None:
         canvas = Canvas.choose((50, 100), (96, 96), 0, 32)
         rgb = torch.full((1, 3, 96, 96), -1.0)

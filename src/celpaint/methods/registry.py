@@ -206,8 +206,9 @@ def _stray(name: str, chosen: str, *, chosen_by_itself: bool) -> OptionError:
     owners = [owner for owner, names in known.items() if name in names]
     if owners:
         why = " (chosen by itself: --method auto)" if chosen_by_itself else ""
+        kind = "method" if len(owners) == 1 else "methods"
         return OptionError(
-            f"{flag(name)} is an option of the method {' and '.join(owners)}, and the method here is {chosen}{why}",
+            f"{flag(name)} is an option of the {kind} {' and '.join(owners)}, and the method here is {chosen}{why}",
             todo=f"Add --method {owners[0]}, or leave {flag(name)} out.",
         )
     every = {each for names in known.values() for each in names}

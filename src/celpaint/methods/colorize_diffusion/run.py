@@ -96,13 +96,13 @@ class Canvas:
             drawing: (height, width).
             wanted: (height, width) to work at; None: about ``area`` pixels in the drawing's aspect.
             area: pixels.
-            unit: sides are multiples of it.
+            unit: sides are multiples of it, twice as long at least: group norms need more than one place.
         """
         if wanted is None:
             scale = (area / (drawing[0] * drawing[1])) ** 0.5
-            height, width = (max(round(side * scale / unit), 1) * unit for side in drawing)
+            height, width = (max(round(side * scale / unit), 2) * unit for side in drawing)
         else:
-            height, width = (-(-side // unit) * unit for side in wanted)
+            height, width = (max(-(-side // unit), 2) * unit for side in wanted)
         return cls((height, width), sketch_box(drawing, (height, width)))
 
     def enter(self, picture: Array, around: float) -> Tensor:
