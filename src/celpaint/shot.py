@@ -151,6 +151,7 @@ class ShotContext:
             references=tuple(map(self._reference, self.places)),
             size=clip.size,
             gray=None if drawn else _Mapped(self._drawings, _Grays(frames, starts)),
+            alpha=_Mapped(self._drawings, self._opacity) if self._is_masked() else None,
             palette=tuple(palette),
             text=text,
             hints=tuple(hints),
@@ -195,6 +196,14 @@ class ShotContext:
             return cut_out(rgb, art) if self._keep_ink else Frame(rgb)
         return Frame(rgb, alpha)
 
+    def _is_masked(self) -> bool:
+        """Whether frames have an alpha channel that says more than their lines do."""
+        return self.clip.format.alpha and self._drawings.look.kind != "on transparent"
+
+    def _opacity(self, drawing: int) -> Array:
+        _, alpha = self._drawings.art(drawing)
+        return np.ones(self.clip.size, np.float32) if alpha is None else alpha
+
     def _ink(self, drawing: int) -> PaintedInk | None:
         """The color of a drawing's ink as the paintings of its scene show it."""
         number = bisect(self.shot.cuts, drawing)
@@ -213,7 +222,7 @@ class ShotContext:
             log.info("%s: %s", place.name, fit.sentence)
         self.transparent |= fit.alpha is not None
         if place.frame is None:
-            return Reference(rgb, extract_lines(rgb), None, fit.alpha)
+            return Reference(rgb, extract_lines(rgb), None, frame, fit.alpha)
         drawing = bisect([span.start for span in self.spans], place.frame) - 1
         art = self._drawings.art(drawing)[0]
         alpha = fit.alpha
@@ -235,7 +244,7 @@ class ShotContext:
                 if offset.shows and (not offset.found or offset.within_limits(self.clip.size)):
                     self._in_register[drawing] = kept
             self._paintings[drawing] = kept
-        return Reference(rgb, self._drawings[drawing], drawing, alpha)
+        return Reference(rgb, self._drawings[drawing], drawing, frame, alpha)
 
     def _unpainted(self) -> tuple[range, ...]:
         if not self.places or any(place.frame is None for place in self.places):
