@@ -205,6 +205,9 @@ class _Pen:
             within=[self.name + part for part in within.split()],
         )
 
+    def outline(self, points: Points, part: str) -> None:
+        self.cel.outline(place(self.matrix, points), self.name + part, 1.7 * self.line)
+
     def stroke(self, points: Points, weight: float = 1.0, *, part: str = "", within: str = "") -> None:
         names = [self.name + part for part in within.split()]
         self.cel.stroke(
@@ -266,6 +269,8 @@ def _strands(look: Look, pose: Pose) -> list[_Strand]:
 
 
 def _draw_strands(pen: _Pen, strands: list[_Strand], part: str) -> None:
+    for strand in strands:  # what of these lines is not covered afterwards goes round the whole
+        pen.outline(tube(strand.spine, strand.half), part)
     for strand in strands:
         outline = tube(strand.spine, strand.half)
         pen.fill(outline, part, outline=False, shade=part == "hair")
@@ -497,11 +502,14 @@ def _draw_arm(pen: _Pen, look: Look, arm: Arm, shoulder: float, sign: float) -> 
     grown = 1 + arm.near * along
     bare = tube(spine, np.interp(along, [0, 0.1, 0.45, 0.55, 1], [0.2, 0.36, 0.29, 0.29, 0.19]) * grown)
     pen.fill(bare, "skin")
+    pen.fill(_disc(elbow, 0.25 * (1 + 0.5 * arm.near)), "skin", outline=False, shade=False)
     if look.sleeve > 0:
         some = max(4, round(len(spine) * look.sleeve))
         loose = np.interp(along[:some], [0, 0.04, 0.12, 0.5, 1], [0.2, 0.38, 0.47, 0.4, 0.37]) * grown[:some]
         main = "coat" if look.coat else "shirt"
         pen.fill(tube(spine[:some], loose), main)
+        if look.sleeve > 0.6:
+            pen.fill(_disc(elbow, 0.34 * (1 + 0.5 * arm.near)), main, outline=False, shade=False)
         pen.fill(tube(spine[some - 3 : some], loose[-3:] + 0.02), "lapel")
         if look.sleeve > 0.6:
             fold = np.array([[-0.3, 0], [0, 0.06], [0.12, -0.04]]) * [sign, 1]
@@ -523,6 +531,12 @@ def _draw_hand(pen: _Pen, spread: float, sign: float) -> None:
     out = np.array([-sign * np.sin(0.5 + 0.5 * spread), np.cos(0.5 + 0.5 * spread)])
     thumb = np.array([-sign * 0.13, 0.16])
     pen.fill(_finger(thumb, thumb + 0.42 * out), "skin")
+
+
+def _disc(center: Points, radius: float) -> Points:
+    """Hides the notch that a band has inside a sharp bend."""
+    angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    return np.asarray(center + radius * np.stack([np.cos(angle), np.sin(angle)], 1))
 
 
 def _finger(base: Points, tip: Points) -> Points:

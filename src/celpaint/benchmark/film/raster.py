@@ -115,7 +115,11 @@ class Cel:
         np.copyto(self.shade[box], dark, where=inside)
         np.copyto(self.ink[box], np.uint8(0), where=inside)
         if outline:
-            self._line(fixed, outline, True, within, part)
+            self._line(fixed, outline, [*within, part] if within else (), part)
+
+    def outline(self, points: Points, part: str, width: float) -> None:
+        """Draw a closed line with the ink of a part."""
+        self._line(self._fixed(points), width, (), part)
 
     def stroke(self, points: Points, width: float, *, part: str = "", within: Sequence[str] = ()) -> None:
         """Draw an open line that is thin at both ends.
@@ -226,16 +230,14 @@ class Cel:
         cv2.fillPoly(mask, [(fixed - corner).astype(np.int32)], 1, shift=_SHIFT)
         return mask
 
-    def _line(
-        self, fixed: npt.NDArray[np.int32], width: float, is_closed: bool, within: Sequence[str], part: str
-    ) -> None:
+    def _line(self, fixed: npt.NDArray[np.int32], width: float, within: Sequence[str], part: str) -> None:
         thick = max(1, round(width * self.height * FINE))
         box = self._box(fixed, border=thick + 2)
         if box is None:
             return
         mask = np.zeros((box[0].stop - box[0].start, box[1].stop - box[1].start), np.uint8)
         corner = np.array([box[1].start, box[0].start]) << _SHIFT
-        cv2.polylines(mask, [(fixed - corner).astype(np.int32)], is_closed, 1, thick, shift=_SHIFT)
+        cv2.polylines(mask, [(fixed - corner).astype(np.int32)], True, 1, thick, shift=_SHIFT)
         self._put_ink(box, mask, within, part)
 
     def _put_ink(self, box: tuple[slice, slice], mask: Mask, within: Sequence[str], part: str) -> None:
