@@ -1,4 +1,7 @@
-"""Methods with a part taken away, to measure what it is worth."""
+"""Methods under another regime, to measure what a part of them is worth.
+
+Parts that a method can leave out are listed in its spec (:attr:`celpaint.methods.spec.MethodSpec.ablations`).
+"""
 
 from __future__ import annotations
 
@@ -10,27 +13,27 @@ from celpaint.finish.size import to_size
 from celpaint.methods.base import Method
 from celpaint.types import Chunk, Event, Progress, Reference, Shot, State, silent
 
-__all__ = ["Renewed"]
+__all__ = ["RollingReference"]
 
 
-class Renewed(Method):
+class RollingReference(Method):
     """A method given a new reference every few drawings: the last it painted, and no other (LVCD, table 2, "Prev
-    Sample"). What that costs is what keeping the first painting is worth.
+    Sample"). The loss against the plain method is what keeping the first painting is worth.
 
     Args:
         method: the method.
-        every: drawings colored from one reference.
+        interval: drawings colored from one reference.
     """
 
-    def __init__(self, method: Method, every: int) -> None:
-        self.method, self.every = method, every
+    def __init__(self, method: Method, interval: int) -> None:
+        self.method, self.interval = method, interval
 
     def color(
         self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = silent
     ) -> Iterator[Chunk]:
         last = state["rgb"].astype(np.float32) if start and state else None
-        for begin in range(start, len(shot), self.every):
-            lines = shot.lines[begin : begin + self.every]
+        for begin in range(start, len(shot), self.interval):
+            lines = shot.lines[begin : begin + self.interval]
             if last is None:
                 part, given = Shot(lines, shot.references, shot.size), 0
             else:
