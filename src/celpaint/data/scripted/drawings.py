@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from celpaint.benchmark.film.raster import Paint
+from celpaint.data.scripted.raster import Paint
 from celpaint.data.synthetic.art import COLORS, LINE, Art
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def pack(art: Art) -> Art:
 
 @cache
 def _packaged() -> Art:
-    return Art.load(str(resources.files("celpaint.benchmark.film") / "drawings.safetensors"))
+    return Art.load(str(resources.files("celpaint.data.scripted") / "drawings.safetensors"))
 
 
 class Drawing:

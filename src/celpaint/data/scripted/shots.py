@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from celpaint.benchmark.film import effects
-from celpaint.benchmark.film.drawings import drawing
-from celpaint.benchmark.film.figure import Arm, Look, Pose, draw_figure, paints
-from celpaint.benchmark.film.raster import affine
-from celpaint.benchmark.film.scenery import SETS
-from celpaint.benchmark.film.stage import Camera, Frame, Light, Plane, Stage
+from celpaint.data.scripted import effects
+from celpaint.data.scripted.drawings import drawing
+from celpaint.data.scripted.figure import Arm, Look, Pose, draw_figure, paints
+from celpaint.data.scripted.raster import affine
+from celpaint.data.scripted.scenery import SETS
+from celpaint.data.scripted.stage import Camera, Frame, Light, Plane, Stage
 
 if TYPE_CHECKING:
-    from celpaint.benchmark.film.raster import Cel, Floats
+    from celpaint.data.scripted.raster import Cel, Floats
 
     RGB = tuple[float, float, float]
     Draw = Callable[[Cel, Floats, float], None]

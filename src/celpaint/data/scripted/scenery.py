@@ -16,7 +16,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from numpy import uint8
 
-    from celpaint.benchmark.film.raster import Floats, Points
+    from celpaint.data.scripted.raster import Floats, Points
 
     RGB = tuple[float, float, float]
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from celpaint.benchmark.film.raster import Paint, affine, closed, curve, place, tube
+from celpaint.data.scripted.raster import Paint, affine, closed, curve, place, tube
 
 if TYPE_CHECKING:
-    from celpaint.benchmark.film.raster import Cel, Floats, Points
+    from celpaint.data.scripted.raster import Cel, Floats, Points
 
 __all__ = ["Arm", "Look", "Pose", "draw_figure", "paints"]
 

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from celpaint.benchmark.film.raster import FINE, Cel, Palette, affine
-from celpaint.benchmark.film.scenery import box_blur
+from celpaint.data.scripted.raster import FINE, Cel, Palette, affine
+from celpaint.data.scripted.scenery import box_blur
 
 if TYPE_CHECKING:
     from numpy import uint8
 
-    from celpaint.benchmark.film.raster import Floats
-    from celpaint.benchmark.film.scenery import Sheet
+    from celpaint.data.scripted.raster import Floats
+    from celpaint.data.scripted.scenery import Sheet
 
 __all__ = ["Camera", "Frame", "Light", "Plane", "Stage"]
 

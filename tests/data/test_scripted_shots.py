@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from celpaint.benchmark.film.drawings import CAST, credits, drawing
-from celpaint.benchmark.film.shots import SHOTS, film
+from celpaint.data.scripted.drawings import CAST, credits, drawing
+from celpaint.data.scripted.shots import SHOTS, film
 from celpaint.data.art import sources
 
 SMALL = {"frames": 3, "height": 48, "width": 80}
