@@ -8,8 +8,8 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from cel_film import draw_film
 
+from cel_film import draw_film
 from celpaint.benchmark import benchmark, evaluate
 from celpaint.benchmark.films import Film, benchmark_clips
 from celpaint.benchmark.suite import FilmSpec, Run, Suite

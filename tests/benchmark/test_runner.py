@@ -11,8 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from cel_film import draw_film, write_film
 
+from cel_film import draw_film, write_film
 from celpaint.benchmark import benchmark
 from celpaint.benchmark.provenance import code_digest
 from celpaint.errors import InputError, OptionError

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from celpaint.data.art import sources
 from celpaint.data.scripted.drawings import CAST, credits, drawing
 from celpaint.data.scripted.shots import SHOTS, film
-from celpaint.data.art import sources
 
 SMALL = {"frames": 3, "height": 48, "width": 80}
 

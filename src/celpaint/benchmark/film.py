@@ -13,6 +13,7 @@ import numpy as np
 from celpaint.benchmark.films import Film
 from celpaint.data.scripted.shots import FRAMES, SHOTS, film
 from celpaint.errors import OptionError
+from celpaint.frames.color import to_float
 from celpaint.types import Array
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ def film_like_films(spec: FilmSpec, seed: int, root: Path) -> Iterator[Film]:
         shots = list(film(number, seed=seed, frames=spec.frames, height=spec.height, width=spec.width))
         yield Film(
             name=SHOTS[number].name,
-            frames=np.stack([frame.color for frame in shots]).astype(np.float32) / 255,
-            lines={"drawn": np.stack([frame.line for frame in shots]).astype(np.float32) / 255},
+            frames=to_float(np.stack([frame.color for frame in shots])),
+            lines={"drawn": to_float(np.stack([frame.line for frame in shots]))},
             drawing=np.stack([frame.part for frame in shots]).astype(np.int64),
             point=np.stack([frame.point for frame in shots]).transpose(0, 3, 1, 2),
         )
@@ -64,4 +65,4 @@ def _picture(name: str) -> Array:
     pixels = cv2.imdecode(np.frombuffer(file.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
     if pixels is None:
         raise RuntimeError(f"the packaged picture '{file}' is broken")
-    return np.ascontiguousarray(pixels[..., ::-1], np.float32) / 255
+    return to_float(np.ascontiguousarray(pixels[..., ::-1], np.uint8))

@@ -57,7 +57,9 @@ class Comparison:
             return f"{self.shot}: all {self.frames} frames are the benchmark's"
         text = f"{self.shot}: {self.different} of {self.frames} frames differ from the benchmark's"
         if self.most:
-            text += f"; {100 * self.share:.4f} % of their values differ from those rendered here, by at most {self.most}/255"
+            text += (
+                f"; {100 * self.share:.4f} % of their values are not those rendered here, by {self.most}/255 or less"
+            )
         return text
 
 

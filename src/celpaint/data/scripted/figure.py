@@ -500,21 +500,32 @@ def _draw_arm(pen: _Pen, look: Look, arm: Arm, shoulder: float, sign: float) -> 
     spine = curve(np.stack([root, 0.5 * (root + elbow), elbow, 0.5 * (elbow + wrist), wrist]), 6)
     along = np.linspace(0, 1, len(spine))
     grown = 1 + arm.near * along
-    bare = tube(spine, np.interp(along, [0, 0.1, 0.45, 0.55, 1], [0.2, 0.36, 0.29, 0.29, 0.19]) * grown)
-    pen.fill(bare, "skin")
-    pen.fill(_disc(elbow, 0.25 * (1 + 0.5 * arm.near)), "skin", outline=False, shade=False)
+    _draw_limb(pen, spine, np.interp(along, [0, 0.1, 0.45, 0.55, 1], [0.2, 0.36, 0.29, 0.29, 0.19]) * grown, "skin")
     if look.sleeve > 0:
         some = max(4, round(len(spine) * look.sleeve))
-        loose = np.interp(along[:some], [0, 0.04, 0.12, 0.5, 1], [0.2, 0.38, 0.47, 0.4, 0.37]) * grown[:some]
-        main = "coat" if look.coat else "shirt"
-        pen.fill(tube(spine[:some], loose), main)
-        if look.sleeve > 0.6:
-            pen.fill(_disc(elbow, 0.34 * (1 + 0.5 * arm.near)), main, outline=False, shade=False)
-        pen.fill(tube(spine[some - 3 : some], loose[-3:] + 0.02), "lapel")
+        loose = np.interp(along, [0, 0.04, 0.12, 0.5, 1], [0.2, 0.38, 0.47, 0.4, 0.37]) * grown
+        _draw_limb(pen, spine[:some], loose[:some], "coat" if look.coat else "shirt")
+        pen.fill(tube(spine[some - 3 : some], loose[some - 3 : some] + 0.02), "lapel")
         if look.sleeve > 0.6:
             fold = np.array([[-0.3, 0], [0, 0.06], [0.12, -0.04]]) * [sign, 1]
             pen.stroke(curve(fold + elbow), 0.8)
             pen.stroke(curve(fold * 0.7 + elbow + [0, 0.18]), 0.7)
+
+
+def _draw_limb(pen: _Pen, spine: Points, half: Floats, part: str) -> None:
+    """A band that may bend sharply at its middle: two bands and a disc with one outline."""
+    bend = 12
+    shapes = [tube(spine[: bend + 1], half[: bend + 1])]
+    if len(spine) > bend + 2:
+        angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+        disc = spine[bend] + half[bend] * np.stack([np.cos(angle), np.sin(angle)], 1)
+        shapes += [tube(spine[bend:], half[bend:]), disc]
+    for shape in shapes:
+        pen.outline(shape, part)
+    for shape in shapes[:2]:
+        pen.fill(shape, part, outline=False)
+    for shape in shapes[2:]:
+        pen.fill(shape, part, outline=False, shade=False)
 
 
 def _draw_hand(pen: _Pen, spread: float, sign: float) -> None:
@@ -531,12 +542,6 @@ def _draw_hand(pen: _Pen, spread: float, sign: float) -> None:
     out = np.array([-sign * np.sin(0.5 + 0.5 * spread), np.cos(0.5 + 0.5 * spread)])
     thumb = np.array([-sign * 0.13, 0.16])
     pen.fill(_finger(thumb, thumb + 0.42 * out), "skin")
-
-
-def _disc(center: Points, radius: float) -> Points:
-    """Hides the notch that a band has inside a sharp bend."""
-    angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-    return np.asarray(center + radius * np.stack([np.cos(angle), np.sin(angle)], 1))
 
 
 def _finger(base: Points, tip: Points) -> Points:

@@ -667,7 +667,7 @@ def _twins(stage: Stage) -> None:
 def _animals(stage: Stage) -> None:
     """Drawn animals pass one another between trees that stand before them."""
     _set(stage, "forest", front=1)
-    for name in ("horse", "tiger", "monkey", "fox", "leopard"):
+    for name in ("horse", "monkey", "fox", "leopard"):
         _dress(stage, name)
 
     def draw(cel: Cel, view: Floats, time: float) -> None:
