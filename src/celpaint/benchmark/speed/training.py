@@ -13,7 +13,7 @@ import torch
 from celpaint.benchmark.provenance import machine
 from celpaint.benchmark.tables import markdown_table
 from celpaint.train.engine.loop import make_accelerator
-from celpaint.train.engine.prefetch import Feed
+from celpaint.train.engine.prefetch import Prefetcher
 from celpaint.train.engine.recipe import load_recipe
 from celpaint.train.engine.task import build_task
 
@@ -61,7 +61,7 @@ def training_speed(recipe: Path, overrides: Sequence[str] = (), rounds: int = 5)
         return task.frames(batch)
 
     speeds = [timed(make, rounds, device), timed(lambda: step(kept), rounds, device)]
-    feed = Feed([task.batches(1, 0)], loaded.data.prefetch)
+    feed = Prefetcher([task.batches(1, 0)], loaded.data.prefetch, device)
     speeds.append(timed(lambda: step(next(feed)), rounds, device))
     feed.close()
     height, width = loaded.data.size

@@ -48,7 +48,7 @@ class AutoencodingOptions:
         need(self.validation_clips >= 1, "task.validation_clips", self.validation_clips, "1 or more")
 
 
-class Autoencoding(Task[ClipBatch]):
+class Autoencoding(Task[LineVAE, ClipBatch]):
     """Trains :class:`~celpaint.models.line_vae.LineVAE`; ``run.monitor`` may be ``psnr`` (highest)."""
 
     network: LineVAE

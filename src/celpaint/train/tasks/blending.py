@@ -121,7 +121,7 @@ class Sample:
         return Sample(**small)
 
 
-class Blending(Task[Sample]):
+class Blending(Task[Matcher, Sample]):
     """Trains :attr:`celpaint.models.matcher.network.Matcher.blend`; ``run.monitor`` may be ``psnr``."""
 
     network: Matcher

@@ -176,7 +176,7 @@ class Denoising(nn.Module):
         return out.sample, out.matching
 
 
-class Diffusion(Task[ClipBatch]):
+class Diffusion(Task[Denoising, ClipBatch]):
     """LVCD on clips; ``run.monitor`` may be ``loss`` (lowest) or ``psnr`` (highest)."""
 
     network: Denoising

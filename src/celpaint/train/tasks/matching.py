@@ -362,8 +362,10 @@ class Batches:
 # -- the task -------------------------------------------------------------------------------------------------
 
 
-class Matching(Task[Step]):
+class Matching(Task[Matcher, Step]):
     """Trains :class:`celpaint.models.matcher.network.Matcher`; ``run.monitor`` may be ``psnr``."""
+
+    every_parameter_used = False  # the detail network only where the lines are larger than the working size
 
     def __init__(
         self,
