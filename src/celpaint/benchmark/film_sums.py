@@ -87,14 +87,17 @@ def check_shots(copy: Path | None, numbers: Sequence[int], workers: int) -> Iter
     """Compare shots with the benchmark's sums.
 
     Args:
-        copy: a folder with a folder for every shot, as the benchmark writes them: its frames are compared, and where
-            they differ also with those rendered here; None: the shots are rendered here.
+        copy: what ``celpaint benchmark export film`` wrote, or the folder in it that holds the folders of the shots:
+            its frames are compared, and where they differ also with those rendered here; None: the shots are rendered
+            here.
         numbers: of the shots.
         workers: processes.
 
     Raises:
         InputError: a shot or frame is not there.
     """
+    found = sorted(copy.glob("film-0-*")) if copy else []
+    copy = found[-1] if found else copy
     for _, done in in_processes([partial(_compare, copy, number) for number in numbers], workers):
         yield done
 
