@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from celpaint.benchmark.films import Film
 from celpaint.data.scripted.shots import FRAMES, SHOTS, film
 from celpaint.errors import OptionError
 from celpaint.frames.color import to_float
+from celpaint.frames.contact_sheet import SheetRow, contact_sheet
 from celpaint.types import Array
 
 if TYPE_CHECKING:
     from celpaint.benchmark.suite import FilmSpec
 
-__all__ = ["film_like_films", "turning_films"]
+__all__ = ["film_like_films", "shots_sheet", "turning_films"]
 
 _TURNS = {
     "head_left": ("head_front", "head_left_45", "head_left_90"),
@@ -58,6 +60,18 @@ def turning_films(spec: FilmSpec, seed: int, root: Path) -> Iterator[Film]:
     for name, pictures in list(_TURNS.items())[spec.first : spec.first + spec.films]:
         frames = np.stack([_picture(picture) for picture in pictures])
         yield Film(name, frames, {"drawn": ((0.2 - frames.max(3)) / 0.15).clip(0, 1)})
+
+
+def shots_sheet(columns: int = 4, *, height: int = 160, width: int = 288) -> npt.NDArray[np.uint8]:
+    """A contact sheet of all shots, ``columns`` frames of each, two shots a row: ``H W 3``, uint8."""
+    rows = []
+    for first in range(0, len(SHOTS), 2):
+        pair = [number for number in (first, first + 1) if number < len(SHOTS)]
+        pictures = [
+            frame.color for number in pair for frame in film(number, frames=columns, height=height, width=width)
+        ]
+        rows.append(SheetRow(pictures, ", ".join(f"{number + 1} {SHOTS[number].name}" for number in pair)))
+    return contact_sheet(rows)
 
 
 def _picture(name: str) -> Array:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from celpaint.atomic_write import disk_errors
 from celpaint.benchmark.lvcd.parts import LVCDPart
 from celpaint.benchmark.matcher.parts import MatcherPart
 from celpaint.cli.options import Size
@@ -101,6 +102,18 @@ def export_command(
 
     clips = list(benchmark_clips(read_suite(find_suite(suite)).at_most(shots), out, root or Path()))
     print(f"{len(clips)} clips: {out / 'manifest.toml'}")
+
+
+@app.command(name="film-sheet")
+def film_sheet_command(*, out: Annotated[Path, Parameter(alias="-o", help="the picture to write")]) -> None:
+    """Write a contact sheet of the film-like shots."""
+    from PIL import Image
+
+    from celpaint.benchmark.film import shots_sheet
+
+    with disk_errors(out):
+        Image.fromarray(shots_sheet()).save(out)
+    print(f"sheet: {out}")
 
 
 @app.command(name="check-film")

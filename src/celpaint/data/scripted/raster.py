@@ -187,10 +187,13 @@ class Cel:
 
     def color(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
         """``H W 3`` sums of color and ``H W`` sums of coverage, both over 9 fine pixels; color in 0 ... 255."""
-        tone = np.where(self.ink > 0, 2, self.shade).astype(np.int64)
-        table = np.concatenate([self.palette.table(), np.ones_like(self.palette.table()[:, :, :1])], 2).reshape(-1, 4)
+        paint = self.palette.table()
+        table = np.concatenate([paint, np.ones_like(paint[:, :, :1])], 2).reshape(-1, 4)
         table[:3] = 0
-        sums = _sums(table[self.part.astype(np.int64) * 3 + tone])
+        tone = np.maximum(self.shade, self.ink * np.uint8(2))
+        packed = np.ascontiguousarray(table).view(np.uint32)[:, 0]
+        fine = packed[self.part * np.uint16(3) + tone]
+        sums = _sums(fine.view(np.uint8).reshape(*fine.shape, 4))
         return sums[..., :3], sums[..., 3]
 
     def line(self) -> npt.NDArray[np.int32]:
@@ -253,13 +256,13 @@ class Cel:
 def _sums(fine: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
     """``FINE * H, FINE * W, C`` -> ``H W C`` sums."""
     height, width = fine.shape[0] // FINE, fine.shape[1] // FINE
-    rows = np.zeros((height, *fine.shape[1:]), np.int32)
-    total = np.zeros((height, width, *fine.shape[2:]), np.int32)
+    rows = np.zeros((height, *fine.shape[1:]), np.uint16)
+    total = np.zeros((height, width, *fine.shape[2:]), np.uint16)
     for i in range(FINE):
         rows += fine[i::FINE]
     for i in range(FINE):
         total += rows[:, i::FINE]
-    return total
+    return total.astype(np.int32)
 
 
 # -- shapes --------------------------------------------------------------------------------------------------------

@@ -38,29 +38,29 @@ class Sheet:
     depth: float
 
     def sample(self, view: Floats, height: int, width: int) -> tuple[npt.NDArray[np.int32], Floats]:
-        """What a frame shows of it.
+        """What a frame shows of it, bilinear, in integers.
 
         Args:
-            view: ``3 3``, set => frame, in frame heights.
+            view: ``3 3``, set => frame, in frame heights: enlarged and moved, not turned.
 
         Returns:
             ``H W 5``, values in 0 ... 255, and ``H W 2`` the points of the set that show, in frame heights.
         """
         h, w = self.pixels.shape[:2]
-        back = np.linalg.inv(view)
-        x, y = (np.arange(width) + 0.5 - width / 2) / height, (np.arange(height) + 0.5) / height - 0.5
-        at = [back[i, 0] * x[None] + back[i, 1] * y[:, None] + back[i, 2] for i in (0, 1)]
         scale = h / self.height
+        x = ((np.arange(width) + 0.5 - width / 2) / height - view[0, 2]) / view[0, 0]
+        y = ((np.arange(height) + 0.5) / height - 0.5 - view[1, 2]) / view[1, 1]
         column, row = (
             np.floor((axis * scale + side / 2 - 0.5) * 256).astype(np.int32).clip(0, (side - 1) * 256 - 1)
-            for axis, side in zip(at, (w, h), strict=True)
+            for axis, side in ((x, w), (y, h))
         )
-        c, r, dx, dy = column >> 8, row >> 8, (column & 255)[..., None], (row & 255)[..., None]
-        p = self.pixels.reshape(h * w, 5)
-        index = r * w + c
-        top = p[index] * (256 - dx) + p[index + 1] * dx
-        low = p[index + w] * (256 - dx) + p[index + w + 1] * dx
-        return (top * (256 - dy) + low * dy + 32768) >> 16, np.stack(at, -1)
+        c, r, dx, dy = column >> 8, row >> 8, (column & 255)[:, None], (row & 255)[:, None, None]
+        wanted = self.pixels[:, c[0] : c[-1] + 2].astype(np.int32)
+        rows = wanted[r] * (256 - dy) + wanted[r + 1] * dy
+        left = np.take(rows, c - c[0], axis=1)
+        right = np.take(rows, c - c[0] + 1, axis=1)
+        point = np.stack(np.broadcast_arrays(x[None], y[:, None]), -1)
+        return (left * (256 - dx) + right * dx + 32768) >> 16, point
 
 
 class Board:

@@ -160,7 +160,7 @@ def _wind(stage: Stage) -> None:
 
 
 def _hand_over_chest(stage: Stage) -> None:
-    """Zoom in on a boy at a door: his arm comes up, crosses the body and falls."""
+    """Zoom in on a figure in a room: an arm comes up, crosses the body and falls."""
     _set(stage, "room")
     look = _actor(stage, "a", hair=0.5, side=0.35, ragged=0.22, flare=0.32, shoulders=1.5, sleeve=0.5, coat=True)
 
@@ -352,7 +352,7 @@ def _smoke(stage: Stage) -> None:
 
 
 def _surf(stage: Stage) -> None:
-    """Water swells before a figure by the sea, a boat and a dolphin pass."""
+    """Water swells before a figure in the sea, a dolphin leaps."""
     _set(stage, "sea")
     stage.behind = stage.behind[:-1]
     look = _actor(stage, "a", coat=False, sleeve=0.3, hair=1.7)
