@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import subprocess
 import sys
@@ -126,3 +127,46 @@ def test_a_killed_run_holds_no_lock(tmp_path: Path) -> None:
     with Job(tmp_path / "out") as job:
         job.begin(REQUEST)
         assert job.done == 2
+
+
+def test_work_for_a_folder_that_exists_lies_inside_it(tmp_path: Path) -> None:
+    """It may be a drive of its own, or the only place that may be written to."""
+    out = tmp_path / "out"
+    out.mkdir()
+    (tmp_path / "link").symlink_to(out)
+    for name in ("out", "link"):
+        stop_after(tmp_path / name, 3)
+        assert [file.name for file in out.iterdir()] == [".celpaint"]
+        assert sorted(file.name for file in tmp_path.iterdir()) == ["link", "out"]
+    with Job(out) as job:
+        job.begin(REQUEST)
+        assert job.done == 3
+        job.finish()
+    assert list(out.iterdir()) == []
+
+
+def test_it_goes_on_where_the_folder_was_made_since(tmp_path: Path) -> None:
+    stop_after(tmp_path / "out", 3)
+    (tmp_path / "out").mkdir()
+    with Job(tmp_path / "out") as job:
+        job.begin(REQUEST)
+        assert job.done == 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="flock is POSIX")
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_drive_without_locks_is_said_and_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, code: int
+) -> None:
+    import fcntl
+
+    def refuse(file: object, how: int) -> None:
+        raise OSError(code, "no locks")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with caplog.at_level(logging.INFO), Job(tmp_path / "out") as job:
+        job.begin(REQUEST)
+        job.commit(1, {}, [0.5])
+        job.finish()
+    assert "can't lock files" in caplog.text
+    assert list(tmp_path.iterdir()) == []

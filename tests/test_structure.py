@@ -12,8 +12,8 @@ import celpaint
 from celpaint.methods.registry import method_names
 
 ROOT = Path(celpaint.__file__).parent
-APART = ("train", "data", "metrics", "benchmark", "models", "sampling", "cli/measure.py")
-"""Where a name may also be that of a network, of a trainer or of a paper's protocol of measuring."""
+APART = ("train", "data", "metrics", "benchmark", "models", "sampling", "cli/evaluate.py", "cli/benchmark.py")
+"""Where a name may also be that of a network, a trainer, a paper's protocol, or the subject of a study."""
 
 
 def code_words(path: Path) -> set[str]:

@@ -1,6 +1,7 @@
 """A run that may stop anywhere and goes on after its last whole chunk.
 
-Beside the result ``OUT`` lies a hidden folder ``.OUT.celpaint`` while the run is under way:
+Beside the result ``OUT`` lies a hidden folder ``.OUT.celpaint`` while the run is under way, or ``.celpaint`` inside it
+where it is a folder that exists, so that all lies on the result's own disk:
 
     request.json         what was asked: inputs, options, versions
     state.safetensors    what is done, and the method's state to go on from
@@ -13,9 +14,9 @@ truth about how far the run has come: what was staged after it does not count an
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
-import os
 import shutil
 import sys
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ from typing import IO
 
 import numpy as np
 
-from celpaint.atomic_write import disk_errors, write_file
+from celpaint.atomic_write import disk_errors, hidden_neighbor, place, write_file
 from celpaint.errors import InputError, OutputError
 from celpaint.types import State
 
@@ -55,8 +56,8 @@ class Job:
     """
 
     def __init__(self, out: Path) -> None:
-        self.out = Path(os.path.abspath(out))  # noqa: PTH100 (resolve would follow links away from the result)
-        self.folder = self.out.parent / f".{self.out.name}.celpaint"
+        self.out = out
+        self.folder = _workplace(out)
         self.done = 0
         self.state: State | None = None
         self.confidence = np.zeros(0, np.float32)
@@ -66,7 +67,7 @@ class Job:
         with disk_errors(self.out):
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = (self.folder / "lock").open("ab")
-        if not _hold(self._lock):
+        if _is_held(self._lock):
             self._lock.close()
             raise OutputError(
                 f"another run is making '{self.out}' right now",
@@ -162,8 +163,18 @@ def file_identity(path: Path) -> str:
     return f"{status.st_size} bytes, changed {status.st_mtime_ns}"
 
 
-def _hold(lock: IO[bytes]) -> bool:
-    """Take the lock for as long as the file is open; False when another process has it."""
+def _workplace(out: Path) -> Path:
+    """The folder for a run's work: inside a folder that exists, which may be a drive of its own, else beside."""
+    real, beside = place(out), hidden_neighbor(out, "celpaint")
+    return real / ".celpaint" if real.is_dir() and not beside.exists() else beside
+
+
+_HELD = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}
+"""What systems answer when another process holds a lock; everything else means that the drive knows no locks."""
+
+
+def _is_held(lock: IO[bytes]) -> bool:
+    """Take the lock for as long as the file is open; True when another living process has it."""
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -173,9 +184,11 @@ def _hold(lock: IO[bytes]) -> bool:
             import fcntl
 
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+    except OSError as error:
+        if error.errno in _HELD:
+            return True
+        log.info("this drive can't lock files, so nothing keeps a second run from making the same result")
+    return False
 
 
 def _read_json(path: Path) -> dict[str, str] | None:

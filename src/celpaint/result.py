@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import partial
@@ -10,11 +11,14 @@ from typing import Literal
 
 import numpy as np
 
+from celpaint.errors import OutputError
 from celpaint.frames.stage import Stage
-from celpaint.frames.write import Sink, open_sink
+from celpaint.frames.write import FolderSink, Sink, missing_numbers, open_sink
 from celpaint.types import Array, Clip, Event, Frame, Progress, silent
 
 __all__ = ["Result"]
+
+log = logging.getLogger("celpaint")
 
 
 class Result:
@@ -42,16 +46,43 @@ class Result:
         rate: Fraction | int | None = None,
         picture: Literal["png", "tif", "tga"] | None = None,
     ) -> None:
-        same = partial(open_sink, size=clip.size, count=len(clip), names=clip.names, inputs=inputs, overwrite=overwrite)
+        same = partial(
+            open_sink,
+            size=clip.size,
+            count=len(clip),
+            names=clip.names,
+            numbers=clip.numbers,
+            inputs=inputs,
+            overwrite=overwrite,
+        )
         times = clip.times if rate is None else None
         self._sinks: dict[str, partial[Sink]] = {
             "frames": partial(same, out, format=clip.format, rate=rate or clip.rate, times=times, picture=picture)
         }
         if maps is not None:
             self._sinks["maps"] = partial(same, maps, picture="png")
-        for open_it in self._sinks.values():
-            open_it().abort()
+        self._check(out, clip)
         self.bits: Literal[8, 16] = 16 if clip.format.bits == 16 or Path(out).suffix.lower() == ".mov" else 8
+
+    def _check(self, out: str | Path, clip: Clip) -> None:
+        """Open every sink once and close it again: whatever speaks against it is known before any work."""
+        files: dict[str, frozenset[Path]] = {}
+        for name, open_it in self._sinks.items():
+            sink = open_it()
+            sink.abort()
+            files[name] = sink.files
+            if isinstance(sink, FolderSink):
+                continue
+            missing = missing_numbers(clip)
+            if missing:
+                log.warning("frames %s are missing; in '%s' the others follow one another without gaps", missing, out)
+        shared = files["frames"] & files.get("maps", frozenset())
+        if shared:
+            raise OutputError(
+                f"'{min(shared)}' would be both a frame and a map of its confidence",
+                wanted="two folders",
+                todo=f"Choose another folder for the maps, for instance '{min(shared).parent / 'confidence'}'.",
+            )
 
     @property
     def kinds(self) -> str:

@@ -53,4 +53,5 @@ def test_jobs_train_side_by_side_and_export(tmp_path: Path) -> None:
 def test_unknown_job_names_the_known_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--art", "a", "--out", str(tmp_path), "--jobs", "mather"])
-    assert all(name in capsys.readouterr().err for name in JOBS)
+    said = capsys.readouterr().err
+    assert all(name in said for name in JOBS)

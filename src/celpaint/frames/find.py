@@ -254,7 +254,11 @@ def _no_pictures(listing: _Listing) -> InputError:
     only = [f"{n} {kind or 'without suffix'}" for kind, n in kinds]
     if hidden:
         only.append(f"{len(hidden)} hidden (such as '{hidden[0]}')")
-    seen = f"the folder '{folder}' holds no pictures, only {', '.join(only)}" if only else f"'{folder}' is empty"
+    seen = (
+        f"the folder '{folder}' holds no pictures, only {', '.join(only)}"
+        if only
+        else f"the folder '{folder}' is empty"
+    )
     if visible and not only:
         seen = f"the folder '{folder}' holds no pictures"
     after = [name for name in files if Path(name).suffix.lower().rstrip("0123456789") in pictures.SUFFIXES]

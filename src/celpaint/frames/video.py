@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("celpaint")
 
-__all__ = ["VIDEO_SUFFIXES", "VideoClip", "explain_times"]
+__all__ = ["VIDEO_SUFFIXES", "VideoClip", "exact_rate", "explain_times"]
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
 """Suffixes of the videos that can be read."""
@@ -37,6 +37,17 @@ _COMMON_RATES = (
 )
 _SAME_RATE = Fraction(1, 10**6)
 """Matroska states 59.94 as 19001/317: rates nearer than this are the common one meant."""
+
+
+_NTSC = tuple(Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120))
+_ROUNDED = Fraction(5, 1000)
+"""How far the usual short forms of NTSC rates (23.98, 29.97) are from them, at most."""
+
+
+def exact_rate(rate: Fraction | float) -> Fraction:
+    """A rate as a person writes it -> the rate that is meant: 23.976, 23.98 -> 24000/1001, 29.97 -> 30000/1001."""
+    stated = Fraction(rate).limit_denominator(10**6)
+    return next((ntsc for ntsc in _NTSC if abs(ntsc - stated) < _ROUNDED), stated)
 
 
 class VideoClip(Clip):

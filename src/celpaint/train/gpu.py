@@ -39,6 +39,7 @@ class Job:
 
 JOBS: Mapping[str, Job] = {
     "matcher": Job("matcher_film"),
+    "palette": Job("palette_small"),
     "line_vae": Job("line_vae", 0.0, 0.35, ("data.source=film", "data.size=[192,320]", "data.clips=6")),
     "lvcd": Job(
         "lvcd_refine",

@@ -80,18 +80,11 @@ class Autoencoding(Task[LineVAE, ClipBatch]):
     def loss(self, batch: ClipBatch) -> tuple[Tensor, dict[str, Any]]:
         color, lines, frames = 2 * batch.color.flatten(0, 1) - 1, batch.lines.flatten(0, 1), batch.color.shape[1]
         latents = self.network.moments(color)
-        self._measure(latents.mean.detach())
+        self.network.measure(latents, self.options.momentum)
         rgb = self.network.decode_moments(latents.sample(), lines, frames)
         l1, gradient, kl = (rgb - color).abs().mean(), gradient_l1(rgb, color), latents.kl()
         loss = l1 + self.options.gradient_weight * gradient + self.options.kl_weight * kl
         return loss, {"l1": l1, "gradient": gradient, "kl": kl}
-
-    def _measure(self, latents: Tensor) -> None:
-        """Keep the running mean and deviation of every latent channel in the network's units."""
-        dims, net = (0, 2, 3), self.network
-        share = torch.where(net.shift.any(), self.options.momentum, 1.0)  # the first batch is taken as it is
-        net.shift.lerp_(latents.float().mean(dims), share)
-        net.scale.lerp_(latents.float().std(dims).clamp(min=1e-3), share)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """PSNR in dB by line style, with latents as encoded, and their mean."""
