@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -86,3 +88,12 @@ def test_parts_of_figures_have_one_paint_through_the_shot() -> None:
         colors = [np.median(frame.color[frame.part == number], axis=0) for frame in frames]
         assert np.ptp(np.stack(colors), axis=0).max() < 70
         assert all(np.isnan(frame.point[frame.part == number]).all() for frame in frames)
+
+
+def test_the_page_names_every_shot_drawing_and_license() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "film_benchmark.md").read_text(encoding="utf-8")
+    for script in SHOTS:
+        assert f"| `{script.name}` | {' '.join(script.about.split())} |" in page
+    for name, (style, _) in CAST.items():
+        author, license = credits()[style]
+        assert f"| `{name}` | {style} | {author} | {license} |" in page
