@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from celpaint.data.art import sources
 from celpaint.data.scripted.drawings import CAST, credits, drawing
 from celpaint.data.scripted.shots import SHOTS, film
+from celpaint.data.synthetic.art import Art
 
 SMALL = {"frames": 3, "height": 48, "width": 80}
 
@@ -46,6 +48,15 @@ def test_all_drawings_are_of_styles_held_out_of_training() -> None:
     held = {style for source in sources() for style in source.held}
     assert {style for style, _ in CAST.values()} <= held
     assert set(credits()) == {style for style, _ in CAST.values()}
+
+
+def test_the_packaged_drawings_are_those_of_the_cast() -> None:
+    packed = Art.load(Path(str(resources.files("celpaint.data.scripted") / "drawings.safetensors")))
+    assert [packed.styles[style] for style in packed.style] == [style for style, _ in CAST.values()]
+    assert [packed.moving(number) for number in range(len(packed))] == [
+        name.endswith(("dance", "turn")) for name in CAST
+    ]
+    assert all(packed.held)
 
 
 def test_drawings_keep_their_regions_when_enlarged() -> None:
