@@ -28,6 +28,7 @@ def pictures(folder: Path) -> dict[str, bytes]:
 def test_the_public_names() -> None:
     assert sorted(celpaint.__all__) == [
         "CelpaintError",
+        "Colorizer",
         "Event",
         "Frame",
         "PathOptions",
@@ -164,12 +165,19 @@ def test_maps_of_confidence(shot: tuple[Path, Path], tmp_path: Path) -> None:
     assert [int(np.asarray(Image.open(file)).mean()) for file in maps[:3]] == [255, 128, 85]
 
 
-def test_a_method_that_cannot_tell_has_black_maps_and_no_advice(shot: tuple[Path, Path], tmp_path: Path) -> None:
-    summary = celpaint.render(
-        shot[0], tmp_path / "out", reference=shot[1], method="copycat", unsure=True, confidence_maps=tmp_path / "maps"
-    )
+def test_a_method_that_cannot_tell_gives_no_advice(shot: tuple[Path, Path], tmp_path: Path) -> None:
+    summary = celpaint.render(shot[0], tmp_path / "out", reference=shot[1], method="copycat", unsure=True)
     assert (summary.confidence, summary.paint_next) == (None, ())
-    assert not np.asarray(Image.open(tmp_path / "maps" / "A_0001.png")).any()
+
+
+def test_maps_of_a_method_that_has_no_confidence_are_refused_before_anything_is_loaded(
+    shot: tuple[Path, Path], tmp_path: Path
+) -> None:
+    options = {"method": "lvcd", "weights": str(tmp_path / "nowhere")}
+    with pytest.raises(OptionError) as error:
+        celpaint.render(shot[0], tmp_path / "out", reference=shot[1], confidence_maps=tmp_path / "maps", **options)
+    assert "lvcd" in error.value.seen
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["shot"]
 
 
 def test_colored_frames_are_recognized_and_their_lines_extracted(
@@ -351,7 +359,7 @@ def test_a_reference_named_like_a_later_frame_is_asked_about(
 
 
 def test_no_reference(shot: tuple[Path, Path]) -> None:
-    with pytest.raises(ReferenceFrameError, match="no painted reference is given"):
+    with pytest.raises(ReferenceFrameError, match="the method copycat needs a painted frame"):
         celpaint.colorize(shot[0], reference=[], method="copycat")
 
 

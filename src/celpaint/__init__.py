@@ -9,14 +9,17 @@ from __future__ import annotations
 
 __version__ = "0.1.0"
 
-from celpaint.colorize import Summary, colorize, render
+from celpaint.colorize import colorize
 from celpaint.errors import CelpaintError
 from celpaint.methods.registry import method_names, method_spec
 from celpaint.options import PathOptions
+from celpaint.render import Summary, render
+from celpaint.session import Colorizer
 from celpaint.types import Event, Frame, Progress
 
 __all__ = [
     "CelpaintError",
+    "Colorizer",
     "Event",
     "Frame",
     "PathOptions",

@@ -19,7 +19,7 @@ import json
 import logging
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -47,9 +47,10 @@ class Job:
 
     Attributes:
         folder: the job's folder.
-        done: drawings colored so far.
+        drawings: indices of the drawings colored so far, in the order in which they were colored.
+        cache: a folder for what this run alone keeps on the disk.
         state: the method's state after them, None at the start.
-        confidence: ``done`` float32, mean confidence of every drawing so far, NaN where unknown.
+        confidence: float32, mean confidence of each of ``drawings``, NaN where unknown.
 
     Raises:
         OutputError: on entering, when another run makes this result right now, or nothing can be written there.
@@ -58,7 +59,8 @@ class Job:
     def __init__(self, out: Path) -> None:
         self.out = out
         self.folder = _workplace(out)
-        self.done = 0
+        self.cache = self.folder / "cache"
+        self.drawings: tuple[int, ...] = ()
         self.state: State | None = None
         self.confidence = np.zeros(0, np.float32)
         self._begun = self._finished = False
@@ -74,6 +76,7 @@ class Job:
                 wanted="one run at a time",
                 todo="Wait for it, or give another --out.",
             )
+        shutil.rmtree(self.cache, ignore_errors=True)  # of a run that was killed
         return self
 
     def begin(self, request: Mapping[str, str]) -> None:
@@ -103,21 +106,23 @@ class Job:
         path = self.folder / "state.safetensors"
         try:
             with safe_open(path, framework="np") as file:
-                self.done = int(file.metadata()["done"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                if not tensors.keys() >= {"drawings", "confidence"}:
+                    raise ValueError("it is of another version")
         except FileNotFoundError:
             return
         except (SafetensorError, OSError, KeyError, ValueError) as error:
             log.warning("an earlier run was stopped, but its state can't be read (%s): beginning anew", error)
             return
+        self.drawings = tuple(map(int, tensors.pop("drawings")))
         self.confidence = tensors.pop("confidence")
         self.state = {name.removeprefix("state."): array for name, array in tensors.items()}
 
-    def commit(self, done: int, state: State, confidence: list[float]) -> None:
+    def commit(self, drawings: Sequence[int], state: State, confidence: Sequence[float]) -> None:
         """Call a chunk done: from now on a stopped run goes on after it.
 
         Args:
-            done: drawings colored, this chunk included; all of them are staged.
+            drawings: the chunk's drawings; all of them are staged.
             state: what the method needs to go on.
             confidence: mean confidence of each of the chunk's drawings, NaN where unknown.
 
@@ -126,19 +131,23 @@ class Job:
         """
         from safetensors.numpy import save
 
-        known = np.concatenate([self.confidence[: self.done], np.asarray(confidence, np.float32)])
-        arrays = {f"state.{name}": np.ascontiguousarray(array) for name, array in state.items()}
+        colored = (*self.drawings, *drawings)
+        known = np.concatenate([self.confidence, np.asarray(confidence, np.float32)])
+        arrays = {f"state.{name}": np.require(array, requirements="C") for name, array in state.items()}
         with disk_errors(self.out):
-            content = save({"confidence": known, **arrays}, metadata={"done": str(done)})
-            write_file(self.folder / "state.safetensors", content)
-        self.done, self.state, self.confidence = done, state, known
+            write_file(
+                self.folder / "state.safetensors",
+                save({"drawings": np.array(colored, np.int64), "confidence": known, **arrays}),
+            )
+        self.drawings, self.state, self.confidence = colored, state, known
 
     def finish(self) -> None:
         """The result is in its place: the folder goes when the context is left."""
         self._finished = True
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        worth_keeping = self.done > 0 and not isinstance(error, InputError) and not self._finished
+        shutil.rmtree(self.cache, ignore_errors=True)
+        worth_keeping = bool(self.drawings) and not isinstance(error, InputError) and not self._finished
         if self._begun and not worth_keeping:
             with suppress(OutputError):
                 self._clear()
@@ -151,6 +160,8 @@ class Job:
     def _clear(self) -> None:
         with disk_errors(self.out):
             for entry in self.folder.iterdir():
+                if entry == self.cache:
+                    continue
                 if entry.is_dir():
                     shutil.rmtree(entry)
                 elif entry.name != "lock":

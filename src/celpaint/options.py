@@ -231,6 +231,9 @@ def _alternatives(choices: tuple[Any, ...]) -> str:
 class PathOptions(Options):
     """How a shot is read and finished, whatever the method."""
 
+    frames: str | None = option(
+        None, "only these frames, by the numbers in their names (of a video, counted from 1): 12-24, 12- or 1-8,15"
+    )
     lines: Literal["auto", "keep", "extract"] = option(
         "auto", "keep: use line art as drawn; extract: find the lines of colored pictures; auto: detect which"
     )
@@ -238,6 +241,9 @@ class PathOptions(Options):
         "keep", "keep: the artist's own lines over the colors; model: keep the lines that the method painted"
     )
     holds: Literal["auto", "off"] = option("auto", "auto: a drawing held for several frames is colored once")
+    cuts: Literal["auto", "off"] = option(
+        "auto", "auto: find the cuts inside a clip; each scene is colored from its own painted frames. off: one scene"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,10 +11,10 @@ from typing import Literal
 
 import numpy as np
 
-from celpaint.errors import OutputError
+from celpaint.errors import OptionError, OutputError
 from celpaint.frames.stage import Stage
 from celpaint.frames.write import FolderSink, Sink, missing_numbers, open_sink
-from celpaint.types import Array, Clip, Event, Frame, Progress, silent
+from celpaint.types import Array, Clip, Frame, FrameWritten, Progress, silent
 
 __all__ = ["Result"]
 
@@ -94,11 +94,15 @@ class Result:
         self._stages = {name: Stage(folder / name, self.bits) for name in self._sinks}
 
     def put(self, drawing: int, frame: Frame, confidence: Array | None) -> None:
-        """Stage a drawing; one without confidence has a black map."""
+        """Stage a drawing."""
         self._stages["frames"].put(drawing, frame)
         if "maps" in self._stages:
-            sure = np.zeros(frame.size, np.float32) if confidence is None else confidence
-            self._stages["maps"].put(drawing, Frame(np.repeat(sure[..., None], 3, axis=2)))
+            if confidence is None:
+                raise OptionError(
+                    "confidence maps are wanted of a method that does not say how sure it is",
+                    todo="Leave out --confidence-maps, or take another method.",
+                )
+            self._stages["maps"].put(drawing, Frame(np.repeat(confidence[..., None], 3, axis=2)))
 
     def publish(self, spans: Sequence[range], progress: Progress = silent) -> None:
         """Write all frames, held drawings as often as they are held; the result appears whole or not at all.
@@ -114,7 +118,7 @@ class Result:
                     frame = self._stages[name].get(drawing)
                     for index in span:
                         sink.write(frame, index)
-                progress(Event("write", span.stop, spans[-1].stop))
+                progress(FrameWritten(span.stop, spans[-1].stop))
             for sink in sinks.values():
                 sink.commit()
         except BaseException:

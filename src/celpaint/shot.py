@@ -1,80 +1,150 @@
 """A shot laid out for coloring: which frames show which drawing, its lines, its references, and the way back.
 
-clip, references -> Scene.shot -> (a method) -> Scene.finish -> frames
+clip, references -> ShotContext.shot -> (a method) -> ShotContext.finish -> frames
 """
 
 from __future__ import annotations
 
 import logging
 from bisect import bisect
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
+import cv2
 import numpy as np
 
-from celpaint.conditions.lines import Look, classify_clip, extract_lines, read_lines
+from celpaint.conditions.lines import Look, classify_clip, extract_lines, flatten, read_lines
 from celpaint.conditions.reference import fit_reference
-from celpaint.conditions.reference_assignment import Place, frame_label
+from celpaint.conditions.reference_assignment import Place, frame_label, place_references
 from celpaint.finish.ink import cut_out, lay_ink
 from celpaint.finish.size import to_size
+from celpaint.frames.arrays import as_clip, as_frame
+from celpaint.frames.cache import CachedClip, Spill
+from celpaint.frames.cuts import find_scene_cuts
 from celpaint.frames.holds import find_holds
-from celpaint.frames.read import AnimationClip, PictureClip, VideoClip, read_picture
+from celpaint.frames.selection import select
 from celpaint.options import PathOptions
-from celpaint.types import Array, Clip, Frame, LineArt, Progress, Reference, Shot, silent
+from celpaint.types import RGB, Array, Clip, ColorHint, Frame, LineArt, Progress, Reference, Shot, silent
 
-__all__ = ["Scene"]
+__all__ = ["ShotContext", "listed", "open_shot"]
 
 log = logging.getLogger("celpaint")
 
 _JUDGED = 9
 """Frames that are looked at to tell line art from paintings."""
 
+_KEPT = 2**26
+"""Bytes of line art kept in memory."""
+
 _SAME_INK = 0.15
 """How far, in any channel, ink in a painting may be from the ink that was drawn."""
 
-_KEPT = 2**26
-"""Bytes of line art kept for the second look, when its colors are finished."""
+
+def open_shot(
+    source: Any,
+    reference: Any = (),
+    options: PathOptions | None = None,
+    *,
+    palette: Sequence[RGB] = (),
+    text: str = "",
+    hints: Sequence[ColorHint] = (),
+    cache: Path | None = None,
+    progress: Progress = silent,
+) -> ShotContext:
+    """A shot of what a user gives.
+
+    Args:
+        source: frames: see :func:`~celpaint.frames.arrays.as_clip`.
+        reference: painted frames, one or a list of any number:
+            see :func:`~celpaint.conditions.reference_assignment.place_references`.
+        options, palette, text, hints, cache, progress: of :class:`ShotContext`.
+
+    Raises:
+        InputError: a file is missing, broken or does not fit.
+    """
+    options = PathOptions() if options is None else options
+    clip = select(as_clip(source), options.frames)
+    places = place_references(listed(reference), clip)
+    return ShotContext(clip, places, options, palette=palette, text=text, hints=hints, cache=cache, progress=progress)
 
 
-class Scene:
-    """A shot and its references, checked and ready.
+def listed(reference: Any) -> list[Any]:
+    """One reference or several -> a list. A tuple is one reference where it is a pair ``(picture, frame)``."""
+    if isinstance(reference, tuple) and not (len(reference) == 2 and isinstance(reference[1], int | None)):
+        return list(reference)
+    return reference if isinstance(reference, list) else [reference]
+
+
+class ShotContext:
+    """A shot and what is known of it, checked and ready.
+
+    Frames are decoded once and their lines read once; they are kept in memory and on the disk within limits.
 
     Args:
         clip: the frames as they are.
-        places: the references' files, and where they belong; at least one.
+        places: painted pictures, and where they belong; any number.
+        options: how frames are read and finished.
+        palette, text, hints: of :class:`~celpaint.types.Shot`.
+        cache: a folder for what is kept on the disk; None: a temporary one.
         progress: told of every frame read while looking for holds.
 
     Attributes:
         spans: the frames of every drawing; together all frames, in order.
         shot: what a method is given; its lines are read when asked for.
+        unpainted: scenes without a painted frame, as ranges of drawings; empty where no frame is painted at all.
 
     Raises:
         InputError: a file is missing, broken or does not fit.
     """
 
-    def __init__(self, clip: Clip, places: Sequence[Place], options: PathOptions, progress: Progress = silent) -> None:
+    def __init__(
+        self,
+        clip: Clip,
+        places: Sequence[Place] = (),
+        options: PathOptions | None = None,
+        *,
+        palette: Sequence[RGB] = (),
+        text: str = "",
+        hints: Sequence[ColorHint] = (),
+        cache: Path | None = None,
+        progress: Progress = silent,
+    ) -> None:
+        options = PathOptions() if options is None else options
         self.clip = clip
         self.places = tuple(places)
+        frames = CachedClip(clip, Spill(cache and cache / "frames"))
         alone = [range(i, i + 1) for i in range(len(clip))]
-        self.spans = find_holds(clip, progress) if options.holds == "auto" else alone
+        self.spans = find_holds(frames, progress) if options.holds == "auto" else alone
+        for span in self.spans:
+            for held in span[1:]:
+                frames.drop(held)
         self._keep_ink = options.ink == "keep"
-        self._drawings = _Drawings(clip, [span.start for span in self.spans], options.lines)
+        starts = [span.start for span in self.spans]
+        self._drawings = _Drawings(frames, starts, options.lines, Spill(cache and cache / "lines", memory=_KEPT))
         self._paintings: dict[int, Array] = {}
-        self.shot = Shot(self._drawings, tuple(map(self._reference, self.places)), clip.size)
+        drawn = self._drawings.look.kind != "painting"
+        cuts = find_scene_cuts((frames[start] for start in starts), drawn=drawn) if options.cuts == "auto" else []
+        self.shot = Shot(
+            lines=self._drawings,
+            references=tuple(map(self._reference, self.places)),
+            size=clip.size,
+            gray=None if drawn else _Mapped(self._drawings, lambda i: _lightness(frames[starts[i]])),
+            palette=tuple(palette),
+            text=text,
+            hints=tuple(hints),
+            cuts=tuple(cuts),
+        )
+        self.unpainted = self._unpainted()
 
     @property
     def files(self) -> list[Path]:
         """Every file that is read."""
-        clip = self.clip
-        shot = clip.files if isinstance(clip, PictureClip) else ()
-        film = [clip.path] if isinstance(clip, AnimationClip | VideoClip) else []
-        return [*shot, *film, *(place.path for place in self.places)]
+        return [*self.clip.files, *(place.path for place in self.places if place.path is not None)]
 
-    def frames_until(self, drawing: int) -> int:
-        """How many frames show the drawings before this one."""
-        return self.spans[drawing - 1].stop if drawing else 0
+    def frames_of(self, drawings: Sequence[int]) -> int:
+        """How many frames show these drawings."""
+        return sum(len(self.spans[drawing]) for drawing in drawings)
 
     def label(self, drawing: int) -> str:
         """A drawing by the name of its first frame: its file's, or ``frame 12`` of a video."""
@@ -100,15 +170,28 @@ class Scene:
         return Frame(rgb, alpha)
 
     def _reference(self, place: Place) -> Reference:
-        rgb, fit = fit_reference(read_picture(place.path)[0], self.clip.size)
+        rgb, fit = fit_reference(as_frame(place.picture), self.clip.size)
         if fit.sentence:
-            log.info("'%s': %s", place.path, fit.sentence)
+            log.info("%s: %s", place.name, fit.sentence)
         if place.frame is None:
             return Reference(rgb, extract_lines(rgb), None)
         drawing = bisect([span.start for span in self.spans], place.frame) - 1
         if fit.box == (0, 0, *self.clip.size):
             self._paintings[drawing] = rgb
         return Reference(rgb, self._drawings[drawing], drawing)
+
+    def _unpainted(self) -> tuple[range, ...]:
+        if not self.places or any(place.frame is None for place in self.places):
+            return ()
+        bare = tuple(scene for scene in self.shot.scenes if not self.shot.part(scene).references)
+        for scene in bare:
+            log.warning(
+                "%s to %s are another scene without a painted frame and stay uncolored; give one with --reference "
+                "PICTURE@FRAME, or color all scenes from the same paintings with --cuts off",
+                self.label(scene.start),
+                self.label(scene.stop - 1),
+            )
+        return bare
 
 
 def _shows(painting: Array, art: LineArt) -> bool:
@@ -118,39 +201,57 @@ def _shows(painting: Array, art: LineArt) -> bool:
     return bool(cores.any()) and float(np.mean(off < _SAME_INK)) > 0.9
 
 
-class _Drawings(Sequence[Array]):
-    """The line maps of a shot's drawings, read when asked for; the latest stay at hand to be finished."""
+def _lightness(frame: Frame) -> Array:
+    """``H W`` in [0, 1]: L* of CIELAB / 100, on white paper."""
+    lab: Array = cv2.cvtColor(flatten(frame), cv2.COLOR_RGB2Lab)
+    return np.ascontiguousarray(lab[..., 0] / 100)
 
-    look: Look
 
-    def __init__(self, clip: Clip, frames: Sequence[int], mode: Literal["auto", "keep", "extract"]) -> None:
-        self._clip, self._frames, self._mode = clip, frames, mode
-        looked_at = sorted({round(i * (len(frames) - 1) / (_JUDGED - 1)) for i in range(_JUDGED)})
-        self.look = Look("painting") if mode == "extract" else classify_clip(clip[frames[i]] for i in looked_at)
-        if self.look.kind == "painting" and mode == "auto":
-            log.info("these are colored pictures, so their lines are extracted; --lines keep takes them as they are")
-        self._at_hand: OrderedDict[int, tuple[LineArt, Array | None]] = OrderedDict()
-        height, width = clip.size
-        self._room = max(_KEPT // (height * width * 24), 1)
+class _Mapped(Sequence[Array]):
+    """What a function makes of a drawing's index, made when asked for."""
 
-    def art(self, drawing: int) -> tuple[LineArt, Array | None]:
-        """The drawing's line art, and the alpha of its frame."""
-        if drawing not in self._at_hand:
-            frame = self._clip[self._frames[drawing]]
-            self._at_hand[drawing] = read_lines(frame, self._mode, self.look), frame.alpha
-            while len(self._at_hand) > self._room:
-                self._at_hand.popitem(last=False)
-        return self._at_hand[drawing]
+    def __init__(self, like: Sequence[Any], make: Callable[[int], Array]) -> None:
+        self._length, self._make = len(like), make
 
     def __len__(self) -> int:
-        return len(self._frames)
+        return self._length
 
     @overload
     def __getitem__(self, index: int) -> Array: ...
     @overload
     def __getitem__(self, index: slice) -> list[Array]: ...
     def __getitem__(self, index: int | slice) -> Array | list[Array]:
-        drawings = range(len(self))[index]
-        if isinstance(drawings, range):
-            return [self.art(drawing)[0].line for drawing in drawings]
-        return self.art(drawings)[0].line
+        places = range(self._length)[index]
+        return [self._make(i) for i in places] if isinstance(places, range) else self._make(places)
+
+
+class _Drawings(_Mapped):
+    """The line maps of a shot's drawings, read when asked for, once."""
+
+    look: Look
+
+    def __init__(
+        self, clip: Clip, frames: Sequence[int], mode: Literal["auto", "keep", "extract"], spill: Spill
+    ) -> None:
+        super().__init__(frames, lambda drawing: self.art(drawing)[0].line)
+        self._clip, self._frames, self._mode, self._spill = clip, frames, mode, spill
+        looked_at = sorted({round(i * (len(frames) - 1) / (_JUDGED - 1)) for i in range(_JUDGED)})
+        self.look = Look("painting") if mode == "extract" else classify_clip(clip[frames[i]] for i in looked_at)
+        if self.look.kind == "painting" and mode == "auto":
+            log.info("these are colored pictures, so their lines are extracted; --lines keep takes them as they are")
+        self._drawn: dict[int, bool] = {}
+
+    def art(self, drawing: int) -> tuple[LineArt, Array | None]:
+        """The drawing's line art, and the alpha of its frame."""
+        kept = self._spill.get(drawing)
+        if kept is None:
+            frame = self._clip[self._frames[drawing]]
+            art = read_lines(frame, self._mode, self.look)
+            self._drawn[drawing] = art.drawn
+            self._spill.put(drawing, (art.line, art.ink, art.trace, frame.alpha))
+            return art, frame.alpha
+        line, ink, trace, alpha = kept
+        assert line is not None
+        assert ink is not None
+        assert trace is not None
+        return LineArt(line, ink, trace, self._drawn[drawing]), alpha

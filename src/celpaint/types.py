@@ -10,28 +10,37 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol, overload
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "RGB",
     "Array",
     "Chunk",
     "Clip",
+    "ColorHint",
+    "ColorizedFrame",
+    "Condition",
+    "DrawingColored",
     "Event",
     "Frame",
     "FrameNumber",
+    "FrameRead",
+    "FrameWritten",
     "LineArt",
-    "Painted",
     "PixelFormat",
     "Progress",
     "Reference",
+    "SegmentStarted",
     "Shot",
     "State",
+    "StepDone",
     "silent",
 ]
 
@@ -166,26 +175,105 @@ class Reference:
     frame: int | None = 0
 
 
+RGB = tuple[float, float, float]
+"""A color: red, green, blue in [0, 1]."""
+
+
+Condition = Literal["lines", "gray", "references", "palette", "text", "hints"]
+"""What may be known of a shot: line art, gray frames, painted frames, a palette, text, colors at places."""
+
+
+@dataclass(frozen=True)
+class ColorHint:
+    """A color that somebody gave a place of a drawing.
+
+    Attributes:
+        drawing: index of the drawing.
+        rgb: the color.
+        place: a point (y, x) in pixels of the shot, or a region: ``H W`` bool, True inside.
+    """
+
+    drawing: int
+    rgb: RGB
+    place: tuple[float, float] | npt.NDArray[np.bool_]
+
+
 @dataclass(frozen=True)
 class Shot:
-    """What a method is given: every drawing's lines and the painted references, at the source's own size.
+    """What is known of a shot, at the source's own size.
+
+    A *drawing* is what one or more frames in a row show; a *scene* is what lies between two cuts.
 
     Attributes:
         lines: one ``H W`` line map a drawing, in order, read when asked for.
-        references: at least one.
+        references: painted frames, any number.
         size: (height, width).
+        gray: one ``H W`` float32 lightness in [0, 1] a drawing, read when asked for; None where the source is line art.
+        palette: colors that the result is to be painted with, empty where none were given.
+        text: a description or tags, empty where none was given.
+        hints: colors at places.
+        cuts: the first drawing of every scene but the first, ascending.
     """
 
     lines: Sequence[Array]
     references: tuple[Reference, ...]
     size: tuple[int, int]
+    gray: Sequence[Array] | None = None
+    palette: tuple[RGB, ...] = ()
+    text: str = ""
+    hints: tuple[ColorHint, ...] = ()
+    cuts: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.lines)
 
+    @property
+    def given(self) -> frozenset[Condition]:
+        """What is known; lines always are, because they can be extracted."""
+        known: dict[Condition, bool] = {
+            "lines": True,
+            "gray": self.gray is not None,
+            "references": bool(self.references),
+            "palette": bool(self.palette),
+            "text": bool(self.text),
+            "hints": bool(self.hints),
+        }
+        return frozenset(name for name, is_known in known.items() if is_known)
+
+    @property
+    def scenes(self) -> tuple[range, ...]:
+        """The drawings of every scene, in order; together all drawings."""
+        return tuple(range(a, b) for a, b in pairwise((0, *self.cuts, len(self))))
+
+    def part(self, scene: range) -> Shot:
+        """One scene as a shot of its own: its drawings counted from 0, and what belongs to them or to no drawing."""
+        placed = [r for r in self.references if r.frame is None or r.frame in scene]
+        shifted = tuple(replace(r, frame=None if r.frame is None else r.frame - scene.start) for r in placed)
+        hints = tuple(replace(h, drawing=h.drawing - scene.start) for h in self.hints if h.drawing in scene)
+        gray = None if self.gray is None else _Part(self.gray, scene)
+        return replace(self, lines=_Part(self.lines, scene), references=shifted, gray=gray, hints=hints, cuts=())
+
+
+class _Part(Sequence[Array]):
+    """Some items in a row of a sequence, read when asked for."""
+
+    def __init__(self, whole: Sequence[Array], part: range) -> None:
+        self._whole, self._part = whole, part
+
+    def __len__(self) -> int:
+        return len(self._part)
+
+    @overload
+    def __getitem__(self, index: int) -> Array: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Array]: ...
+    def __getitem__(self, index: int | slice) -> Array | list[Array]:
+        places = self._part[index]
+        return [self._whole[i] for i in places] if isinstance(places, range) else self._whole[places]
+
 
 @dataclass(frozen=True)
-class Painted:
+class ColorizedFrame:
     """One colored drawing.
 
     Attributes:
@@ -203,23 +291,58 @@ class Chunk:
     """Drawings colored together, and all that is needed to go on after them.
 
     Attributes:
-        start: index of the first of them in the shot.
-        painted: the drawings, in order.
-        state: what ``Method.color`` takes as ``state`` to go on with drawing ``start + len(painted)``.
+        drawings: their indices in the shot, in any order.
+        painted: the drawings, in the order of ``drawings``.
+        state: what ``Method.color`` takes as ``state`` to go on after this chunk.
     """
 
-    start: int
-    painted: tuple[Painted, ...]
+    drawings: tuple[int, ...]
+    painted: tuple[ColorizedFrame, ...]
     state: State = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened: ``index`` of ``total`` (1-based) of a stage."""
+    """One thing that happened: ``index`` of ``total`` (1-based)."""
 
-    stage: Literal["read", "segment", "step", "frame", "write"]
+    stage: ClassVar[str] = ""
     index: int
     total: int
+
+
+@dataclass(frozen=True)
+class FrameRead(Event):
+    """A frame of the source was read."""
+
+    stage: ClassVar[str] = "read"
+
+
+@dataclass(frozen=True)
+class SegmentStarted(Event):
+    """A method began with one of the segments that it colors a shot in."""
+
+    stage: ClassVar[str] = "segment"
+
+
+@dataclass(frozen=True)
+class StepDone(Event):
+    """A sampling step was done; steps count over all segments."""
+
+    stage: ClassVar[str] = "step"
+
+
+@dataclass(frozen=True)
+class DrawingColored(Event):
+    """So many drawings of the shot are colored."""
+
+    stage: ClassVar[str] = "frame"
+
+
+@dataclass(frozen=True)
+class FrameWritten(Event):
+    """A frame of the result was written."""
+
+    stage: ClassVar[str] = "write"
 
 
 class Progress(Protocol):

@@ -67,8 +67,8 @@ def test_a_rolling_reference_is_the_last_frame(shot):
 def test_a_rolling_reference_resumes_after_any_chunk(shot):
     method = RollingReference(SegmentMatcher(), 4)
     chunks = list(method.color(shot))
-    assert [chunk.start for chunk in chunks] == [0, 4, 8, 12, 16]
-    rest = paint(method, shot, start=8, state=chunks[1].state)
+    assert [chunk.drawings[0] for chunk in chunks] == [0, 4, 8, 12, 16]
+    rest = paint(method, shot, done=8, state=chunks[1].state)
     whole = [picture.rgb for chunk in chunks[2:] for picture in chunk.painted]
     for a, b in zip(rest, whole, strict=True):
         np.testing.assert_array_equal(a, b)

@@ -31,13 +31,13 @@ def test_baselines_color_every_drawing_once_and_resume_after_any_chunk(film, nam
     shot = shot_of(film, 0, 8)
     events: list[Event] = []
     chunks = list(BASELINES[name]().color(shot, progress=events.append))
-    assert [chunk.start for chunk in chunks] == list(range(12))
+    assert [chunk.drawings[0] for chunk in chunks] == list(range(12))
     assert [event.index for event in events] == list(range(1, 13))
     for picture in (chunk.painted[0].rgb for chunk in chunks):
         assert picture.shape == (96, 144, 3)
         assert picture.dtype == np.float32
         assert 0 <= picture.min() <= picture.max() <= 1
-    rest = paint(BASELINES[name](), shot, start=5, state=chunks[4].state)
+    rest = paint(BASELINES[name](), shot, done=5, state=chunks[4].state)
     for picture, chunk in zip(rest, chunks[5:], strict=True):
         np.testing.assert_array_equal(picture, chunk.painted[0].rgb)
 

@@ -16,7 +16,8 @@ from celpaint.benchmark.suite import FilmSpec, Run, Suite
 from celpaint.benchmark.summary import ablation_table
 from celpaint.conditions.lines import extract_lines
 from celpaint.errors import InputError, OptionError
-from celpaint.types import Chunk, Painted
+from celpaint.methods.base import Method
+from celpaint.types import Chunk, ColorizedFrame
 
 SPEC = FilmSpec(
     source="discs",
@@ -137,7 +138,7 @@ def test_two_tables_with_films_of_one_name_are_refused(tmp_path):
     assert "'drawn-00-k1-s0'" in caught.value.seen
 
 
-class Dimmed:
+class Dimmed(Method):
     """A method that paints the ground truth's first frame, dimmed by what is left out."""
 
     def __init__(self, loss):
@@ -149,7 +150,7 @@ class Dimmed:
 
     def color(self, shot, **more):
         for index in range(len(shot)):
-            yield Chunk(index, (Painted(shot.references[0].rgb * (1 - self.loss)),))
+            yield Chunk((index,), (ColorizedFrame(shot.references[0].rgb * (1 - self.loss)),))
 
 
 class WithoutHalf(Dimmed):

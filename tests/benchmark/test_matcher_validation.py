@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from celpaint.cli.app import run
 from celpaint.data.synthetic import toy_art
 from celpaint.errors import WeightsError
 from celpaint.frames.contact_sheet import GAP, STRIP
-from celpaint.types import Chunk, Painted, Reference, Shot
+from celpaint.methods.base import Method
+from celpaint.types import Chunk, ColorizedFrame, Reference, Shot
 from celpaint.weights.registry import find_weights
 from shots import draw_line, paint_key
 
@@ -135,13 +137,13 @@ def test_sheets_are_stored_as_large_as_allowed(tmp_path: Path) -> None:
 
 
 def test_pictures_that_are_not_finite_are_refused() -> None:
-    class Broken:
-        def color(self, shot: Shot) -> list[Chunk]:
-            return [Chunk(0, (Painted(np.full((4, 4, 3), np.nan, np.float32)),))]
+    class Broken(Method):
+        def color(self, shot: Shot, **_: object) -> Iterator[Chunk]:  # type: ignore[override]
+            yield Chunk((0,), (ColorizedFrame(np.full((4, 4, 3), np.nan, np.float32)),))
 
     line = np.zeros((4, 4), np.float32)
     with pytest.raises(WeightsError) as caught:
-        study.color(Broken(), Shot([line], (Reference(np.zeros((4, 4, 3), np.float32), line),), (4, 4)))  # type: ignore[arg-type]
+        study.color(Broken(), Shot([line], (Reference(np.zeros((4, 4, 3), np.float32), line),), (4, 4)))
     assert "not finite" in caught.value.seen
 
 

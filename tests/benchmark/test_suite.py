@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from celpaint.benchmark.suite import find_suite, read_suite, suites
-from celpaint.errors import CelpaintError, InputError, OptionError
+from celpaint.errors import InputError, OptionError
 
 CLIP = '[[clips]]\nname = "a"\nlines = "l"\nground_truth = "o"\n'
 RUN = '[[runs]]\nname = "copy"\nmethod = "copy"\n'
@@ -81,7 +81,7 @@ def test_films_that_can_not_be_made_are_refused(tmp_path, films):
         ('title = "t"\n' + CLIP + RUN + RUN, "two runs"),
         ('title = "t"\n' + CLIP + CLIP + RUN, "two clips"),
         ('title = "t"\n' + CLIP + RUN.replace('"copy"\nm', '"c"\nm').replace('= "copy"', '= "kopy"'), "method 'kopy'"),
-        ('title = "t"\n' + CLIP + RUN + "options = {seed = 1}\n", "no options"),
+        ('title = "t"\n' + CLIP + RUN + "options = {seed = 1}\n", "options of the baseline 'copy'"),
         ('title = "t"\n' + CLIP + RUN + 'source = "paint"\n', "source 'paint'"),
         ('title = "t"\n' + CLIP + RUN + 'ablate = "reference attention"\n', "ablate = "),
         ('title = "t"\nruns = 3\n' + CLIP, "no list of tables"),
@@ -90,13 +90,15 @@ def test_films_that_can_not_be_made_are_refused(tmp_path, films):
     ],
 )
 def test_a_broken_suite_is_refused(tmp_path, text, message):
-    with pytest.raises(CelpaintError, match=message) as caught:
+    with pytest.raises((InputError, OptionError)) as caught:
         read(tmp_path, text)
-    assert isinstance(caught.value, InputError | OptionError)
+    assert message in caught.value.seen
 
 
 def test_an_unknown_suite_lists_those_of_the_package():
-    with pytest.raises(InputError, match="report"):
+    with pytest.raises(InputError) as caught:
         find_suite("rapport")
-    with pytest.raises(InputError, match="can't be read"):
+    assert "report" in caught.value.wanted
+    with pytest.raises(InputError) as caught:
         read_suite(find_suite("nowhere.toml"))
+    assert "can't be read" in caught.value.seen

@@ -91,10 +91,12 @@ def test_ssim_is_symmetric_and_1_for_equal_pictures(seed, height, width):
 
 def test_too_small_pictures_are_refused():
     tiny = np.zeros((10, 40, 3))
-    with pytest.raises(InputError, match="40x10"):
+    with pytest.raises(InputError) as caught:
         ssim(tiny, tiny)
-    with pytest.raises(InputError, match="161"):
+    assert "40x10" in caught.value.seen
+    with pytest.raises(InputError) as caught:
         ms_ssim(np.zeros((160, 400, 3)), np.zeros((160, 400, 3)))
+    assert "161" in caught.value.wanted
 
 
 def test_colorfulness_of_gray_is_zero():

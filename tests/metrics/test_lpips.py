@@ -118,11 +118,13 @@ def hash_of(path):
 
 
 def test_fetch_refuses_another_file(archive):
-    with pytest.raises(WeightsError, match="SHA-256"):
+    with pytest.raises(WeightsError) as caught:
         networks.fetch("lpips", archive=archive[0])
+    assert "SHA-256" in caught.value.seen
     assert networks.find("lpips") is None
-    with pytest.raises(WeightsError, match="fetch"):
+    with pytest.raises(WeightsError) as caught:
         networks.load_lpips("alex")
+    assert "fetch" in caught.value.todo
 
 
 def test_fetch_reports_a_failed_download(tmp_path, monkeypatch):
@@ -144,15 +146,19 @@ def test_unpickler_reads_nothing_but_arrays():
         def __reduce__(self):
             return os.getcwd, ()
 
-    with pytest.raises(WeightsError, match="getcwd"):
+    with pytest.raises(WeightsError) as caught:
         networks._read_arrays(io.BytesIO(pickle.dumps({"weights": Harm()})), "evil.ckpt")
-    with pytest.raises(WeightsError, match="list"):
+    assert "getcwd" in caught.value.seen
+    with pytest.raises(WeightsError) as caught:
         networks._read_arrays(io.BytesIO(pickle.dumps([1, 2])), "list.ckpt")
-    with pytest.raises(WeightsError, match="no pickle"):
+    assert "list" in caught.value.seen
+    with pytest.raises(WeightsError) as caught:
         networks._read_arrays(io.BytesIO(b"not a pickle"), "text.ckpt")
+    assert "no pickle" in caught.value.seen
 
 
 def test_a_missing_network_of_the_users_own_says_where_to_put_it(tmp_path, monkeypatch):
     monkeypatch.setenv("CELPAINT_CACHE", str(tmp_path))
-    with pytest.raises(WeightsError, match=r"inception-2015-12-05\.pt"):
+    with pytest.raises(WeightsError) as caught:
         networks.own("inception")
+    assert "inception-2015-12-05.pt" in caught.value.seen

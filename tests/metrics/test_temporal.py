@@ -137,10 +137,12 @@ def test_pairs_of_frames_given_painted_do_not_count(moved):
 
 def test_a_flow_estimator_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchvision.models.optical_flow", None)
-    with pytest.raises(MissingExtra, match="torchvision"):
+    with pytest.raises(MissingExtra) as caught:
         best_flow("raft")
-    with pytest.raises(OptionError, match="farneback"):
+    assert "torchvision" in caught.value.seen
+    with pytest.raises(OptionError) as caught:
         best_flow("farneback")
+    assert "farneback" in caught.value.seen
     assert isinstance(best_flow(), DIS)
 
 

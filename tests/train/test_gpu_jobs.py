@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from celpaint.data.synthetic.art import toy_art
-from celpaint.models.line_vae import LineVAE
+from celpaint.models.line_vae import LineVAE, LineVAEConfig
 from celpaint.models.matcher.network import Matcher
 from celpaint.train.gpu import JOBS, main
 from celpaint.weights.store import load_network, read_config, read_tensors
@@ -45,7 +45,7 @@ def test_jobs_train_side_by_side_and_export(tmp_path: Path) -> None:
     for job, kind in (("matcher", Matcher), ("line_vae", LineVAE)):
         folder = tmp_path / "out" / job / "export"
         config = read_config(folder)
-        network = kind(**config) if kind is Matcher else LineVAE.from_config(config)
+        network = Matcher(**config) if kind is Matcher else LineVAE(LineVAEConfig(**config))
         load_network(network, read_tensors(folder), source=folder)
         assert "2 steps" in (tmp_path / "out" / f"{job}.log").read_text()
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from celpaint.finish.size import to_size
 from celpaint.methods.base import Method
-from celpaint.types import Chunk, Event, Progress, Reference, Shot, State, silent
+from celpaint.types import Chunk, DrawingColored, Progress, Reference, Shot, State, silent
 
 __all__ = ["RollingReference"]
 
@@ -29,17 +29,22 @@ class RollingReference(Method):
         self.method, self.interval = method, interval
 
     def color(
-        self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = silent
+        self, shot: Shot, *, done: int = 0, state: State | None = None, progress: Progress = silent
     ) -> Iterator[Chunk]:
-        last = state["rgb"].astype(np.float32) if start and state else None
-        for begin in range(start, len(shot), self.interval):
+        last = state["rgb"].astype(np.float32) if done and state else None
+        for begin in range(done, len(shot), self.interval):
             lines = shot.lines[begin : begin + self.interval]
             if last is None:
                 part, given = Shot(lines, shot.references, shot.size), 0
             else:
                 before = shot.lines[begin - 1]
                 part, given = Shot([before, *lines], (Reference(last, before, 0),), shot.size), 1
-            painted = [picture for chunk in self.method.color(part) for picture in chunk.painted][given:]
+            colored = {
+                drawing: frame
+                for chunk in self.method.color(part)
+                for drawing, frame in zip(chunk.drawings, chunk.painted, strict=True)
+            }
+            painted = [colored[drawing] for drawing in range(given, len(part))]
             last = to_size(painted[-1].rgb, shot.size, lines[-1])
-            progress(Event("frame", begin + len(lines), len(shot)))
-            yield Chunk(begin, tuple(painted), {"rgb": last})
+            progress(DrawingColored(begin + len(lines), len(shot)))
+            yield Chunk(tuple(range(begin, begin + len(lines))), tuple(painted), {"rgb": last})

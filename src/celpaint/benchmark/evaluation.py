@@ -13,7 +13,7 @@ from celpaint.benchmark.metric_suite import PROTOCOLS, EvaluationClip, FlowName,
 from celpaint.benchmark.score_report import ScoreReport
 from celpaint.errors import InputError, OptionError
 from celpaint.frames.video import VIDEO_SUFFIXES
-from celpaint.types import Event, Progress, silent
+from celpaint.types import DrawingColored, Progress, silent
 
 __all__ = ["evaluate", "read_manifest"]
 
@@ -63,7 +63,7 @@ def evaluate(
     total = sum(clip.check() for clip in clips)
     seen = itertools.count(1)
     measured = [
-        suite.measure(clip, workers=workers, tick=lambda: progress(Event("frame", next(seen), total))) for clip in clips
+        suite.measure(clip, workers=workers, tick=lambda: progress(DrawingColored(next(seen), total))) for clip in clips
     ]
     return suite.report(
         measured,

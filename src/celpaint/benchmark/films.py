@@ -156,7 +156,7 @@ def _films(spec: FilmSpec, seed: int, out: Path, root: Path, source: FilmSource)
             f"'{art}' does not exist", wanted="a file of drawings", todo=f"Make it: celpaint data art --out {art}"
         )
     wanted = {key: value for key, value in asdict(spec).items() if key not in ("group", "seeds", "art")}
-    key = digest_of([wanted, seed, files_digest([art]) if spec.art else "", code_digest(("data",))])[:12]
+    key = digest_of([wanted, seed, files_digest([art]) if spec.art else "", code_digest("films")])[:12]
     folder = out / f"{spec.source}-{seed}-{key}"
     if not folder.exists():
         with replacing(folder) as part:
@@ -205,7 +205,8 @@ def _group(axes: Mapping[str, str]) -> str:
     """``clean, whole shot, 2 paintings``."""
     words = [axes["lines"]]
     if "window" in axes:
-        words.append(axes["window"])
+        away = "" if axes["window"] == WHOLE_SHOT else " away"
+        words.append(axes["window"] + away)
         words.append(axes["paintings"] + (" painting" if axes["paintings"] == "1" else " paintings"))
     return ", ".join(words)
 

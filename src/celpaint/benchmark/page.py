@@ -57,8 +57,8 @@ def to_html(done: BenchmarkResult) -> str:
         main=done.main,
         differences=_differences(done, compared),
         ablations=_ablations(done),
-        groups=summary.group_names(done),
-        by_group=_group_tables(done, summary.principal(compared)),
+        lead_groups=_group_tables(done, summary.principal(compared)[:1]),
+        more_groups=_group_tables(done, summary.principal(compared)[1:]),
         plots=plots(done),
         sheets=list(_sheets(done)),
         worst=_worst(done),
@@ -126,14 +126,25 @@ def _ablations(done: BenchmarkResult) -> tuple[MetricInfo, tuple[str, ...], list
     return table.info, table.groups, rows
 
 
-def _group_tables(
-    done: BenchmarkResult, infos: Sequence[MetricInfo]
-) -> list[tuple[MetricInfo, list[tuple[str, list[_Cell]]]]]:
-    if len(summary.group_names(done)) < 2:
-        return []
+@dataclass(frozen=True)
+class _Table:
+    title: str
+    columns: tuple[str, ...]
+    rows: list[tuple[str, list[_Cell]]]
+
+
+def _group_tables(done: BenchmarkResult, infos: Sequence[MetricInfo]) -> list[_Table]:
     return [
-        (i, [(name, [_cell(e, i.digits) for e in summary.by_group(done, name, i)]) for name in done.reports])
-        for i in infos
+        _Table(
+            f"{info.name} {summary.ARROWS[info.better]}" + (f", {table.title}" if table.title else ""),
+            table.columns,
+            [
+                (name, [_cell(e, info.digits) for e in summary.by_group(done, name, info, table.groups)])
+                for name in done.reports
+            ],
+        )
+        for info in infos
+        for table in summary.group_tables(done)
     ]
 
 
@@ -214,7 +225,7 @@ def _worst_frame(outcome: Outcome, index: int, value: float, info: MetricInfo) -
 
 
 def _strip(pictures: Iterable[Array], width: int = _THUMBNAIL) -> str:
-    """Pictures side by side as a PNG data address."""
+    """Pictures side by side as a WebP data address."""
     sheet = contact_sheet([SheetRow(list(pictures))], width=width)
-    _, data = cv2.imencode(".png", np.ascontiguousarray(sheet[..., ::-1]), [cv2.IMWRITE_PNG_COMPRESSION, 9])
-    return "data:image/png;base64," + base64.b64encode(data.tobytes()).decode()
+    _, data = cv2.imencode(".webp", np.ascontiguousarray(sheet[..., ::-1]), [cv2.IMWRITE_WEBP_QUALITY, 88])
+    return "data:image/webp;base64," + base64.b64encode(data.tobytes()).decode()

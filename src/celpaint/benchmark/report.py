@@ -63,13 +63,14 @@ def to_markdown(done: BenchmarkResult) -> str:
     infos = summary.comparable(summary.columns(done))
     sections = [f"# {done.suite.title}", done.suite.about, "\n".join(f"{k}: {v}  " for k, v in done.facts.items())]
     sections += ["Mean over clips, 95 % bootstrap interval in brackets, best mean in bold.", _overall(done, infos)]
-    groups = summary.group_names(done)
-    if len(groups) > 1:
-        for info in summary.principal(infos):
+    for info in summary.principal(infos):
+        for table in summary.group_tables(done):
             rows = [
-                [name, *(interval(e, info.digits) for e in summary.by_group(done, name, info))] for name in done.reports
+                [name, *(interval(e, info.digits) for e in summary.by_group(done, name, info, table.groups))]
+                for name in done.reports
             ]
-            sections += [f"By group of clips, {_head(info)}:", markdown_table(["run", *groups], rows)]
+            title = f"By group of clips, {', '.join(filter(None, [table.title, _head(info)]))}:"
+            sections += [title, markdown_table(["run", *table.columns], rows)]
     sections += _ablations(done)
     sections.append("\n".join(_notes(done, infos)))
     return "\n\n".join(section.strip() for section in sections if section.strip()) + "\n"

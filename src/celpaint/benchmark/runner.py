@@ -15,7 +15,7 @@ from celpaint.benchmark.report import write_report
 from celpaint.benchmark.suite import find_suite, read_suite
 from celpaint.benchmark.task import BenchmarkTask
 from celpaint.frames.read import open_clip
-from celpaint.types import Event, Progress, silent
+from celpaint.types import DrawingColored, Progress, silent
 
 __all__ = ["benchmark"]
 
@@ -59,7 +59,7 @@ def benchmark(
     clips = tuple(benchmark_clips(chosen, out / "clips", Path() if root is None else root, films))
     protocol = PROTOCOLS[chosen.protocol]
     spec = MetricSpec(chosen.metrics or protocol.metrics, protocol.size, chosen.flow, device)
-    code = code_digest(), code_digest(("benchmark", "metrics"))
+    code = code_digest("coloring"), code_digest("measuring")
     tasks = [BenchmarkTask(run, clip, out / "tasks", device, spec, code) for run in runs for clip in clips]
     outcomes = _work(tasks, default_workers(device) if workers is None else max(workers, 1), progress)
     metrics = MetricSuite.load(spec)
@@ -90,5 +90,5 @@ def _work(tasks: Sequence[BenchmarkTask], workers: int, progress: Progress) -> t
     for index, outcome in in_processes([task.work for task in tasks], workers):
         outcomes[index] = outcome
         ready += lengths[outcome.clip.name]
-        progress(Event("frame", ready, total))
+        progress(DrawingColored(ready, total))
     return tuple(outcomes[i] for i in range(len(tasks)))

@@ -25,7 +25,8 @@ from celpaint.metrics.base import FramePair
 from celpaint.metrics.frame import psnr, squared_error
 from celpaint.metrics.networks import fetch
 from celpaint.metrics.perceptual import LPIPSDistance
-from celpaint.types import Array, Painted, Shot
+from celpaint.session import Colorizer
+from celpaint.types import Array, ColorizedFrame, Shot
 
 __all__ = [
     "Sheets",
@@ -82,13 +83,14 @@ def require_art(art: Path) -> None:
         )
 
 
-def color(method: Method, shot: Shot) -> list[Painted]:
+def color(method: Method, shot: Shot) -> list[ColorizedFrame]:
     """Every drawing of the shot.
 
     Raises:
         WeightsError: the pictures hold NaN or infinity.
     """
-    painted = [one for chunk in method.color(shot) for one in chunk.painted]
+    colored = dict(Colorizer(method).drawings(shot))
+    painted = [colored[drawing] for drawing in range(len(shot))]
     if not all(np.isfinite(one.rgb).all() for one in painted):
         raise WeightsError("the method's pictures hold values that are not finite", wanted="weights that are sound")
     return painted

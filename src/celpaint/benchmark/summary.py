@@ -16,13 +16,14 @@ __all__ = [
     "ARROWS",
     "PRINCIPAL",
     "AblationTable",
+    "GroupTable",
     "ablation_table",
     "by_group",
     "columns",
     "comparable",
     "difference",
     "failures",
-    "group_names",
+    "group_tables",
     "is_best",
     "loss",
     "missing_metrics",
@@ -72,18 +73,44 @@ def seconds_a_frame(outcomes: Sequence[Outcome]) -> float:
     return sum(o.cpu_seconds for o in outcomes) / frames if frames else math.nan
 
 
-def group_names(done: BenchmarkResult) -> list[str]:
-    """The groups of the clips, in order."""
-    return list(dict.fromkeys(clip.group for clip in done.clips))
+@dataclass(frozen=True)
+class GroupTable:
+    """Groups of clips that are shown side by side.
+
+    Attributes:
+        title: what they have in common, empty if there is one table.
+        columns: what tells them apart.
+        groups: their names.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    groups: tuple[str, ...]
 
 
-def by_group(done: BenchmarkResult, run: str, info: MetricInfo) -> list[Estimate]:
-    """A run's mean over the clips of every group."""
+def group_tables(done: BenchmarkResult) -> list[GroupTable]:
+    """All groups of clips, a table for every line style where films are shown in several; none for a single group."""
+    groups = list(dict.fromkeys(clip.group for clip in done.clips))
+    if len(groups) < 2:
+        return []
+    style_of = {clip.group: clip.axes.get("lines", "") for clip in done.clips}
+    styles = list(dict.fromkeys(style_of.values()))
+    if "" in styles or len(styles) == len(groups) or any(not g.startswith(f"{style_of[g]}, ") for g in groups):
+        return [GroupTable("", tuple(groups), tuple(groups))]
+    tables = []
+    for style in styles:
+        own = tuple(group for group in groups if style_of[group] == style)
+        tables.append(GroupTable(f"{style} lines", tuple(group.removeprefix(f"{style}, ") for group in own), own))
+    return tables
+
+
+def by_group(done: BenchmarkResult, run: str, info: MetricInfo, groups: Sequence[str]) -> list[Estimate]:
+    """A run's mean over the clips of every one of these groups."""
     group_of = {clip.name: clip.group for clip in done.clips}
     values: dict[str, list[float]] = defaultdict(list)
     for scores in done.reports[run].clips:
         values[group_of[scores.name]].append(scores.values.get(info.name, math.nan))
-    return [bootstrap(values[group]) for group in group_names(done)]
+    return [bootstrap(values[group]) for group in groups]
 
 
 def difference(

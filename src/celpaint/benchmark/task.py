@@ -24,13 +24,15 @@ from celpaint.benchmark.suite import Run
 from celpaint.conditions.lines import flatten
 from celpaint.conditions.reference_assignment import Place
 from celpaint.errors import CelpaintError
+from celpaint.frames.color import quantize, to_float
 from celpaint.frames.read import open_clip
 from celpaint.methods.base import Method
 from celpaint.methods.registry import choose_method, load_method, spec_of
 from celpaint.metrics.sums import Compared, Moments
 from celpaint.options import ComputeOptions, PathOptions
-from celpaint.shot import Scene
-from celpaint.types import Clip
+from celpaint.session import Colorizer
+from celpaint.shot import ShotContext
+from celpaint.types import Clip, Frame
 from celpaint.weights.kinds import load_object
 
 __all__ = ["BenchmarkTask"]
@@ -100,24 +102,21 @@ class BenchmarkTask:
 
     def _color(self, frames: Path) -> dict[str, Any]:
         """Color the clip into PNG files; the frames given and the seconds it took."""
-        method = _loaded_method(self.run, self.options)
+        colorizer = Colorizer(_loaded_method(self.run, self.options))
         ground_truth = open_clip(self.clip.ground_truth)
         source = open_clip(self.clip.lines if self.run.source == "lines" else self.clip.ground_truth)
         given = self.references(len(ground_truth))
         lines = {"lines": "extract"} if self.run.source == "ground_truth" else {}
-        paintings = [_painting(ground_truth, frame, frames.parent / "references") for frame in given]
-        scene = Scene(source, paintings, PathOptions.of({**lines, **self.run.path}))
+        paintings = [_painting(ground_truth, frame) for frame in given]
+        context = ShotContext(source, paintings, PathOptions.of({"cuts": "off", **lines, **self.run.path}))
         began, spent = time.perf_counter(), time.process_time()
-        for chunk in method.color(scene.shot):
-            for drawing, painted in enumerate(chunk.painted, chunk.start):
-                finished = flatten(scene.finish(drawing, painted.rgb))
-                for frame in scene.spans[drawing]:
-                    write_frame(frames / f"{frame:04d}.png", finished)
+        for index, frame in enumerate(colorizer.colorize(context)):
+            write_frame(frames / f"{index:04d}.png", flatten(frame))
         return {
             "references": given,
             "seconds": time.perf_counter() - began,
             "cpu_seconds": time.process_time() - spent,
-            "drawings": len(scene.shot),
+            "drawings": len(context.shot),
         }
 
     def _measure(self, place: Path, references: tuple[int, ...]) -> ClipMeasurement:
@@ -131,11 +130,9 @@ class BenchmarkTask:
         return ClipMeasurement(ClipScores(**read_json(scores)), _load_sums(sums))
 
 
-def _painting(ground_truth: Clip, frame: int, folder: Path) -> Place:
-    """A frame of the ground truth as the file that an artist would give."""
-    file = folder / f"{frame:04d}.png"
-    write_frame(file, flatten(ground_truth[frame]))
-    return Place(file, frame)
+def _painting(ground_truth: Clip, frame: int) -> Place:
+    """A frame of the ground truth as an artist would give it: 8 bits a channel, opaque."""
+    return Place(Frame(to_float(quantize(flatten(ground_truth[frame]), 8))), frame)
 
 
 _PARTS = ("count", "sum", "outer")

@@ -71,6 +71,13 @@ app.command(
     sort_key=3,
     help="Run methods and baselines over clips and settings, and report.",
 )
+app.command(
+    "celpaint.cli.recolor:recolor_command",
+    name="recolor",
+    sort_key=1,
+    help="Paint a painted shot again in the colors of another palette.",
+)
+app.command("celpaint.cli.palette:app", name="palette", sort_key=1, help="Take palettes from pictures, show them.")
 app.command("celpaint.cli.weights:app", name="weights", sort_key=1, help="Show, check or convert weights.")
 app.command("celpaint.cli.data:app", name="data", sort_key=4, help="Make training films, or cut up your own.")
 app.command("celpaint.cli.train:app", name="train", sort_key=5, help="Train a network, or export what was trained.")

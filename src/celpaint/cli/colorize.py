@@ -10,9 +10,9 @@ from cyclopts import Parameter
 
 from celpaint.cli.options import given, takes
 from celpaint.cli.show import report
-from celpaint.colorize import render
 from celpaint.methods.registry import default_method, method_names, method_specs
 from celpaint.options import ComputeOptions, PathOptions
+from celpaint.render import render
 
 __all__ = ["colorize_command"]
 

@@ -6,10 +6,12 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from celpaint.errors import ReferenceFrameError
+from celpaint.frames.arrays import as_frame
 from celpaint.frames.find import nearby
-from celpaint.types import Clip, FrameNumber
+from celpaint.types import Clip, Frame, FrameNumber
 
 __all__ = ["Place", "frame_label", "place_references"]
 
@@ -21,33 +23,44 @@ log = logging.getLogger("celpaint")
 class Place:
     """A painted picture and the index of the frame it belongs to, None where it belongs to none."""
 
-    path: Path
+    picture: Path | Frame
     frame: int | None
 
+    @property
+    def name(self) -> str:
+        """What to call the picture."""
+        return f"'{self.picture}'" if isinstance(self.picture, Path) else "the reference"
 
-def place_references(references: Sequence[str | Path], clip: Clip) -> tuple[Place, ...]:
+    @property
+    def path(self) -> Path | None:
+        """Its file, None of a picture in memory."""
+        return self.picture if isinstance(self.picture, Path) else None
+
+
+def place_references(references: Sequence[Any], clip: Clip) -> tuple[Place, ...]:
     """Find where every reference belongs.
 
     ``key.png`` belongs to the first frame, ``key.png@24`` to frame 24, ``key.png@A_0024.png`` to the frame of that
     name and ``key.png@none`` to none. Frames of a numbered sequence are called by the number in their names; frames
     of a video and of a sequence without numbers by their place, the first being 1.
 
+    Args:
+        references: any number; each as above, a picture (see :func:`~celpaint.frames.arrays.as_frame`) of the first
+            frame, or a pair ``(picture, frame)`` whose frame is what stands after the ``@``; None = none.
+        clip: the frames of the shot.
+
     Raises:
-        ReferenceFrameError: none given, no such frame, or two for one frame.
+        ReferenceFrameError: no such frame, or two for one frame.
     """
-    if not references:
-        raise ReferenceFrameError(
-            "no painted reference is given", wanted="at least one", todo="Add --reference PICTURE[@FRAME]."
-        )
-    places = tuple(_place(str(reference), clip) for reference in references)
-    taken: dict[int, Path] = {}
+    places = tuple(_find(reference, clip) for reference in references)
+    taken: dict[int, Place] = {}
     for place in places:
         if place.frame is None:
             continue
-        other = taken.setdefault(place.frame, place.path)
-        if other is not place.path:
+        other = taken.setdefault(place.frame, place)
+        if other is not place:
             raise ReferenceFrameError(
-                f"references '{other}' and '{place.path}' both belong to {frame_label(clip, place.frame)}",
+                f"{other.name} and {place.name} both belong to {frame_label(clip, place.frame)}",
                 wanted="one a frame",
                 todo="Say where they belong with PICTURE@FRAME, or PICTURE@none where one belongs to no frame.",
             )
@@ -59,23 +72,32 @@ def frame_label(clip: Clip, index: int) -> str:
     return f"'{clip.names[index]}'" if clip.names else f"frame {clip.number(index)}"
 
 
-def _place(reference: str, clip: Clip) -> Place:
-    path, at, frame = reference.rpartition("@")
+def _find(reference: Any, clip: Clip) -> Place:
+    if isinstance(reference, tuple):
+        picture, frame = reference
+        kept = Path(picture) if isinstance(picture, str | Path) else as_frame(picture)
+        return Place(kept, None if frame is None else _frame(str(frame), clip, f"(..., {frame!r})"))
+    if not isinstance(reference, str | Path):
+        return Place(as_frame(reference), 0)
+    path, at, frame = str(reference).rpartition("@")
     if not at or Path(reference).exists():
         _warn_of_namesake(Path(reference), clip)
         return Place(Path(reference), 0)
     if not Path(path).exists() and "." in frame:  # the @ belongs to a file name that is misspelled
         raise ReferenceFrameError(f"'{reference}' does not exist", wanted="a picture", todo=nearby(Path(reference)))
-    if frame == "none":
-        return Place(Path(path), None)
+    return Place(Path(path), None if frame == "none" else _frame(frame, clip, f"'{reference}'"))
+
+
+def _frame(frame: str, clip: Clip, reference: str) -> int:
+    """The index of the frame of that name or number."""
     named = [i for i, name in enumerate(clip.names or ()) if frame in (name, Path(name).stem)]
     found = named if len(named) == 1 else _numbered(frame, clip)
     if not found:
         raise _no_such_frame(reference, frame, clip)
     if len(found) > 1:
         names = " and ".join(frame_label(clip, i) for i in found[:2])
-        raise ReferenceFrameError(f"reference '{reference}' fits {names}", todo="Give the frame's name after the @.")
-    return Place(Path(path), found[0])
+        raise ReferenceFrameError(f"reference {reference} fits {names}", todo="Give the frame's name after the @.")
+    return found[0]
 
 
 def _numbered(frame: str, clip: Clip) -> list[int]:
@@ -92,7 +114,7 @@ def _no_such_frame(reference: str, frame: str, clip: Clip) -> ReferenceFrameErro
     gap = asked is not None and numbers[0] < asked < numbers[-1]
     called = "the numbers in the frames' names" if clip.numbers else "the first frame is 1"
     return ReferenceFrameError(
-        f"reference '{reference}' belongs to no frame of the shot" + (", its number is a gap" if gap else ""),
+        f"reference {reference} belongs to no frame of the shot" + (", its number is a gap" if gap else ""),
         wanted=f"@FRAME from {numbers[0]} to {numbers[-1]} ({called}), or @none",
     )
 

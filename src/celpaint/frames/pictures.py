@@ -74,13 +74,15 @@ def reading(path: Path, what: str = "a picture") -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what decoders say of metadata that is of no matter here
             yield
-    except (CelpaintError, MemoryError):
+    except CelpaintError:
         raise
     except FileNotFoundError:
         raise _missing(path, what) from None
     except PermissionError:
         raise InputError(f"'{path}' may not be read", wanted=what, todo="Check the file's permissions.") from None
     except Exception as error:  # decoders of other people's files raise nearly everything
+        if isinstance(error, MemoryError) and not hasattr(error, "errno"):  # FFmpeg says so of damaged sizes
+            raise
         raise (_foreign(path, what) or _damaged(path, what, error)) from error
 
 

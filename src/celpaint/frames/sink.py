@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from celpaint.types import Frame
 
@@ -35,6 +37,20 @@ class Sink(ABC):
     @abstractmethod
     def abort(self) -> None:
         """Remove everything written; the result is as it was before."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        """Commit, or abort after an error."""
+        if kind is not None:
+            self.abort()
+            return
+        try:
+            self.commit()
+        except BaseException:
+            self.abort()
+            raise
 
 
 def check_size(frame: Frame, size: tuple[int, int]) -> None:

@@ -5,6 +5,7 @@ TIFF 6.0 (Adobe, 1992) and its Technical Notes.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from celpaint.frames.color import Pixels
 from celpaint.types import Array
 
 __all__ = ["Page", "pages", "read_page"]
+
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # else it prints what it thinks of broken tags
 
 _ORIENTATION, _ICC, _SUBFILE, _OLD_SUBFILE = 0x0112, 34675, 254, 255
 _RESOLUTION_UNIT, _ACROSS, _DOWN = 296, 282, 283

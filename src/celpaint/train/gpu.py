@@ -47,6 +47,7 @@ JOBS: Mapping[str, Job] = {
         1.0,
         ("data.source=film", "data.size=[192,320]", "data.clips=6", "task.autoencoder={line_vae}"),
     ),
+    "colorize_diffusion": Job("colorize_diffusion_small"),
 }
 """Name => job."""
 

@@ -23,7 +23,8 @@ from celpaint.frames.read import open_clip
 from celpaint.metrics.frame import moving_parts, pooled_psnr
 from celpaint.metrics.temporal import visible_flicker
 from celpaint.options import PathOptions
-from celpaint.shot import Scene
+from celpaint.session import Colorizer
+from celpaint.shot import ShotContext
 from celpaint.types import Array
 
 __all__ = ["SheetFrames", "example_shot", "shot_sheet"]
@@ -77,17 +78,16 @@ def _paint(settings: StudySettings, name: str) -> tuple[Record, list[SheetFrames
     shot = settings.shot
     method = load_matcher(settings, flat="flat" in name) if name.startswith("matcher") else BASELINES[name]()
     truth = _frames(shot / "original")
-    scene = Scene(open_clip(shot / "lines"), [Place(shot / "reference.png", 0)], PathOptions())
+    context = ShotContext(open_clip(shot / "lines"), [Place(shot / "reference.png", 0)], PathOptions())
     frames: list[Array] = []
     confidence: list[Array] = []
     began = time.perf_counter()
-    for chunk in method.color(scene.shot):
-        for drawing, painted in enumerate(chunk.painted, chunk.start):
-            finished = to_float(quantize(flatten(scene.finish(drawing, painted.rgb)), 8))
-            count = len(scene.spans[drawing])
-            frames += [finished] * count
-            if painted.confidence is not None:
-                confidence += [np.repeat(painted.confidence[..., None], 3, -1)] * count
+    for drawing, painted in Colorizer(method).drawings(context.shot):
+        finished = to_float(quantize(flatten(context.finish(drawing, painted.rgb)), 8))
+        count = len(context.spans[drawing])
+        frames += [finished] * count
+        if painted.confidence is not None:
+            confidence += [np.repeat(painted.confidence[..., None], 3, -1)] * count
     seconds = time.perf_counter() - began
     record = {
         "part": "demo",
@@ -95,7 +95,7 @@ def _paint(settings: StudySettings, name: str) -> tuple[Record, list[SheetFrames
         "psnr": pooled_psnr(frames[1:], truth[1:], moving_parts(truth)),
         "lpips": float(np.mean([picture_scores(a, b)["lpips"] for a, b in zip(frames[1:], truth[1:], strict=True)])),
         "flicker": visible_flicker(frames, truth),
-        "seconds": seconds / len(scene.shot),
+        "seconds": seconds / len(context.shot),
     }
     views = [SheetFrames.of(name, frames)]
     if name == "matcher":

@@ -1,7 +1,7 @@
 """All networks of ColorizeDiffusion v2, loaded together from a folder.
 
 unet  sketch_encoder  background_encoder  style_encoder    config.json: ColorizeDiffusionConfig
-vae                                                        config.json: diffusers' AutoencoderKL
+vae                                                        config.json: diffusers' AutoencoderKL, or LineVAE
 image_encoder                                              config.json: transformers' CLIP tower, or PatchTokens
 model_index.json                                           what the weights recommend
 """
@@ -9,7 +9,7 @@ model_index.json                                           what the weights reco
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
@@ -23,7 +23,8 @@ from celpaint.models.colorize_diffusion.config import ColorizeDiffusionConfig
 from celpaint.models.colorize_diffusion.encoders import BackgroundEncoder, SketchEncoder, StyleEncoder
 from celpaint.models.colorize_diffusion.image_encoder import ClipTokens, PatchTokens
 from celpaint.models.colorize_diffusion.unet import UNet
-from celpaint.models.colorize_diffusion.vae import ImageVAE
+from celpaint.models.colorize_diffusion.vae import ImageVAE, LineImageVAE
+from celpaint.models.line_vae import LineVAE, LineVAEConfig
 from celpaint.sampling.parameterization import PREDICTIONS
 from celpaint.weights.store import load_network, read_config, read_tensors, write_network
 
@@ -77,6 +78,8 @@ class Card:
 
 
 def _vae(config: Mapping[str, Any]) -> nn.Module:
+    if config.get("_class_name") == "LineVAE":
+        return LineVAE(LineVAEConfig.from_dict(config))
     from diffusers import AutoencoderKL
 
     return cast("nn.Module", AutoencoderKL(**{k: v for k, v in config.items() if not k.startswith("_")}))
@@ -139,7 +142,7 @@ class Networks:
     sketch_encoder: SketchEncoder
     background_encoder: BackgroundEncoder
     style_encoder: StyleEncoder
-    vae: ImageVAE
+    vae: ImageVAE | LineImageVAE
     image_encoder: ClipTokens | PatchTokens
     card: Card = field(default_factory=Card)
 
@@ -171,13 +174,13 @@ class Networks:
                 "with --clip open_clip_model.safetensors.",
             )
         parts = {part: _read(folder / part) for part in PARTS}
-        encoder = parts["image_encoder"]
+        encoder, vae = parts["image_encoder"], parts["vae"]
         loaded = cls(
             cast("UNet", parts["unet"]),
             cast("SketchEncoder", parts["sketch_encoder"]),
             cast("BackgroundEncoder", parts["background_encoder"]),
             cast("StyleEncoder", parts["style_encoder"]),
-            ImageVAE(cast("Any", parts["vae"])),
+            LineImageVAE(vae) if isinstance(vae, LineVAE) else ImageVAE(cast("Any", vae)),
             encoder if isinstance(encoder, PatchTokens) else ClipTokens(cast("Any", encoder)),
             Card.read(folder),
         )
@@ -204,12 +207,16 @@ class Networks:
                 f"in '{folder}' the image encoder's tokens have {width} channels", wanted=str(self.config.context_width)
             )
 
-    def save(self, folder: Path, dtype: torch.dtype | None = None) -> None:
+    def save(
+        self, folder: Path, dtype: torch.dtype | None = None, only: Collection[str] = tuple(PARTS), **more: object
+    ) -> None:
         """Write a folder that :meth:`load` reads.
 
         Args:
             folder: made if missing.
             dtype: number format on disk; None: as in memory.
+            only: which of :data:`PARTS`; the card is always written.
+            more: further entries of the card.
         """
         sizes = self.config.to_dict()
         encoder = self.image_encoder
@@ -218,16 +225,20 @@ class Networks:
             "sketch_encoder": (sizes, self.sketch_encoder),
             "background_encoder": (sizes, self.background_encoder),
             "style_encoder": (sizes, self.style_encoder),
-            "vae": (dict(self.vae.vae.config), self.vae.vae),
+            "vae": (
+                self.vae.vae.config.to_dict() if isinstance(self.vae, LineImageVAE) else dict(self.vae.vae.config),
+                self.vae.vae,
+            ),
             "image_encoder": (
                 (encoder.to_dict(), encoder)
                 if isinstance(encoder, PatchTokens)
                 else (encoder.model.config.to_dict(), encoder.model)
             ),
         }
-        for name, (config, network) in parts.items():
+        for name in only:
+            config, network = parts[name]
             write_network(folder / name, config, network.state_dict(), dtype=dtype)
-        self.card.write(folder)
+        self.card.write(folder, **more)
 
 
 def _read(folder: Path) -> nn.Module:

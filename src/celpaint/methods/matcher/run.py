@@ -4,9 +4,9 @@ Our own method; the network is :class:`celpaint.models.matcher.network.Matcher`.
 attention follows Shi et al. ("Deep line art video colorization with a few references", 2020) and LoFTR (Sun et al.,
 CVPR 2021).
 
-A drawing is matched with all painted references and with the drawings colored just before it. The references always
-stay; what was colored only helps where it is more alike, so that errors do not pile up. Painted frames come out as
-they were painted.
+Drawings are colored outward from the painted ones, forwards and backwards. Each is matched with all painted references
+and with the nearest drawings colored before, on both sides. The references always stay; what was colored only helps
+where it is more alike, so that errors do not pile up. Painted frames come out as they were painted.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ from celpaint.frames.resize import resize_tensor
 from celpaint.methods.base import Method
 from celpaint.methods.matcher import weights
 from celpaint.methods.matcher.alignment import Sketch, Source, align, enlarge
-from celpaint.methods.matcher.flat_fill import Drawing, ExactFill, Found, Known
+from celpaint.methods.matcher.flat_fill import Drawing, FlatFill, Found, Known
 from celpaint.methods.matcher.spec import SPEC, MatcherOptions
 from celpaint.methods.matcher.surface_smoothing import calm
+from celpaint.methods.propagation import needed_later, plan_propagation
 from celpaint.models.matcher.blend import Aligned, Blended
 from celpaint.models.matcher.network import STRIDE, Lines, Matching, Offer, pixels
 from celpaint.models.matcher.network import Matcher as Network
-from celpaint.types import Array, Chunk, Event, Painted, Progress, Reference, Shot, State, silent
+from celpaint.types import Array, Chunk, ColorizedFrame, DrawingColored, Progress, Reference, Shot, State, silent
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -108,28 +109,31 @@ class Matcher(Method):
 
     @torch.inference_mode()
     def color(
-        self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = silent
+        self, shot: Shot, *, done: int = 0, state: State | None = None, progress: Progress = silent
     ) -> Iterator[Chunk]:
         work = working_size(shot.size, self.options)
-        exact = ExactFill([(r.rgb, r.line) for r in shot.references], work) if self.options.flat else None
-        fills = [None] * len(shot.references) if exact is None else exact.known
+        flat = FlatFill([(r.rgb, r.line) for r in shot.references], work) if self.options.flat else None
+        fills = [None] * len(shot.references) if flat is None else flat.known
         painted = [self._reference(r, work, fill) for r, fill in zip(shot.references, fills, strict=True)]
         given = {r.frame: r for r in shot.references if r.frame is not None}
-        recent = self._resume(shot, work, state)
-        for begin in range(start, len(shot), CHUNK):
-            done: list[Painted] = []
-            for index in range(begin, min(begin + CHUNK, len(shot))):
-                if index in given:
-                    done.append(Painted(given[index].rgb, np.ones(shot.size, np.float32)))
+        steps = plan_propagation(len(shot), given, self.options.memory_frames)
+        recent = self._resume(shot, work, state, flat)
+        for begin in range(done, len(steps), CHUNK):
+            chunk = steps[begin : begin + CHUNK]
+            frames: list[ColorizedFrame] = []
+            for count, step in enumerate(chunk, begin + 1):
+                if step.drawing in given:
+                    frames.append(ColorizedFrame(given[step.drawing].rgb, np.ones(shot.size, np.float32)))
                 else:
-                    finished, colored = self._color(shot.lines[index], work, exact, painted, list(recent.values()))
-                    done.append(finished)
-                    if self.options.memory_frames:
-                        recent[index] = self._remember(colored)
-                    for old in list(recent)[: -self.options.memory_frames]:
-                        del recent[old]
-                progress(Event("frame", index + 1, len(shot)))
-            yield Chunk(begin, tuple(done), _state(recent))
+                    memory = [recent[i] for i in step.memory]
+                    finished, colored = self._color(shot.lines[step.drawing], work, flat, painted, memory)
+                    frames.append(finished)
+                    needed = needed_later(steps, count)
+                    if step.drawing in needed:
+                        recent[step.drawing] = self._remember(colored)
+                    recent = {i: known for i, known in recent.items() if i in needed}
+                progress(DrawingColored(count, len(shot)))
+            yield Chunk(tuple(step.drawing for step in chunk), tuple(frames), _state(recent))
 
     # -- one drawing ------------------------------------------------------------------------------------------
 
@@ -137,12 +141,12 @@ class Matcher(Method):
         self,
         line: Array,
         work: tuple[int, int],
-        exact: ExactFill | None,
+        flat: FlatFill | None,
         painted: list[_Painting],
         recent: list[_Painting],
-    ) -> tuple[Painted, _Colored]:
+    ) -> tuple[ColorizedFrame, _Colored]:
         """A drawing colored: at the shot's size, and as it may be remembered."""
-        drawing = None if exact is None else Drawing.of(line, work)
+        drawing = None if flat is None else flat.enclose(line)
         drawn = self._draw(line, work, drawing)
         known = [*painted, *recent]
         rgb, confidence, matching = self._paint(drawn.features, Offer.join([k.offer for k in known]))
@@ -151,14 +155,14 @@ class Matcher(Method):
         aligned = align(drawn.sketch, sources)
         mixed = self._calm(self._blend(drawn, rgb, confidence, aligned), drawn)
         full = self._full(line, drawn, mixed, aligned, sources)
-        if exact is None or drawing is None:
+        if flat is None or drawing is None:
             return full, _Colored(drawn, mixed.rgb, mixed.confidence)
         assert matching.votes is not None
         found = [_found(matching, work, mixed), *_carried(aligned, mixed, chosen)]
         fills = [k.fill for k in known if k.fill is not None]
-        flat, fill = exact.fill(drawing, fills, found, matching.votes[0].cpu().numpy())
-        rgb = resize_tensor(torch.from_numpy(flat).permute(2, 0, 1)[None], work)
-        return Painted(flat, full.confidence), _Colored(drawn, rgb, mixed.confidence, fill)
+        filled, fill = flat.fill(drawing, fills, found, matching.votes[0].cpu().numpy())
+        rgb = resize_tensor(torch.from_numpy(filled).permute(2, 0, 1)[None], work)
+        return ColorizedFrame(filled, full.confidence), _Colored(drawn, rgb, mixed.confidence, fill)
 
     def _draw(self, line: Array, work: tuple[int, int], drawing: Drawing | None = None) -> _Drawn:
         """A drawing at the network's size; a line one pixel thin is still one where it shrinks.
@@ -194,15 +198,17 @@ class Matcher(Method):
         calmed = calm(plain, sure, drawn.sketch.line, drawn.sketch.regions, copied)
         return replace(mixed, rgb=torch.from_numpy(calmed).permute(2, 0, 1)[None])
 
-    def _full(self, line: Array, drawn: _Drawn, mixed: Blended, aligned: Aligned, sources: list[Source]) -> Painted:
+    def _full(
+        self, line: Array, drawn: _Drawn, mixed: Blended, aligned: Aligned, sources: list[Source]
+    ) -> ColorizedFrame:
         """At the shot's own size."""
         small = drawn.sketch.line
         if small.shape == line.shape:
-            return Painted(_plain(mixed.rgb), _plain(mixed.confidence)[..., 0])
+            return ColorizedFrame(_plain(mixed.rgb), _plain(mixed.confidence)[..., 0])
         both = torch.cat([mixed.rgb, mixed.confidence], 1).to(self.device, self.dtype)
         both = self.network.detail(both, self._tensor(small)[None, None], self._tensor(line)[None, None]).float().cpu()
         rgb = enlarge(_plain(both[:, :3]), aligned, mixed.share, sources)
-        return Painted(rgb, _plain(both[:, 3:])[..., 0])
+        return ColorizedFrame(rgb, _plain(both[:, 3:])[..., 0])
 
     # -- paintings --------------------------------------------------------------------------------------------
 
@@ -222,7 +228,9 @@ class Matcher(Method):
         offer = self.network.encode_reference(drawn.features, lines, rgb[None].to(self.device, self.dtype), prior[None])
         return _Painting(offer, Source(drawn.sketch, _plain(rgb), _plain(confidence)[..., 0]), colored.fill)
 
-    def _resume(self, shot: Shot, work: tuple[int, int], state: State | None) -> dict[int, _Painting]:
+    def _resume(
+        self, shot: Shot, work: tuple[int, int], state: State | None, flat: FlatFill | None
+    ) -> dict[int, _Painting]:
         """The drawings colored last, by index, as :func:`_state` kept them."""
         if not state:
             return {}
@@ -232,7 +240,7 @@ class Matcher(Method):
             paints = np.split(state["paint"], np.cumsum(state["regions"])[:-1])
         for i, rgb, confidence, paint in zip(state["index"], state["rgb"], state["confidence"], paints, strict=True):
             line = shot.lines[int(i)]
-            fill = None if paint is None else Known(Drawing.of(line, work), paint)
+            fill = None if paint is None or flat is None else Known(flat.enclose(line), paint)
             drawn = self._draw(line, work, None if fill is None else fill.drawing)
             colors, sure = (torch.from_numpy(np.array(x)) for x in (rgb, confidence))
             colored = _Colored(drawn, colors.permute(2, 0, 1)[None], sure[None, None], fill)
@@ -286,7 +294,7 @@ class _Drawn:
 
 @dataclass(frozen=True)
 class _Colored:
-    """A drawing colored, at the network's size: RGB ``1 3 h w``, confidence ``1 1 h w``; exactly by region, or not."""
+    """A drawing colored, at the network's size: RGB ``1 3 h w``, confidence ``1 1 h w``."""
 
     drawn: _Drawn
     rgb: Tensor
@@ -301,7 +309,7 @@ class _Painting:
     Attributes:
         offer: what the network may take from it.
         source: what may be moved onto a drawing.
-        fill: its regions' colors, where fills are exact.
+        fill: its regions' colors, where fills are flat.
     """
 
     offer: Offer

@@ -1,4 +1,4 @@
-"""Stable Diffusion's autoencoder of single pictures. RGB is in [-1, 1] on both sides."""
+"""Autoencoders of single pictures: Stable Diffusion's, and the line-aware one. RGB is in [-1, 1] on both sides."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from celpaint.errors import MissingExtra
+from celpaint.models.line_vae import LineVAE
 
 try:
     from diffusers import AutoencoderKL
 except ModuleNotFoundError:
     raise MissingExtra("diffusers", "lvcd") from None
 
-__all__ = ["SMALL_VAE", "ImageVAE"]
+__all__ = ["SMALL_VAE", "ImageVAE", "LineImageVAE"]
 
 SMALL_VAE = {
     "in_channels": 3,
@@ -25,7 +26,7 @@ SMALL_VAE = {
     "norm_num_groups": 32,
     "scaling_factor": 0.18215,
 }
-"""Arguments of diffusers' ``AutoencoderKL`` for the size the package ships."""
+"""Arguments of a small ``AutoencoderKL`` of diffusers."""
 
 
 class ImageVAE(nn.Module):
@@ -67,7 +68,43 @@ class ImageVAE(nn.Module):
             mean = mean + torch.exp(0.5 * log_variance.clamp(-30, 20)) * noise.to(mean)
         return mean * self.scale
 
-    def decode(self, latents: Tensor) -> Tensor:
-        """Scaled latents ``B C h w`` -> ``B 3 H W``, not clamped."""
+    def decode(self, latents: Tensor, lines: Tensor | None = None) -> Tensor:
+        """Scaled latents ``B C h w`` -> ``B 3 H W``, not clamped; ``lines`` are not needed."""
         rgb: Tensor = self.vae.decode(latents.to(self.dtype) / self.scale).sample
         return rgb
+
+
+class LineImageVAE(nn.Module):
+    """The line-aware autoencoder, its pictures being clips of one frame.
+
+    Args:
+        vae: the network.
+
+    Attributes:
+        factor, channels: as of :class:`ImageVAE`.
+    """
+
+    def __init__(self, vae: LineVAE) -> None:
+        super().__init__()
+        self.vae = vae
+        self.factor: int = vae.factor
+        self.channels: int = vae.config.latent_channels
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number format of the weights."""
+        return self.vae.conv_in.weight.dtype
+
+    def encode(self, rgb: Tensor, noise: Tensor | None = None) -> Tensor:
+        """See :meth:`ImageVAE.encode`."""
+        latents = self.vae.encode(rgb.to(self.dtype))
+        if noise is None:
+            return latents.mean
+        return latents.mean + torch.exp(0.5 * latents.logvar) * noise.to(latents.mean)
+
+    def decode(self, latents: Tensor, lines: Tensor | None = None) -> Tensor:
+        """Latents ``B C h w`` and line maps ``B 1 H W``, 1 = ink -> ``B 3 H W``, not clamped; None: no ink."""
+        if lines is None:
+            height, width = (self.factor * side for side in latents.shape[-2:])
+            lines = latents.new_zeros(len(latents), 1, height, width)
+        return self.vae.decode(latents.to(self.dtype), lines.to(self.dtype))

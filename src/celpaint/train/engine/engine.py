@@ -128,8 +128,9 @@ class Engine:
         self.complete = not frozen
         self._shadow = copy.deepcopy(network, frozen).requires_grad_(False).eval()
         if recipe.run.compile:
-            for prefix in (prefix for prefixes in task.optimizers().values() for prefix in prefixes):
-                network.get_submodule(prefix).compile()
+            prefixes = {prefix for prefixes in task.optimizers().values() for prefix in prefixes}
+            for _, module in (each for each in network.named_modules() if each[0] in prefixes):
+                module.compile()
         several = len(groups) > 1 or len(recipe.all_stages()) > 1 or not task.every_parameter_used
         accelerator.ddp_handler = DistributedDataParallelKwargs(find_unused_parameters=several)
         optimizers = [_adamw(group, recipe, name) for name, group in groups.items()]
@@ -362,9 +363,10 @@ class Engine:
 
 
 def _groups_named(network: nn.Module, prefixes: Sequence[str]) -> dict[str, nn.Parameter]:
-    """The trainable parameters of some submodules, by their names in ``network``."""
-    dots = tuple(f"{prefix}." if prefix else "" for prefix in prefixes)
-    return {name: p for name, p in network.named_parameters() if p.requires_grad and name.startswith(dots)}
+    """The trainable parameters of some submodules, or single ones, by their names in ``network``."""
+    dots, single = tuple(f"{prefix}." if prefix else "" for prefix in prefixes), set(prefixes)
+    named = network.named_parameters()
+    return {name: p for name, p in named if p.requires_grad and (name in single or name.startswith(dots))}
 
 
 def _groups(network: nn.Module, optimizers: Mapping[str, Sequence[str]]) -> dict[str, list[nn.Parameter]]:

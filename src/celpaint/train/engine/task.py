@@ -72,7 +72,7 @@ class Task(ABC, Generic[Network, Batch]):
         """
 
     def optimizers(self) -> Mapping[str, Sequence[str]]:
-        """Optimizer name -> names of the submodules of ``network`` it trains; '' is the whole network.
+        """Optimizer name -> names of the submodules or parameters of ``network`` it trains; '' is the whole network.
 
         No parameter may belong to two. The first optimizer's loss is the one shown while training.
         """

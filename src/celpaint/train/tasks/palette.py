@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -194,25 +195,20 @@ class PaletteVideo(Task[SmallPaletteModel, ClipBatch]):
     def validate(self, network: SmallPaletteModel) -> dict[str, float]:
         """Figures of one-step answers to held-out clips, beside those of coloring by luma alone; all means.
 
-        ``psnr`` in dB; ``chroma``, ``flicker``: see :func:`_figures`; ``to_palette``, ``to_picture``: distances in
-        OKLab; ``colorfulness``. ``other_*``: given a palette with red, green and blue interchanged.
+        Histogram transfer is given the whole first frame in color, and not five colors of it. ``psnr`` in dB;
+        ``chroma``, ``flicker``: see :func:`_figures`; ``to_palette``, ``to_picture``: distances in OKLab;
+        ``colorfulness``. ``other_*``: given a palette with red, green and blue interchanged.
         """
         found: dict[str, list[float]] = {}
-        for clip, palette in self._validation():
-            gray = luma(clip.color)
-            truth, levels = _frames(clip.color), gray[0, :, 0].float().cpu().numpy()
-            other = Palette.from_array(palette.rgb[:, [1, 2, 0]])
-            made = {
-                "": _frames(self.answer(network, gray, palette)),
-                "luma_mapped_": np.stack([luma_mapped(frame, palette) for frame in levels]),
-                "histogram_transfer_": np.stack([histogram_transfer(frame, truth[0]) for frame in levels]),
+        for shot in self.held_out:
+            made = _frames(self.answer(network, shot.gray, shot.palette))
+            shown = _frames(self.answer(network, shot.gray, shot.other))
+            figures = {
+                **_figures(made, shot.truth),
+                **_distances(made, shot.palette, ""),
+                **_distances(shown, shot.other, "other_"),
+                **shot.baselines,
             }
-            figures = {f"{name}{key}": v for name, frames in made.items() for key, v in _figures(frames, truth).items()}
-            for name, frames, asked in (("", made[""], palette), ("other_", None, other)):
-                shown = _frames(self.answer(network, gray, other)) if frames is None else frames
-                distance = palette_distance(shown[:, ::4, ::4], asked)
-                figures |= {f"{name}to_palette": distance.to_palette, f"{name}to_picture": distance.to_picture}
-            figures["truth_colorfulness"] = float(np.mean([colorfulness(frame) for frame in truth]))
             for key, value in figures.items():
                 found.setdefault(key, []).append(value)
         return {key: float(np.mean(values)) for key, values in found.items()}
@@ -220,13 +216,17 @@ class PaletteVideo(Task[SmallPaletteModel, ClipBatch]):
     def sample_sheet(self, network: SmallPaletteModel) -> npt.NDArray[np.uint8]:
         """Rows of gray, answer, answer to another palette, luma mapping, truth."""
         rows = []
-        for clip, palette in self._validation():
-            gray = luma(clip.color)
-            other = Palette.from_array(palette.rgb[:, [1, 2, 0]])
-            mapped = torch.from_numpy(luma_mapped(gray[0, -1, 0].float().cpu().numpy(), palette)).permute(2, 0, 1)
-            answers = [self.answer(network, gray, colors)[0, -1] for colors in (palette, other)]
-            rows.append([gray[0, -1], *answers, mapped, clip.color[0, -1]])
+        for shot in self.held_out:
+            answers = [self.answer(network, shot.gray, palette)[0, -1] for palette in (shot.palette, shot.other)]
+            mapped = luma_mapped(shot.levels[-1], shot.palette)
+            rows.append([shot.gray[0, -1], *answers, *(_picture(x) for x in (mapped, shot.truth[-1]))])
         return sheet(rows)
+
+    @cached_property
+    def held_out(self) -> list[HeldOut]:
+        """The clips to validate on."""
+        clips = self.clips.validation(1, "soft", self.options.validation_clips)
+        return [HeldOut.of(clip.color.float(), self.colors) for clip in clips]
 
     @torch.no_grad()
     def answer(self, network: SmallPaletteModel, gray: Tensor, palette: Palette) -> Tensor:
@@ -239,13 +239,44 @@ class PaletteVideo(Task[SmallPaletteModel, ClipBatch]):
         v = network(x, condition, 0.25 * sigma.log(), _micro(sigma), vector)
         return network.decode(condition + denoised(x, sigma, v), gray).clamp(0, 1)
 
-    def _validation(self) -> Iterator[tuple[ClipBatch, Palette]]:
-        """Clips with the palette of their first frame."""
-        for clip in self.clips.validation(1, "soft", self.options.validation_clips):
-            with torch.random.fork_rng([clip.color.device] if clip.color.is_cuda else []):
-                torch.manual_seed(0)
-                pixels = clip.color[:, 0, :, ::4, ::4].float().flatten(2).transpose(1, 2)
-                yield clip, Palette.from_array(k_means(pixels, self.colors)[0].cpu().numpy())
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """A clip to validate on.
+
+    Attributes:
+        gray: ``1 T 1 H W`` in [0, 1].
+        truth: ``T H W 3``; ``levels``: its luma, ``T H W``.
+        palette: of its first frame; ``other``: the same with red, green and blue interchanged.
+        baselines: figures of coloring by luma alone, and of the truth.
+    """
+
+    gray: Tensor
+    truth: Array
+    palette: Palette
+    other: Palette
+    baselines: Mapping[str, float]
+
+    @property
+    def levels(self) -> Array:
+        levels: Array = self.gray[0, :, 0].cpu().numpy()
+        return levels
+
+    @classmethod
+    def of(cls, color: Tensor, colors: int) -> HeldOut:
+        """From a clip ``1 T 3 H W`` in [0, 1]."""
+        with torch.random.fork_rng([color.device] if color.is_cuda else []):
+            torch.manual_seed(0)
+            means = k_means(color[:, 0, :, ::4, ::4].flatten(2).transpose(1, 2), colors)[0].clamp(0, 1).cpu().numpy()
+        palette, other = Palette.from_array(means), Palette.from_array(means[:, [1, 2, 0]])
+        shot = cls(luma(color), _frames(color), palette, other, {})
+        made = {
+            "luma_mapped_": np.stack([luma_mapped(frame, palette) for frame in shot.levels]),
+            "histogram_transfer_": np.stack([histogram_transfer(frame, shot.truth[0]) for frame in shot.levels]),
+        }
+        figures = {f"{name}{key}": v for name, x in made.items() for key, v in _figures(x, shot.truth).items()}
+        figures["truth_colorfulness"] = float(np.mean([colorfulness(frame) for frame in shot.truth]))
+        return replace(shot, baselines=figures)
 
 
 def _shuffled(color: Tensor, share: float) -> Tensor:
@@ -265,6 +296,17 @@ def _frames(clip: Tensor) -> Array:
     """``1 T 3 H W`` -> ``T H W 3`` on the CPU."""
     frames: Array = clip[0].float().permute(0, 2, 3, 1).cpu().numpy()
     return frames
+
+
+def _picture(rgb: Array) -> Tensor:
+    """``H W 3`` -> ``3 H W``."""
+    return torch.from_numpy(rgb).permute(2, 0, 1)
+
+
+def _distances(frames: Array, palette: Palette, prefix: str) -> dict[str, float]:
+    """How far ``T H W 3`` is from a palette, and the palette from it, in OKLab."""
+    found = palette_distance(frames[:, ::4, ::4], palette)
+    return {f"{prefix}to_palette": found.to_palette, f"{prefix}to_picture": found.to_picture}
 
 
 def _figures(made: Array, truth: Array) -> dict[str, float]:
