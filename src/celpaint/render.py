@@ -142,6 +142,13 @@ def render(
         colorizer.check(context.shot)
         job.begin(_request(context, path, chosen, result))
         result.stage_in(job.folder)
+        damaged = result.damaged(job.drawings)
+        if damaged:
+            log.warning(
+                "%d frames that an earlier run left are not as it wrote them, such as %s: coloring begins anew",
+                *(len(damaged), context.label(damaged[0])),
+            )
+            job.restart()
         resumed = context.frames_of(job.drawings)
         with _saying_how_far(context, job):
             for chunk in colorizer.chunks(context.shot, done=len(job.drawings), state=job.state, progress=progress):

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
-import cv2
 import numpy as np
 
 from celpaint.conditions.lines import Look, classify_clip, extract_lines, flatten, read_lines
+from celpaint.conditions.luminance import has_color, luminance
 from celpaint.conditions.reference import fit_reference
 from celpaint.conditions.reference_assignment import Place, frame_label, place_references
 from celpaint.finish.ink import cut_out, lay_ink
@@ -129,7 +129,7 @@ class ShotContext:
             lines=self._drawings,
             references=tuple(map(self._reference, self.places)),
             size=clip.size,
-            gray=None if drawn else _Mapped(self._drawings, lambda i: _lightness(frames[starts[i]])),
+            gray=None if drawn else _Mapped(self._drawings, _Grays(frames, starts)),
             palette=tuple(palette),
             text=text,
             hints=tuple(hints),
@@ -201,10 +201,18 @@ def _shows(painting: Array, art: LineArt) -> bool:
     return bool(cores.any()) and float(np.mean(off < _SAME_INK)) > 0.9
 
 
-def _lightness(frame: Frame) -> Array:
-    """``H W`` in [0, 1]: L* of CIELAB / 100, on white paper."""
-    lab: Array = cv2.cvtColor(flatten(frame), cv2.COLOR_RGB2Lab)
-    return np.ascontiguousarray(lab[..., 0] / 100)
+class _Grays:
+    """Drawing -> its luma ``H W`` in [0, 1], on white paper; of gray pixels exactly their value."""
+
+    def __init__(self, clip: Clip, frames: Sequence[int]) -> None:
+        self._clip, self._frames, self._told = clip, frames, False
+
+    def __call__(self, drawing: int) -> Array:
+        rgb = flatten(self._clip[self._frames[drawing]])
+        if not self._told and has_color(rgb):
+            self._told = True
+            log.info("the frames have color; they are turned to gray first")
+        return luminance(rgb)
 
 
 class _Mapped(Sequence[Array]):

@@ -208,7 +208,7 @@ class Shot:
         lines: one ``H W`` line map a drawing, in order, read when asked for.
         references: painted frames, any number.
         size: (height, width).
-        gray: one ``H W`` float32 lightness in [0, 1] a drawing, read when asked for; None where the source is line art.
+        gray: one ``H W`` float32 luma in [0, 1] (BT.601) a drawing, read when asked for; None for line art.
         palette: colors that the result is to be painted with, empty where none were given.
         text: a description or tags, empty where none was given.
         hints: colors at places.

@@ -40,6 +40,7 @@ __all__ = [
 _SPECS = {
     "lvcd": "celpaint.methods.lvcd.spec:SPEC",
     "matcher": "celpaint.methods.matcher.spec:SPEC",
+    "palette": "celpaint.methods.palette.spec:SPEC",
 }
 """One line a method."""
 

@@ -21,8 +21,11 @@ import torch
 from torch import Tensor
 
 from celpaint.conditions.lines import working_lines
+from celpaint.conditions.palette.matching import snapped
+from celpaint.conditions.palette.value import Palette
 from celpaint.conditions.regions import enclosed
 from celpaint.device import resolve_device, resolve_dtype
+from celpaint.errors import OptionError
 from celpaint.frames.resize import resize_tensor
 from celpaint.methods.base import Method
 from celpaint.methods.matcher import weights
@@ -111,6 +114,8 @@ class Matcher(Method):
     def color(
         self, shot: Shot, *, done: int = 0, state: State | None = None, progress: Progress = silent
     ) -> Iterator[Chunk]:
+        if shot.palette:
+            shot = self._snapped(shot)
         work = working_size(shot.size, self.options)
         flat = FlatFill([(r.rgb, r.line) for r in shot.references], work) if self.options.flat else None
         fills = [None] * len(shot.references) if flat is None else flat.known
@@ -134,6 +139,16 @@ class Matcher(Method):
                     recent = {i: known for i, known in recent.items() if i in needed}
                 progress(DrawingColored(count, len(shot)))
             yield Chunk(tuple(step.drawing for step in chunk), tuple(frames), _state(recent))
+
+    def _snapped(self, shot: Shot) -> Shot:
+        """The shot with its references in the colors of the palette, of which flat fills then take theirs."""
+        if not self.options.flat:
+            raise OptionError(
+                "--palette is given, and the method matcher uses a palette for flat fills only",
+                todo="Add --flat, or leave out --palette.",
+            )
+        palette = Palette(shot.palette)
+        return replace(shot, references=tuple(replace(r, rgb=snapped(r.rgb, palette)) for r in shot.references))
 
     # -- one drawing ------------------------------------------------------------------------------------------
 
