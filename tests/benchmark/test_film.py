@@ -26,9 +26,9 @@ def test_a_quick_run_measures_every_kind_of_clip(tmp_path: Path) -> None:
     assert not [outcome.error for outcome in done.outcomes if outcome.error]
     assert {(c.axes["lines"], c.group) for c in done.clips} == {
         ("extracted", "extracted, whole shot, 1 painting"),
-        ("extracted", "extracted, 1 frame, 1 painting"),
+        ("extracted", "extracted, 1 frame away, 1 painting"),
         ("drawn", "drawn, whole shot, 1 painting"),
-        ("drawn", "drawn, 1 frame, 1 painting"),
+        ("drawn", "drawn, 1 frame away, 1 painting"),
         ("drawn", "turning"),
     }
     report = (tmp_path / "report.md").read_text()
