@@ -139,7 +139,7 @@ def test_options_as_an_object(shot: tuple[Path, Path]) -> None:
         ({"method": "magic"}, "--method is 'magic'; wanted auto, lvcd, matcher"),
         ({"stps": 3}, "there is no option 'stps'; wanted 'steps'"),
         ({"ink": "none"}, "--ink is 'none'; wanted keep or model"),
-        ({"steps": 3}, "--steps is an option of the method lvcd and palette, and the method here is copycat"),
+        ({"steps": 3}, "--steps is an option of the methods lvcd, palette and colorize-diffusion"),
         ({"dtype": "int8"}, "--dtype is 'int8'; wanted auto, float32, bfloat16 or float16"),
     ],
 )

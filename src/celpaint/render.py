@@ -117,7 +117,8 @@ def render(
     chosen = _chosen(method, own, given, confidence=confidence_maps is not None)
     clip = select(open_clip(source), path.frames)
     places = place_references(listed(reference), clip)
-    inputs = [source, *(place.path for place in places if place.path is not None and place.path.exists())]
+    given_files = [*chosen.files(), *(place.path for place in places if place.path is not None)]
+    inputs = [source, *(file for file in given_files if file.exists())]
     with Job(Path(out)) as job:
         result = Result(
             out,
@@ -218,7 +219,7 @@ def _request(context: ShotContext, path: PathOptions, chosen: ComputeOptions, re
         "--text": shot.text,
         "the color hints": str(shot.hints),
         **{f"the frame of {place.name}": str(place.frame) for place in context.places},
-        **{f"'{file}'": file_identity(file) for file in [*context.files, *_weight_files(chosen)]},
+        **{f"'{file}'": file_identity(file) for file in [*context.files, *chosen.files(), *_weight_files(chosen)]},
     }
 
 

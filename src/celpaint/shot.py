@@ -130,6 +130,7 @@ class ShotContext:
             references=tuple(map(self._reference, self.places)),
             size=clip.size,
             gray=None if drawn else _Mapped(self._drawings, _Grays(frames, starts)),
+            alpha=_Mapped(self._drawings, self._opacity) if self._is_masked() else None,
             palette=tuple(palette),
             text=text,
             hints=tuple(hints),
@@ -169,16 +170,25 @@ class ShotContext:
             return cut_out(rgb, art) if self._keep_ink else Frame(rgb)
         return Frame(rgb, alpha)
 
+    def _is_masked(self) -> bool:
+        """Whether frames have an alpha channel that says more than their lines do."""
+        return self.clip.format.alpha and self._drawings.look.kind != "on transparent"
+
+    def _opacity(self, drawing: int) -> Array:
+        _, alpha = self._drawings.art(drawing)
+        return np.ones(self.clip.size, np.float32) if alpha is None else alpha
+
     def _reference(self, place: Place) -> Reference:
-        rgb, fit = fit_reference(as_frame(place.picture), self.clip.size)
+        picture = as_frame(place.picture)
+        rgb, fit = fit_reference(picture, self.clip.size)
         if fit.sentence:
             log.info("%s: %s", place.name, fit.sentence)
         if place.frame is None:
-            return Reference(rgb, extract_lines(rgb), None)
+            return Reference(rgb, extract_lines(rgb), None, picture)
         drawing = bisect([span.start for span in self.spans], place.frame) - 1
         if fit.box == (0, 0, *self.clip.size):
             self._paintings[drawing] = rgb
-        return Reference(rgb, self._drawings[drawing], drawing)
+        return Reference(rgb, self._drawings[drawing], drawing, picture)
 
     def _unpainted(self) -> tuple[range, ...]:
         if not self.places or any(place.frame is None for place in self.places):
