@@ -22,6 +22,7 @@ __all__ = [
     "UpsampleConv",
     "add_spectral_norm",
     "instance_norm",
+    "join_channels",
     "pad_to_multiple",
     "plain_tensors",
     "signed",
@@ -133,8 +134,9 @@ class UpsampleConv(nn.Conv2d):
         weight = torch.einsum("auk,bvl,oikl->oabiuv", phases, phases, self.weight).flatten(0, 2)
         bias = None if self.bias is None else self.bias.repeat_interleave(4)
         border = phases.shape[1] // 2
-        mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
-        out = F.pixel_shuffle(F.conv2d(F.pad(x, (border,) * 4, mode=mode), weight, bias), 2)
+        if self.padding_mode == "replicate":
+            x, border = F.pad(x, (border,) * 4, mode="replicate"), 0
+        out = F.pixel_shuffle(F.conv2d(x, weight, bias, padding=border), 2)
         return out[..., self.crop : out.shape[-2] - self.crop, self.crop : out.shape[-1] - self.crop]
 
 
@@ -152,6 +154,12 @@ def _phases(kernel: int) -> Tensor:
         for j in range(kernel):
             phases[slot, (phase + j - reach) // 2 - (phase - reach) // 2, j] = 1
     return phases
+
+
+def join_channels(first: Tensor, second: Tensor) -> Tensor:
+    """``B T C H W`` and ``B T C' H W`` -> ``B T C+C' H W``, keeping channels last in memory where they are."""
+    frames: Tensor = torch.cat([first.flatten(0, 1), second.flatten(0, 1)], 1).unflatten(0, first.shape[:2])
+    return frames
 
 
 # -- temporal shift ---------------------------------------------------------------------------------------------------
@@ -176,9 +184,11 @@ class TemporalShift(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``B T C H W`` -> ``B T C H W``; ``x`` itself is left as it is."""
         moving, rest = x[:, :, : 2 * self.group], x[:, :, 2 * self.group :]
-        previous, following = F.pad(moving[:, :-1], (0,) * 6 + (1, 0)), F.pad(moving[:, 1:], (0,) * 6 + (0, 1))
-        tap = self.taps.to(x.dtype).repeat_interleave(self.group, 0)[:, :, None, None]
-        return torch.cat([tap[:, 0] * previous + tap[:, 1] * moving + tap[:, 2] * following, rest], 2)
+        previous, this, following = self.taps.to(x.dtype).repeat_interleave(self.group, 0)[..., None, None].unbind(1)
+        out = this * moving
+        out[:, 1:].addcmul_(previous, moving[:, :-1])
+        out[:, :-1].addcmul_(following, moving[:, 1:])
+        return join_channels(out, rest)
 
 
 class GatedShiftConv(nn.Module):

@@ -16,6 +16,7 @@ from celpaint.models.shi2023.layers import (
     TemporalShift,
     UpsampleConv,
     add_spectral_norm,
+    join_channels,
     pad_to_multiple,
     signed,
     unsigned,
@@ -86,9 +87,9 @@ class TemporalRefinement(nn.Module):
         half = self.enter_half(pad_to_multiple(frames.flatten(0, 1), STRIDE).unflatten(0, frames.shape[:2]))
         quarter = self.enter_quarter(half)
         eighth = self.enter_eighth(quarter)
-        x = self.leave_eighth(torch.cat([self.dilated(eighth), eighth], 2))
-        x = self.leave_quarter(torch.cat([x, quarter], 2))
-        x = self.leave_half(torch.cat([x, half], 2))[..., :height, :width].tanh()
+        x = self.leave_eighth(join_channels(self.dilated(eighth), eighth))
+        x = self.leave_quarter(join_channels(x, quarter))
+        x = self.leave_half(join_channels(x, half))[..., :height, :width].tanh()
         return (rgb + x).clamp(0, 1) if self.config.output == "correction" else unsigned(x)
 
 
