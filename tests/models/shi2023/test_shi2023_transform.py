@@ -257,3 +257,17 @@ def test_a_configuration_survives_json() -> None:
 def test_sizes_that_make_no_network_are_errors(field: str, value: object) -> None:
     with pytest.raises(OptionError, match=field):
         TransformConfig(**{field: value})  # type: ignore[arg-type]
+
+
+def test_the_distance_encoder_sees_as_far_as_its_configuration_says() -> None:
+    def seen(config: TransformConfig) -> int:
+        """Width in pixels that one position depends on, by convolutions alone: norms see everything."""
+        width, step = 0, 1
+        for module in toy(config).encode_distance.modules():
+            if isinstance(module, nn.Conv2d):
+                width += (module.kernel_size[0] - 1) * module.dilation[0] * step
+                step *= module.stride[0]
+        return width + 1
+
+    assert seen(TransformConfig()) == 16
+    assert seen(TransformConfig.small()) == 240

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 __all__ = ["BLOCK", "Attended", "AttentionReferences", "DistanceAttention"]
 
 BLOCK = 2**25
-"""Similarities held at a time, at most (unless a single row of them has more): 128 MB in float32."""
+"""Similarities computed at a time, at most, unless a single row has more: 128 MB in float32, where they are stored."""
 
 
 @dataclass(frozen=True)
@@ -147,8 +147,8 @@ class DistanceAttention(nn.Module):
         matched = matched.transpose(1, 2).unflatten(2, flat.shape[2:])
         color, trust = self.to_color(matched[:, :-1]).unflatten(0, frames), matched[:, -1:].unflatten(0, frames)
 
-        def mixed(matched: Tensor, in_place: Tensor) -> Tensor:  # equation 5
-            return (1 - share / count) * matched + in_place / count
+        def mixed(moved: Tensor, kept: Tensor) -> Tensor:  # equation 5
+            return (1 - share / count) * moved + kept / count
 
         confidence = mixed(trust, trust_in_place).mean(2, keepdim=True).clamp(0, 1)
         return Attended(features=mixed(color, in_place), confidence=confidence)

@@ -39,7 +39,7 @@ class TransformConfig(_Config):
     """Channels at full, half and quarter size, of the encoders and, in reverse, the decoder."""
     context: tuple[int, ...] = ()
     """Dilations of residual blocks at the end of the distance-field encoder, which let a position see more of the
-    drawing before it is matched. The paper has none: there a position sees 22 x 22 pixels."""
+    drawing before it is matched. The paper has none: there a position sees 16 x 16 pixels."""
     key: int = 32
     """Channels that positions are matched by (C/8 in the paper)."""
     value: int = 32
@@ -76,8 +76,18 @@ class TransformConfig(_Config):
 
     @classmethod
     def small(cls) -> Self:
-        """Narrow layers for a CPU; a wide distance-field encoder, because narrow features match worse."""
-        return cls(widths=(16, 48, 80), context=(2, 4, 8), value=31, embedder=(32, 64, 128, 256, 256), exit_kernel=3)
+        """Narrow layers for a CPU, and a distance-field encoder that sees 240 x 240 pixels.
+
+        The scale keeps the wider encoder's similarities at first about as large as the paper's encoder has them.
+        """
+        return cls(
+            widths=(16, 48, 80),
+            context=(2, 4, 8),
+            value=31,
+            scale=0.2,
+            embedder=(32, 64, 128, 256, 256),
+            exit_kernel=3,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
