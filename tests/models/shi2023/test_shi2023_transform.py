@@ -219,13 +219,28 @@ def test_references_of_another_size_are_an_error(net: ColorTransform) -> None:
         net.color(lines, distance, net.encode_references(*film(1, 32, 48)))
 
 
-def test_networks_have_the_papers_number_of_parameters() -> None:
-    def millions(network: nn.Module, unused: int = 0) -> float:
-        return round(sum(p.numel() for p in network.parameters()) / 1e6, 1)
+def count(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
 
+
+def test_full_networks_have_the_parameters_of_their_layers() -> None:
+    def conv(inputs: int, outputs: int, kernel: int, bias: bool = True) -> int:
+        return outputs * (inputs * kernel**2 + bias)
+
+    encoders = sum(conv(i, 64, 7, False) + conv(64, 128, 4, False) + conv(128, 256, 4, False) for i in (1, 1, 3))
+    masks = 2 * conv(512, 256, 3)
+    matching = conv(256, 32, 1) + conv(256, 32, 1, False) + conv(256, 32, 1) + conv(32, 256, 1)
+    embedder = conv(4, 64, 7) + conv(64, 128, 4) + conv(128, 256, 4) + 2 * conv(256, 256, 4)
+    affine = conv(256, 256, 1) + conv(256, 8 * 2 * 2 * 256, 1)
+    middle = 16 * conv(256, 256, 3, False)
+    decoder = conv(256, 256, 3, False) + conv(256, 128, 5, False) + conv(128, 64, 5, False) + conv(64, 3, 7)
+    latent = 2 * conv(256, 3, 3)
+    gated = [(4, 64, 5), (64, 128, 3), (128, 256, 3), *4 * [(256, 256, 3)], (512, 128, 3), (256, 64, 3), (128, 3, 3)]
+    taps = 9 * 6  # of all gated layers but the first
     with torch.device("meta"):
-        assert millions(ColorTransform(TransformConfig())) == 20.4
-        assert millions(TemporalRefinement(RefinementConfig())) == 7.0
+        transform, refinement = ColorTransform(TransformConfig()), TemporalRefinement(RefinementConfig())
+    assert count(transform) == encoders + masks + matching + embedder + affine + middle + decoder + latent
+    assert count(refinement) == sum(2 * conv(*sizes) for sizes in gated) + taps
 
 
 def test_small_networks_have_12_megabytes_in_half_precision() -> None:
