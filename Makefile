@@ -1,4 +1,4 @@
-# make demo   set up, colour the example shot with the packaged weights of both methods; METHOD=matcher takes one
+# make demo   set up, color the example shot with the packaged weights of both methods; METHOD=matcher takes one
 # make test   set up, run all tests
 # make report the packaged weights and every baseline on the validation clips: build/report/index.html
 # make validate-matcher   the matcher's figures and sheets, about 8 minutes on two idle cores: build/validate/matcher;

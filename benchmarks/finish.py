@@ -28,12 +28,12 @@ def drawing(height: int) -> tuple[Array, Array]:
     paint = np.ones((height, width, 3), np.float32)
     pen = max(round(height / 400), 1)
     for _ in range(60):
-        centre = int(rng.integers(width)), int(rng.integers(height))
+        center = int(rng.integers(width)), int(rng.integers(height))
         axes = int(rng.integers(height // 40, height // 4)), int(rng.integers(height // 40, height // 4))
         turn = int(rng.integers(180))
-        cv2.ellipse(line, centre, axes, turn, 0, 360, 0, -1)
-        cv2.ellipse(paint, centre, axes, turn, 0, 360, rng.random(3).tolist(), -1)
-        cv2.ellipse(line, centre, axes, turn, 0, 360, 255, pen, cv2.LINE_AA)
+        cv2.ellipse(line, center, axes, turn, 0, 360, 0, -1)
+        cv2.ellipse(paint, center, axes, turn, 0, 360, rng.random(3).tolist(), -1)
+        cv2.ellipse(line, center, axes, turn, 0, 360, 255, pen, cv2.LINE_AA)
     return line.astype(np.float32) / 255, paint
 
 

@@ -1,8 +1,8 @@
-"""Both ends: CPU time to write and to read a frame, size, colour error and memory, for every kind of file.
+"""Both ends: CPU time to write and to read a frame, size, color error and memory, for every kind of file.
 
 python benchmarks/frames.py [--height 1080] [--frames 24]
 
-Time is CPU time of all threads, as many as codecs like. Flat is the largest error of a colour channel inside flat
+Time is CPU time of all threads, as many as codecs like. Flat is the largest error of a color channel inside flat
 fills, at least 8 pixels away from any edge, in levels of 255; PSNR is over whole frames, lines and edges included.
 """
 
@@ -47,16 +47,16 @@ def cel(index: int, height: int) -> Frame:
     for k in range(20):
         x, y = int(rng.integers(width) + index * 4 * scale * (k % 3 == 0)) % width, int(rng.integers(height))
         radius = int(rng.integers(15, 55) * scale)
-        colour = [int(v) for v in rng.integers(40, 256, 3)]
-        cv2.circle(image, (x, y), radius, colour, -1, cv2.LINE_AA)
-        shade = [round(0.8 * v) for v in colour]
+        color = [int(v) for v in rng.integers(40, 256, 3)]
+        cv2.circle(image, (x, y), radius, color, -1, cv2.LINE_AA)
+        shade = [round(0.8 * v) for v in color]
         cv2.circle(image, (x + radius // 4, y + radius // 4), radius // 2, shade, -1, cv2.LINE_AA)
         cv2.circle(image, (x, y), radius, (25, 20, 30), max(round(1.5 * scale), 1), cv2.LINE_AA)
     return Frame(image.astype(np.float32) / 255)
 
 
 def inside_fills(rgb: np.ndarray) -> np.ndarray:
-    """True where all colours within 8 pixels are one."""
+    """True where all colors within 8 pixels are one."""
     square = np.ones((17, 17), np.uint8)
     return np.asarray((cv2.dilate(rgb, square) == cv2.erode(rgb, square)).all(axis=-1))
 

@@ -33,9 +33,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from celpaint.methods.compute import resolve_device, resolve_dtype
-from celpaint.methods.lvcd import CHUNKING, LVCD
-from celpaint.methods.options import LVCDOptions
+from celpaint.device import resolve_device, resolve_dtype
+from celpaint.methods.lvcd.run import CHUNKING, LVCD
+from celpaint.methods.lvcd.spec import LVCDOptions
+from celpaint.methods.lvcd.weights import Card, Networks
 from celpaint.models.image_encoder import ClipEmbedding, LatentEmbedding
 from celpaint.models.line_vae import LineVAE, LineVAEConfig
 from celpaint.models.lvcd.controlnet import SMALL_CONTROL, ControlNet, ControlNetConfig
@@ -43,7 +44,6 @@ from celpaint.models.lvcd.unet import SMALL, SVD, UNet, UNetConfig
 from celpaint.models.vae import LineCodec, VideoVAE
 from celpaint.sampling.segments import plan_segments
 from celpaint.types import Array, Event, Reference, Shot
-from celpaint.weights.lvcd import Card, Networks
 
 TINY = UNetConfig(
     down_block_types=("DownBlockSpatioTemporal", "CrossAttnDownBlockSpatioTemporal"),
@@ -185,10 +185,10 @@ def shot(frames: int, size: tuple[int, int]) -> Shot:
 
 
 def measure(name: str, options: LVCDOptions, segments: int) -> dict[str, Any]:
-    """Colour a shot of so many segments; see the module."""
+    """Color a shot of so many segments; see the module."""
     sizes, size = CONFIGS[name], options.size or (576, 320)
     device = resolve_device(options.device)
-    dtype = resolve_dtype(options, device)
+    dtype = resolve_dtype(options.dtype, device)
     home = torch.device("cpu") if options.offload else device
     micro = sizes.unet.projection_class_embeddings_input_dim // sizes.unet.addition_time_embed_dim
     networks = build(sizes, home, dtype, Card(micro=(6.0, 160.0, 0.0)[:micro]))
@@ -211,7 +211,7 @@ def measure(name: str, options: LVCDOptions, segments: int) -> dict[str, Any]:
         torch.cuda.reset_peak_memory_stats(device)
     ends, counts, busy = [], [], []
     new = 14 - options.overlap
-    for chunk in method.colour(shot(1 + 14 + new * (segments - 1), size), progress=told):
+    for chunk in method.color(shot(1 + 14 + new * (segments - 1), size), progress=told):
         ends.append(time.perf_counter())
         busy.append(time.process_time())
         counts.append(len(chunk.painted))
@@ -297,7 +297,7 @@ def main() -> None:
     else:
         options = LVCDOptions(
             steps=given.steps,
-            size=(width, height),
+            size=(height, width),
             overlap=given.overlap,
             device=given.device,
             dtype=given.dtype,

@@ -23,8 +23,8 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from celpaint.benchmark.runner import commit, machine, weights_digest
 from celpaint.errors import CelpaintError, InputError
-from celpaint.metrics.running import commit, machine, weights_digest
 from matcher_figures.demo import demo
 from matcher_figures.quality import Case, quality, segments
 from matcher_figures.report import report

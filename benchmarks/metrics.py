@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from celpaint.metrics import evaluate
+from celpaint.benchmark import evaluate
 
 HEIGHT, WIDTH = 320, 576
 
@@ -27,16 +27,16 @@ def write(folder: Path, count: int) -> None:
         (folder / name).mkdir()
     rng = np.random.default_rng(0)
     places, speeds = rng.uniform(0, 1, (14, 2)), rng.normal(0, 0.004, (14, 2))
-    radii, colours = rng.integers(15, 60, 14), rng.integers(30, 255, (14, 3))
+    radii, colors = rng.integers(15, 60, 14), rng.integers(30, 255, (14, 3))
     for t in range(count):
         paint = np.full((HEIGHT, WIDTH, 3), (200, 220, 230), np.uint8)
         lines = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
-        for place, speed, radius, colour in zip(places, speeds, radii, colours, strict=True):
+        for place, speed, radius, color in zip(places, speeds, radii, colors, strict=True):
             x, y = (place + speed * (t // 2)) % 1
-            centre = int(x * WIDTH), int(y * HEIGHT)
-            for picture, fill in ((paint, colour.tolist()), (lines, (255, 255, 255))):
-                cv2.circle(picture, centre, int(radius), fill, -1)
-                cv2.circle(picture, centre, int(radius), (0, 0, 0), 2, cv2.LINE_AA)
+            center = int(x * WIDTH), int(y * HEIGHT)
+            for picture, fill in ((paint, color.tolist()), (lines, (255, 255, 255))):
+                cv2.circle(picture, center, int(radius), fill, -1)
+                cv2.circle(picture, center, int(radius), (0, 0, 0), 2, cv2.LINE_AA)
         for name, picture in (("original", paint), ("result", cv2.GaussianBlur(paint, (0, 0), 0.7)), ("lines", lines)):
             cv2.imwrite(str(folder / name / f"{t:05d}.png"), picture)
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 
 from celpaint.train import run
-from celpaint.train.loop import make_accelerator
-from celpaint.train.recipe import load_recipe
-from celpaint.train.task import build_task
+from celpaint.train.engine.loop import make_accelerator
+from celpaint.train.engine.recipe import load_recipe
+from celpaint.train.engine.task import build_task
 
 
 def untrained(name: str, overrides: list[str], figure: str) -> float:

@@ -28,9 +28,9 @@ def measure(synthesizer: Synthesizer, clips: int, repeats: int) -> tuple[float, 
     for repeat in range(repeats):
         wall, cpu = time.perf_counter(), time.process_time()
         batch = synthesizer.batch(1 + repeat, clips)
-        if batch.colour.is_cuda:
+        if batch.color.is_cuda:
             torch.cuda.synchronize()
-        count = batch.colour.shape[0] * batch.colour.shape[1]
+        count = batch.color.shape[0] * batch.color.shape[1]
         walls.append(count / (time.perf_counter() - wall))
         cpus.append(count / (time.process_time() - cpu))
     return statistics.median(walls), statistics.median(cpus)

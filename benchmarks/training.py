@@ -19,10 +19,10 @@ from pathlib import Path
 
 import torch
 
-from celpaint.train.feed import Feed
-from celpaint.train.loop import make_accelerator
-from celpaint.train.recipe import load_recipe
-from celpaint.train.task import build_task
+from celpaint.train.engine.loop import make_accelerator
+from celpaint.train.engine.prefetch import Feed
+from celpaint.train.engine.recipe import load_recipe
+from celpaint.train.engine.task import build_task
 
 
 def timed(what: Callable[[], int], rounds: int, device: torch.device) -> float:

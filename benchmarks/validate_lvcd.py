@@ -35,22 +35,25 @@ import torch
 from PIL import Image
 
 import celpaint
+from celpaint.benchmark.baselines import ChainedFlow, CopyReference
+from celpaint.benchmark.runner import commit, machine, weights_digest
 from celpaint.conditions.lines import flatten
 from celpaint.data.synthetic import Art, toy_art, validation_clips
 from celpaint.errors import CelpaintError, WeightsError
-from celpaint.frames.colour import quantise, to_float
+from celpaint.frames.color import quantize, to_float
 from celpaint.frames.read import open_clip, read_picture
-from celpaint.methods.base import Method, load_method
-from celpaint.methods.lvcd import LVCD
-from celpaint.methods.options import ComputeOptions, LVCDOptions, MatcherOptions
+from celpaint.methods.base import Method
+from celpaint.methods.lvcd.run import LVCD
+from celpaint.methods.lvcd.spec import LVCDOptions
+from celpaint.methods.lvcd.weights import Card
+from celpaint.methods.matcher.spec import MatcherOptions
+from celpaint.methods.registry import load_method
 from celpaint.metrics.base import Metric, Pair
-from celpaint.metrics.baselines import ChainedFlow, CopyReference
 from celpaint.metrics.frame import psnr, squared_error
-from celpaint.metrics.running import commit, machine, weights_digest
 from celpaint.metrics.temporal import DIS, TemporalConsistency, WarpError
+from celpaint.options import ComputeOptions
 from celpaint.sampling.segments import WINDOW
 from celpaint.types import Array, Reference, Shot
-from celpaint.weights.lvcd import Card
 from celpaint.weights.registry import find_weights
 from lvcd_tables import OURS, choose, load, report, trials
 from matcher_figures.demo import EXAMPLES, flicker
@@ -73,7 +76,7 @@ PICTURES = {
 }
 """Sheets that go into the document."""
 RIGHT = 0.08
-"""A colour is right where no channel is further off."""
+"""A color is right where no channel is further off."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +101,9 @@ def films(settings: Settings, lines: str, distance: int, count: int, frames: int
     )
     made = []
     for clip in clips:
-        colour = [np.ascontiguousarray(frame) for frame in clip.colour[0].permute(0, 2, 3, 1).numpy()]
+        color = [np.ascontiguousarray(frame) for frame in clip.color[0].permute(0, 2, 3, 1).numpy()]
         drawn = list(clip.lines[0, :, 0].numpy())
-        made.append(Film(Shot(drawn[1:], (Reference(colour[0], drawn[0], None),), settings.size), colour[1:]))
+        made.append(Film(Shot(drawn[1:], (Reference(color[0], drawn[0], None),), settings.size), color[1:]))
     return made
 
 
@@ -111,22 +114,22 @@ def lvcd_options(settings: Settings, **options: Any) -> LVCDOptions:
 
 @cache
 def painters(settings: Settings) -> dict[str, Method]:
-    """Everything that colours films, loaded once a process."""
+    """Everything that colors films, loaded once a process."""
     return {
-        OURS: load_method(lvcd_options(settings, size=settings.size[::-1])),
+        OURS: load_method(lvcd_options(settings, size=settings.size)),
         "matcher": matcher(replace(settings, weights="small")),
         "flow-chained": ChainedFlow(),
         "copy": CopyReference(),
     }
 
 
-def colour(method: Method, shot: Shot) -> list[Array]:
+def color(method: Method, shot: Shot) -> list[Array]:
     """Every drawing of the shot.
 
     Raises:
         WeightsError: what comes out is no number.
     """
-    result = [painted.rgb for chunk in method.colour(shot) for painted in chunk.painted]
+    result = [painted.rgb for chunk in method.color(shot) for painted in chunk.painted]
     if not all(np.isfinite(rgb).all() for rgb in result):
         raise WeightsError("the networks' pictures hold values that are no numbers", wanted="weights that are sound")
     return result
@@ -189,7 +192,7 @@ def _cell(settings: Settings, lines: str, distance: int) -> tuple[list[Record], 
     records: list[Record] = []
     cases = []
     for number, film in enumerate(films(settings, lines, distance, settings.films, FRAMES)):
-        results = {name: colour(method, film.shot) for name, method in painters(settings).items()}
+        results = {name: color(method, film.shot) for name, method in painters(settings).items()}
         place = {"lines": lines, "distance": distance, "film": number}
         some = [{"method": name, **place, **measure(result, film.truth)} for name, result in results.items()]
         records += some
@@ -199,7 +202,7 @@ def _cell(settings: Settings, lines: str, distance: int) -> tuple[list[Record], 
         drawn = np.repeat(1 - film.shot.lines[-1][..., None], 3, -1)
         painting = film.shot.references[0].rgb
         views = [painting, drawn, results["matcher"][-1], results[OURS][-1], film.truth[-1]]
-        row = Row(caption, [quantise(view, 8) for view in views])
+        row = Row(caption, [quantize(view, 8) for view in views])
         cases.append(Case(lines, distance, number, some[0]["psnr"], row))
     return records, cases
 
@@ -230,7 +233,7 @@ def steps(settings: Settings) -> list[Record]:
     tried = [film for lines, distance in TRIED for film in films(settings, lines, distance, each, WINDOW)]
     named = {recommended(settings): "recommended by the weights", recommended(settings, preview=True): "--preview"}
     draft = next(iter(named)).draft
-    colour(configured(settings, Setting(1, "euler", draft)), tried[0].shot)  # warms up
+    color(configured(settings, Setting(1, "euler", draft)), tried[0].shot)  # warms up
     wanted = [Setting(n, "euler", draft) for n in (1, 2, 4, 6, 10, 16)]
     wanted += [Setting(n, "dpmpp_2m", draft) for n in (2, 4, 6, 10)]
 
@@ -254,7 +257,7 @@ def timed(method: Method, tried: Sequence[Film], told: Record) -> list[Record]:
     records = []
     for number, film in enumerate(tried):
         began = time.perf_counter()
-        result = colour(method, film.shot)
+        result = color(method, film.shot)
         seconds = (time.perf_counter() - began) / len(film.truth)
         records.append({**told, "film": number, "seconds": seconds, **measure(result, film.truth)})
     return records
@@ -265,7 +268,7 @@ def configured(settings: Settings, setting: Setting) -> LVCD:
     card = Card.read(find_weights("lvcd", settings.weights))
     sigma = setting.sigma or card.sigma_max  # at the highest level a draft is drowned in noise
     method = LVCD.load(
-        lvcd_options(settings, size=settings.size[::-1], steps=setting.steps, draft=setting.draft, draft_sigma=sigma)
+        lvcd_options(settings, size=settings.size, steps=setting.steps, draft=setting.draft, draft_sigma=sigma)
     )
     solver: Any = setting.solver
     method.networks = replace(method.networks, card=replace(method.networks.card, solver=solver))
@@ -274,7 +277,7 @@ def configured(settings: Settings, setting: Setting) -> LVCD:
 
 def recommended(settings: Settings, **options: Any) -> Setting:
     """How LVCD is run where nothing is said; a single step is the same with every solver."""
-    method = LVCD.load(lvcd_options(settings, size=settings.size[::-1], **options))
+    method = LVCD.load(lvcd_options(settings, size=settings.size, **options))
     card, count, start = method.networks.card, len(method.sigmas) - 1, method.sigmas[0]
     from_noise = method.drafter is None or math.isclose(start, card.sigma_max, rel_tol=1e-6)
     draft = "none" if method.drafter is None else "matcher"
@@ -285,7 +288,7 @@ def recommended(settings: Settings, **options: Any) -> Setting:
 
 
 def demo(settings: Settings, shot: Path) -> tuple[list[Record], Image.Image]:
-    """The shot coloured from end to end, beside the matcher and copying.
+    """The shot colored from end to end, beside the matcher and copying.
 
     Args:
         shot: a folder with ``lines``, ``original`` and ``reference.png``, the first frame painted.
@@ -303,7 +306,7 @@ def demo(settings: Settings, shot: Path) -> tuple[list[Record], Image.Image]:
     for name, options in methods.items():
         began = time.perf_counter()
         frames = celpaint.colorize(shot / "lines", reference=shot / "reference.png", method=options)
-        results[name] = [to_float(quantise(flatten(frame), 8)) for frame in frames]
+        results[name] = [to_float(quantize(flatten(frame), 8)) for frame in frames]
         seconds = (time.perf_counter() - began) / len(original)
         records.append({"method": name, "seconds": seconds, **shot_figures(results[name], original, moving)})
     copied = [flatten(read_picture(shot / "reference.png")[0])] * len(original)
@@ -314,7 +317,7 @@ def demo(settings: Settings, shot: Path) -> tuple[list[Record], Image.Image]:
     rows = [
         Row(
             f"frame {i + 1}, moving parts {psnr(errors[i]):.1f} dB" + ", the worst" * (i == worst),
-            [quantise(clip[i], 8) for clip in (drawn, results["matcher"], results[OURS], original)],
+            [quantize(clip[i], 8) for clip in (drawn, results["matcher"], results[OURS], original)],
         )
         for i in chosen
     ]
@@ -394,7 +397,7 @@ def about(part: str, settings: Settings) -> str:
         "steps": f"{held}, {WINDOW} frames in a row, {max(1, settings.films // 4)} of each of {cells}.",
         "demo": "`examples/dancer`, 36 frames on twos.",
     }
-    method, digest = LVCD.load(lvcd_options(settings)), weights_digest("lvcd", settings.weights)[:12]
+    method, digest = LVCD.load(lvcd_options(settings)), weights_digest(lvcd_options(settings))[:12]
     dtype = str(method.dtype).removeprefix("torch.")
     threads = max((os.cpu_count() or 1) // settings.workers, 1) if part == "quality" else torch.get_num_threads()
     workers = f"{settings.workers} processes of {threads}" if part == "quality" else f"{threads}"

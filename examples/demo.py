@@ -1,4 +1,4 @@
-"""Colour the example shot with the packaged weights and show the results beside the original: ``make demo``.
+"""Color the example shot with the packaged weights and show the results beside the original: ``make demo``.
 
     python examples/demo.py [SHOT] [OUT] [--method matcher lvcd]
 

@@ -11,27 +11,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from celpaint.methods import base
-from celpaint.methods.options import ComputeOptions, option, require
-from celpaint.types import Chunk, Event, Painted, Progress, Shot, State
+from celpaint.methods.base import Method
+from celpaint.methods.registry import register as register_method
+from celpaint.methods.spec import MethodSpec
+from celpaint.options import ComputeOptions, option
+from celpaint.types import Chunk, Event, Painted, Progress, Shot, State, silent
 
 
 @dataclass(frozen=True, kw_only=True)
 class CopycatOptions(ComputeOptions):
     """Options of the copycat."""
 
-    chunk: int = option(4, "drawings a chunk")
+    chunk: int = option(4, "drawings a chunk", ge=1)
     pause: float = option(0.0, "seconds a drawing takes")
     unsure: bool = option(False, "can't tell how sure it is")
     eager: bool = option(False, "advises to paint every drawing")
     fail_at: int = option(-1, "the drawing at which it runs out of memory")
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(self.chunk >= 1, "chunk", self.chunk, "1 or more")
 
-
-class Copycat(base.Method):
+class Copycat(Method):
     """Paints every drawing like the nearest reference, tinted by a number that it carries from chunk to chunk."""
 
     def __init__(self, options: CopycatOptions) -> None:
@@ -41,8 +39,8 @@ class Copycat(base.Method):
     def load(cls, options: CopycatOptions) -> Copycat:
         return cls(options)
 
-    def colour(
-        self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = base.silent
+    def color(
+        self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = silent
     ) -> Iterator[Chunk]:
         tint = np.float64(self.options.seed) if state is None else state["tint"]
         chunk = self.options.chunk
@@ -66,10 +64,12 @@ class Copycat(base.Method):
         return list(range(len(shot))) if self.options.eager else super().advise(shot, confidence)
 
 
+SPEC = MethodSpec(name="copycat", title="Copycat", options=CopycatOptions, run=f"{__name__}:Copycat", confidence=True)
+
+
 def register() -> None:
     """Make ``--method copycat`` known, to this process."""
-    base.METHODS["copycat"] = CopycatOptions
-    base._CLASSES[CopycatOptions] = f"{__name__}:Copycat"
+    register_method("copycat", f"{__name__}:SPEC")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def make_official(root: Path) -> Official:
     import torch
     from safetensors.torch import save_file
 
-    from celpaint.weights.convert.official import convert
+    from celpaint.methods.lvcd.convert.official import convert
 
     svd, lvcd = root / "svd.safetensors", root / "lvcd.ckpt"
     save_file(svd_tensors(), svd)
@@ -61,7 +61,8 @@ def svd_tensors() -> dict[str, Tensor]:
 
 def lvcd_tensors() -> dict[str, Tensor]:
     """What LVCD's checkpoint holds."""
-    from celpaint.weights.convert import lvcd, svd
+    from celpaint.methods.lvcd.convert import keys as lvcd
+    from celpaint.weights.convert import svd
     from parity.rule import weights
 
     trained = {svd.UNET + k: v.half() for k, v in weights(svd.UNET).items() if ".attn1." in k}

@@ -1,4 +1,4 @@
-"""Small shots to colour: a ball that rolls over the paper."""
+"""Small shots to color: a ball that rolls over the paper."""
 
 from __future__ import annotations
 

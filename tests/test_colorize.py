@@ -1,8 +1,9 @@
-"""The path in Python: every frame comes back, held drawings are coloured once, what was stopped goes on."""
+"""The path in Python: every frame comes back, held drawings are colored once, what was stopped goes on."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from PIL import Image, ImageOps
 
 import celpaint
 from celpaint.errors import DiskFull, InputError, OptionError, OutOfMemory, OutputError, ReferenceFrameError
-from celpaint.methods import base
-from celpaint.methods.options import ComputeOptions, LVCDOptions
-from celpaint.types import Event
+from celpaint.methods import registry
+from celpaint.methods.lvcd.spec import SPEC
+from celpaint.options import ComputeOptions
+from celpaint.types import Event, silent
 from copycat import Copycat, CopycatOptions
 from shots import SIZE, draw_line, make_shot, paint_key
 
@@ -28,13 +30,13 @@ def test_the_public_names() -> None:
         "CelpaintError",
         "Event",
         "Frame",
-        "LVCDOptions",
-        "MatcherOptions",
         "PathOptions",
         "Progress",
         "Summary",
         "__version__",
         "colorize",
+        "method_names",
+        "method_spec",
         "render",
     ]
     assert all(hasattr(celpaint, name) for name in celpaint.__all__)
@@ -57,11 +59,11 @@ def test_the_artists_lines_stay_where_they_were(shot: tuple[Path, Path]) -> None
         np.testing.assert_array_equal(frame.rgb[ink], 0)
 
 
-@pytest.mark.parametrize("colour", ["blue", "red"])
-def test_lines_drawn_in_one_colour_only_stay_as_drawn(shot: tuple[Path, Path], colour: str) -> None:
+@pytest.mark.parametrize("color", ["blue", "red"])
+def test_lines_drawn_in_one_color_only_stay_as_drawn(shot: tuple[Path, Path], color: str) -> None:
     lines, key = shot
     for file in lines.iterdir():
-        ImageOps.colorize(Image.open(file), colour, "white").save(file)
+        ImageOps.colorize(Image.open(file), color, "white").save(file)
     for file, frame in zip(
         sorted(lines.iterdir()), celpaint.colorize(lines, reference=key, method="copycat"), strict=True
     ):
@@ -90,7 +92,7 @@ def test_a_painting_that_lacks_the_drawings_lines_gets_them(shot: tuple[Path, Pa
     np.testing.assert_array_equal(first.rgb[ink], 0)
 
 
-def test_frames_are_coloured_as_they_are_taken(shot: tuple[Path, Path]) -> None:
+def test_frames_are_colored_as_they_are_taken(shot: tuple[Path, Path]) -> None:
     seen: list[Event] = []
     frames = celpaint.colorize(shot[0], reference=shot[1], method="copycat", progress=seen.append, chunk=4)
     assert [event for event in seen if event.stage == "frame"] == []
@@ -98,7 +100,7 @@ def test_frames_are_coloured_as_they_are_taken(shot: tuple[Path, Path]) -> None:
     assert [event.index for event in seen if event.stage == "frame"] == [1, 2, 3, 4]
 
 
-def test_a_held_drawing_is_coloured_once(tmp_path: Path) -> None:
+def test_a_held_drawing_is_colored_once(tmp_path: Path) -> None:
     lines, key = make_shot(tmp_path, 9, hold=3)
     seen: list[Event] = []
     summary = celpaint.render(lines, tmp_path / "out", reference=key, method="copycat", progress=seen.append)
@@ -132,7 +134,7 @@ def test_options_as_an_object(shot: tuple[Path, Path]) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"method": "magic"}, "--method is 'magic'; wanted auto, lvcd or matcher"),
+        ({"method": "magic"}, "--method is 'magic'; wanted auto, lvcd, matcher"),
         ({"stps": 3}, "there is no option 'stps'; wanted 'steps'"),
         ({"ink": "none"}, "--ink is 'none'; wanted keep or model"),
         ({"steps": 3}, "--steps is an option of the method lvcd, and the method here is copycat"),
@@ -155,7 +157,7 @@ def test_the_result_has_the_names_and_the_summary_the_figures(shot: tuple[Path, 
 
 def test_maps_of_confidence(shot: tuple[Path, Path], tmp_path: Path) -> None:
     celpaint.render(
-        shot[0], tmp_path / "out.mp4", reference=shot[1], method="copycat", confidence_out=tmp_path / "maps"
+        shot[0], tmp_path / "out.mp4", reference=shot[1], method="copycat", confidence_maps=tmp_path / "maps"
     )
     maps = sorted((tmp_path / "maps").iterdir())
     assert [file.name for file in maps] == [f"A_{i:04d}.png" for i in range(1, 11)]
@@ -164,13 +166,13 @@ def test_maps_of_confidence(shot: tuple[Path, Path], tmp_path: Path) -> None:
 
 def test_a_method_that_cannot_tell_has_black_maps_and_no_advice(shot: tuple[Path, Path], tmp_path: Path) -> None:
     summary = celpaint.render(
-        shot[0], tmp_path / "out", reference=shot[1], method="copycat", unsure=True, confidence_out=tmp_path / "maps"
+        shot[0], tmp_path / "out", reference=shot[1], method="copycat", unsure=True, confidence_maps=tmp_path / "maps"
     )
     assert (summary.confidence, summary.paint_next) == (None, ())
     assert not np.asarray(Image.open(tmp_path / "maps" / "A_0001.png")).any()
 
 
-def test_coloured_frames_are_recognised_and_their_lines_extracted(
+def test_colored_frames_are_recognized_and_their_lines_extracted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "film").mkdir()
@@ -178,7 +180,7 @@ def test_coloured_frames_are_recognised_and_their_lines_extracted(
         paint_key(i, (192, 128)).save(tmp_path / "film" / f"{i}.png")
     with caplog.at_level(logging.INFO):
         frames = list(celpaint.colorize(tmp_path / "film", reference=tmp_path / "film" / "0.png", method="copycat"))
-    assert "coloured pictures, so their lines are extracted" in caplog.text
+    assert "colored pictures, so their lines are extracted" in caplog.text
     assert len(frames) == 3
 
 
@@ -254,14 +256,14 @@ def test_other_weights_of_the_drafting_matcher_begin_anew(
     shot: tuple[Path, Path], tmp_path: Path, draft: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """LVCD's place is taken by the copycat: only what the job writes down of its request counts here."""
-    monkeypatch.setitem(base._CLASSES, LVCDOptions, f"{__name__}:Standin")
+    monkeypatch.setitem(registry._SPECS, "lvcd", f"{__name__}:STANDIN")
     folders = {name: tmp_path / "packaged" / name for name in ("lvcd", "matcher")}
     for folder in folders.values():
         folder.mkdir(parents=True)
         (folder / "model.safetensors").write_bytes(b"weights")
     monkeypatch.setattr("celpaint.weights.registry.packaged", lambda: folders)
 
-    def run(progress: celpaint.Progress = base.silent) -> celpaint.Summary:
+    def run(progress: celpaint.Progress = silent) -> celpaint.Summary:
         return celpaint.render(
             shot[0], tmp_path / "out", reference=shot[1], method="lvcd", draft=draft, progress=progress
         )
@@ -280,6 +282,9 @@ class Standin(Copycat):
         return cls(CopycatOptions())
 
 
+STANDIN = replace(SPEC, run=f"{__name__}:Standin", extra=None)
+
+
 def test_what_does_not_change_the_frames_may_change(shot: tuple[Path, Path], tmp_path: Path) -> None:
     (tmp_path / "out.mp4").write_bytes(b"an older result")
     with pytest.raises(Stop):
@@ -288,7 +293,7 @@ def test_what_does_not_change_the_frames_may_change(shot: tuple[Path, Path], tmp
         )
     assert (tmp_path / "out.mp4").read_bytes() == b"an older result"
     summary = celpaint.render(
-        shot[0], tmp_path / "out.mp4", reference=shot[1], method="copycat", overwrite=True, rate=12
+        shot[0], tmp_path / "out.mp4", reference=shot[1], method="copycat", overwrite=True, fps=12
     )
     assert summary.resumed == 8
 
@@ -412,7 +417,7 @@ def test_disk_full_keeps_what_is_done(shot: tuple[Path, Path], tmp_path: Path) -
 def test_the_real_matcher_resumes_to_the_byte(tmp_path: Path) -> None:
     import torch
 
-    from celpaint.models.matcher import Matcher
+    from celpaint.models.matcher.network import Matcher
     from celpaint.weights.store import write_network
 
     tiny: dict[str, Any] = {"channels": [8, 8, 16], "width": 24, "layers": 1, "mend_layers": 1, "heads": 2}

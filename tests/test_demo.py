@@ -1,4 +1,4 @@
-"""The example shot and the program that colours it."""
+"""The example shot and the program that colors it."""
 
 from __future__ import annotations
 

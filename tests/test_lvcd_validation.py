@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from celpaint.errors import WeightsError
+from celpaint.methods.lvcd.weights import Card
 from celpaint.types import Chunk, Painted, Reference, Shot
-from celpaint.weights.lvcd import Card
 from celpaint.weights.registry import find_weights
 from shots import draw_line, paint_key
 
@@ -164,12 +164,12 @@ def test_a_films_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_pictures_that_are_no_numbers_are_refused() -> None:
     class Broken:
-        def colour(self, shot: Shot) -> list[Chunk]:
+        def color(self, shot: Shot) -> list[Chunk]:
             return [Chunk(0, (Painted(np.full((4, 4, 3), np.nan, np.float32)),))]
 
     line = np.zeros((4, 4), np.float32)
     with pytest.raises(WeightsError, match="no numbers"):
-        validation.colour(Broken(), Shot([line], (Reference(np.zeros((4, 4, 3), np.float32), line),), (4, 4)))  # type: ignore[arg-type]
+        validation.color(Broken(), Shot([line], (Reference(np.zeros((4, 4, 3), np.float32), line),), (4, 4)))  # type: ignore[arg-type]
 
 
 def test_a_shots_figures_leave_the_painted_frame_out() -> None:

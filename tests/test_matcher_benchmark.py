@@ -87,7 +87,7 @@ def test_flicker_counts_only_where_the_original_stands() -> None:
     assert demo.flicker(result, original) == pytest.approx((2 + 5) / 35)
 
 
-def test_segments_of_the_right_colour() -> None:
+def test_segments_of_the_right_color() -> None:
     lines = np.zeros((20, 41), np.float32)
     lines[:, 20] = 1
     truth = np.zeros((20, 41, 3), np.float32)
@@ -103,7 +103,7 @@ def test_segments_of_the_right_colour() -> None:
     assert quality.right_segments(result, truth, left, lines) == (1, 1)
 
 
-def test_flat_films_have_one_colour_a_part_and_no_part_the_reference_lacks(tmp_path: Path) -> None:
+def test_flat_films_have_one_color_a_part_and_no_part_the_reference_lacks(tmp_path: Path) -> None:
     toy_art().save(tmp_path / "toy.safetensors")
     film = films.flattened(films.still(work.Settings(tmp_path / "toy.safetensors", size=(64, 96)), "clean", 15, 0))
     assert film.clip.region is not None

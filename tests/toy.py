@@ -50,4 +50,4 @@ MATCHER: dict[str, Any] = {
     "value": 8,
     "fine_value": 4,
 }
-"""Arguments of the smallest :class:`celpaint.models.matcher.Matcher` that is whole."""
+"""Arguments of the smallest :class:`celpaint.models.matcher.network.Matcher` that is whole."""

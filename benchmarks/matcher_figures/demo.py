@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
+from celpaint.benchmark.baselines import BASELINES
 from celpaint.conditions.lines import flatten
-from celpaint.conditions.placing import Place
-from celpaint.frames.colour import Pixels, quantise, to_float
+from celpaint.conditions.reference_assignment import Place
+from celpaint.frames.color import Pixels, quantize, to_float
 from celpaint.frames.read import open_clip
-from celpaint.methods.options import PathOptions
-from celpaint.metrics.baselines import BASELINES
-from celpaint.scene import Scene
+from celpaint.options import PathOptions
+from celpaint.shot import Scene
 from celpaint.types import Array
 from matcher_figures.work import Record, Settings, matcher, scores, spread
 
@@ -36,7 +36,7 @@ class Shown:
     @classmethod
     def of(cls, name: str, frames: list[Array]) -> Shown:
         """From frames in [0, 1]."""
-        return cls(name, [quantise(frame, 8) for frame in frames])
+        return cls(name, [quantize(frame, 8) for frame in frames])
 
 
 def demo(settings: Settings, shot: Path = EXAMPLES / "dancer") -> tuple[list[Record], list[Shown]]:
@@ -45,7 +45,7 @@ def demo(settings: Settings, shot: Path = EXAMPLES / "dancer") -> tuple[list[Rec
     Args:
         shot: a folder with ``lines``, ``original`` and ``reference.png``, the first frame painted.
     """
-    names = ("matcher", "matcher, `--exact`", "copy", "flow", "flow-chained", "segments")
+    names = ("matcher", "matcher, `--flat`", "copy", "flow", "flow-chained", "segments")
     found = spread("example shot", [partial(_paint, settings, shot, name) for name in names], settings.workers)
     original, lines = _frames(shot / "original"), _frames(shot / "lines")
     shown = [Shown.of("lines", lines), *(s for _, views in found for s in views), Shown.of("original", original)]
@@ -58,15 +58,15 @@ def _frames(folder: Path) -> list[Array]:
 
 
 def _paint(settings: Settings, shot: Path, name: str) -> tuple[Record, list[Shown]]:
-    method = matcher(settings, exact="exact" in name) if name.startswith("matcher") else BASELINES[name]()
+    method = matcher(settings, exact="flat" in name) if name.startswith("matcher") else BASELINES[name]()
     original = _frames(shot / "original")
     scene = Scene(open_clip(shot / "lines"), [Place(shot / "reference.png", 0)], PathOptions())
     frames: list[Array] = []
     sure: list[Array] = []
     began = time.perf_counter()
-    for chunk in method.colour(scene.shot):
+    for chunk in method.color(scene.shot):
         for drawing, painted in enumerate(chunk.painted, chunk.start):
-            finished = to_float(quantise(flatten(scene.finish(drawing, painted.rgb)), 8))
+            finished = to_float(quantize(flatten(scene.finish(drawing, painted.rgb)), 8))
             count = len(scene.spans[drawing])
             frames += [finished] * count
             if painted.confidence is not None:

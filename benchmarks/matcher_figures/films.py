@@ -20,7 +20,7 @@ from matcher_figures.work import Settings
 
 @dataclass(frozen=True)
 class Film:
-    """A synthetic clip, some of its frames given painted, others to be coloured.
+    """A synthetic clip, some of its frames given painted, others to be colored.
 
     Attributes:
         clip: of one film.
@@ -34,15 +34,15 @@ class Film:
     @cached_property
     def shot(self) -> Shot:
         """What a method is given. References belong to no frame of it."""
-        colour, lines = _pictures(self.clip.colour), _pictures(self.clip.lines)
-        painted = tuple(Reference(colour[i], lines[i][..., 0], None) for i in self.references)
-        return Shot([lines[i][..., 0] for i in self.targets], painted, colour[0].shape[:2])
+        color, lines = _pictures(self.clip.color), _pictures(self.clip.lines)
+        painted = tuple(Reference(color[i], lines[i][..., 0], None) for i in self.references)
+        return Shot([lines[i][..., 0] for i in self.targets], painted, color[0].shape[:2])
 
     @cached_property
     def truth(self) -> list[Array]:
         """The targets as they should become, ``H W 3`` each."""
-        colour = _pictures(self.clip.colour)
-        return [colour[i] for i in self.targets]
+        color = _pictures(self.clip.color)
+        return [color[i] for i in self.targets]
 
     @cached_property
     def regions(self) -> list[npt.NDArray[np.int64]]:
@@ -73,7 +73,7 @@ def still(settings: Settings, hand: str, distance: int, number: int, references:
 
 
 def moving(settings: Settings, number: int, frames: int = 8) -> Film:
-    """``frames`` neighbouring frames, the first of them 5 after the reference."""
+    """``frames`` neighboring frames, the first of them 5 after the reference."""
     spec = ClipSpec(
         height=settings.size[0],
         width=settings.size[1],
@@ -93,18 +93,18 @@ def _held_out(art: Path) -> Art:
 
 
 def flattened(film: Film) -> Film:
-    """The same film with every part in one colour of its own; parts that the reference does not show become ink."""
+    """The same film with every part in one color of its own; parts that the reference does not show become ink."""
     assert film.clip.region is not None
     region = film.clip.region
     shown = region[0, film.references[0]].numpy()
-    reference = film.clip.colour[0, film.references[0]].permute(1, 2, 0).numpy()
+    reference = film.clip.color[0, film.references[0]].permute(1, 2, 0).numpy()
     table = np.zeros((int(region.max()) + 1, 3), np.float32)
     for part in np.unique(shown):
         table[part] = np.median(reference[shown == part], axis=0)
     table = (np.round(table * 255) / 255).astype(np.float32)
-    colour = torch.from_numpy(table)[region].permute(0, 1, 4, 2, 3)
+    color = torch.from_numpy(table)[region].permute(0, 1, 4, 2, 3)
     region = torch.where(torch.isin(region, torch.from_numpy(np.unique(shown))), region, 0)
-    return replace(film, clip=replace(film.clip, colour=colour, region=region))
+    return replace(film, clip=replace(film.clip, color=color, region=region))
 
 
 def known_flow(film: Film, frame: int) -> tuple[Array, npt.NDArray[np.bool_]]:
@@ -157,7 +157,7 @@ def flow_of(
 
 
 def _inside(drawing: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Pixels whose eight neighbours show the same drawing."""
+    """Pixels whose eight neighbors show the same drawing."""
     wide = np.pad(drawing, 1, constant_values=-1)
     height, width = drawing.shape
     same = np.ones(drawing.shape, bool)

@@ -10,27 +10,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from celpaint.benchmark.baselines import BASELINES
 from celpaint.conditions.regions import label_regions
-from celpaint.frames.colour import Pixels, quantise
-from celpaint.metrics.baselines import BASELINES
-from celpaint.metrics.segments import LARGE, colour_codes, majority_colours, to_palette
-from celpaint.train.matching import matching_loss, regions_of
+from celpaint.frames.color import Pixels, quantize
+from celpaint.metrics.segments import LARGE, color_codes, majority_colors, to_palette
+from celpaint.train.tasks.matching import matching_loss, regions_of
 from matcher_figures.films import Film, flattened, still
-from matcher_figures.work import Record, Settings, colour, matcher, scores, spread
+from matcher_figures.work import Record, Settings, color, matcher, scores, spread
 
 if TYPE_CHECKING:
-    from celpaint.methods.matcher import Matcher
+    from celpaint.methods.matcher.run import Matcher
     from celpaint.types import Array
 
 DISTANCES = (1, 15, 45, 60)
 HANDS = ("soft", "clean", "binary")
 RIGHT = 0.08
-"""Error of a channel up to which a colour is right: what the confidence is trained to foretell."""
+"""Error of a channel up to which a color is right: what the confidence is trained to foretell."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One film coloured by the matcher, to be shown.
+    """One film colored by the matcher, to be shown.
 
     Attributes:
         lines: the hand; distance: frames from the reference; film: its number.
@@ -76,7 +76,7 @@ def _one_reference(settings: Settings, distance: int, number: int) -> tuple[list
         if not records:
             records.append({**at, "lines": "any", "method": "copy", **scores(reference, truth)})
         method = matcher(settings)
-        (painted,) = colour(method, film.shot)
+        (painted,) = color(method, film.shot)
         assert painted.confidence is not None
         own = scores(painted.rgb, truth)
         whole, drawings = matched(method, film)
@@ -91,17 +91,17 @@ def _one_reference(settings: Settings, distance: int, number: int) -> tuple[list
             }
         )
         for name in ("flow", "segments"):
-            (other,) = colour(BASELINES[name](), film.shot)
+            (other,) = color(BASELINES[name](), film.shot)
             records.append({**at, "method": name, **scores(other.rgb, truth)})
         drawn, sure = (np.repeat(x[..., None], 3, -1) for x in (1 - film.shot.lines[0], painted.confidence))
-        views = tuple(quantise(view, 8) for view in (reference, drawn, painted.rgb, truth, sure))
+        views = tuple(quantize(view, 8) for view in (reference, drawn, painted.rgb, truth, sure))
         cases.append(Case(hand, distance, number, own["psnr"], records[0]["psnr"], views))
     return records, cases
 
 
 def _more_references(settings: Settings, count: int, distance: int, number: int) -> Record:
     film = still(settings, "clean", distance, number, count)
-    (painted,) = colour(matcher(settings), film.shot)
+    (painted,) = color(matcher(settings), film.shot)
     at = {"part": "quality", "lines": "clean", "references": count, "distance": distance, "film": number}
     return {**at, "method": "matcher", **scores(painted.rgb, film.truth[0])}
 
@@ -117,7 +117,7 @@ def matched(method: Matcher, film: Film) -> tuple[float, float]:
     assert clip.drawing is not None
     assert clip.point is not None
     order = [*film.targets, *film.references]
-    lines, rgb = (x[:, order].to(method.device, method.dtype) for x in (clip.lines, clip.colour))
+    lines, rgb = (x[:, order].to(method.device, method.dtype) for x in (clip.lines, clip.color))
     regions = regions_of(clip.lines[:, order]).to(method.device)
     _, matching = method.network(lines[:, :count], lines[:, count:], rgb[:, count:], regions)
     drawing, point = (x[:, order].to(method.device) for x in (clip.drawing, clip.point))
@@ -130,7 +130,7 @@ def matched(method: Matcher, film: Film) -> tuple[float, float]:
 
 
 def calibration(result: Array, confidence: Array, truth: Array) -> list[list[float]]:
-    """For each tenth of confidence: pixels of right colour, sum of what was said, pixels."""
+    """For each tenth of confidence: pixels of right color, sum of what was said, pixels."""
     right = np.abs(result - truth).max(-1) < RIGHT
     place = np.minimum((confidence * 10).astype(int), 9).ravel()
     sums = [np.bincount(place, weight, 10) for weight in (right.ravel(), confidence.ravel(), None)]
@@ -142,7 +142,7 @@ def calibration(result: Array, confidence: Array, truth: Array) -> list[list[flo
 
 
 def segments(settings: Settings) -> list[Record]:
-    """Closed regions of the right colour on flat cels, beside the baselines."""
+    """Closed regions of the right color on flat cels, beside the baselines."""
     jobs = [partial(_flat, settings, distance, film) for distance in DISTANCES for film in range(settings.films)]
     return [record for records in spread("flat cels", jobs, settings.workers) for record in records]
 
@@ -156,11 +156,11 @@ def _flat(settings: Settings, distance: int, number: int) -> list[Record]:
         drawn = closed if hand == "soft" else film.shot.lines[0]
         at: Record = {"part": "segments", "lines": hand, "distance": distance, "film": number}
         for name, method in (
-            ("matcher, `--exact`", matcher(settings, exact=True)),
+            ("matcher, `--flat`", matcher(settings, exact=True)),
             ("matcher, nearest paint", matcher(settings)),
             *((name, BASELINES[name]()) for name in ("copy", "flow", "segments")),
         ):
-            (painted,) = colour(method, film.shot)
+            (painted,) = color(method, film.shot)
             right, total = right_segments(
                 painted.rgb, film.truth[0], film.regions[0], drawn, nearest=name.endswith("paint")
             )
@@ -172,13 +172,13 @@ def _flat(settings: Settings, distance: int, number: int) -> list[Record]:
 def right_segments(
     result: Array, truth: Array, regions: np.ndarray, drawn: Array, *, nearest: bool = False
 ) -> tuple[int, int]:
-    """(right, all) closed regions of the lines ``drawn`` whose commonest 8-bit colour is the truth's.
+    """(right, all) closed regions of the lines ``drawn`` whose commonest 8-bit color is the truth's.
 
     Args:
         result, truth: ``H W 3``.
         regions: ``H W``, 0 = not to be judged; what is left of a closed region counts if it has more than 10 pixels.
         drawn: ``H W``.
-        nearest: take every pixel to the nearest of the truth's own colours first: right paint, not exact value.
+        nearest: take every pixel to the nearest of the truth's own colors first: right paint, not exact value.
     """
     labels = label_regions(drawn, gap=0)
     labels[regions == 0] = 0
@@ -188,7 +188,7 @@ def right_segments(
     number = np.zeros(len(sizes), np.int32)
     number[kept] = np.arange(1, len(kept) + 1)
     labels = number[labels]
-    wanted, codes = majority_colours(labels, colour_codes(truth)), colour_codes(result)
+    wanted, codes = majority_colors(labels, color_codes(truth)), color_codes(result)
     if nearest and len(kept):
         codes = to_palette(codes, np.unique(wanted))
-    return int((majority_colours(labels, codes) == wanted).sum()), len(kept)
+    return int((majority_colors(labels, codes) == wanted).sum()), len(kept)

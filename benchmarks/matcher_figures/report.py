@@ -66,7 +66,7 @@ def _quality(records: list[Record]) -> list[str]:
 def _calibration(records: list[Record]) -> str:
     sums = np.sum([r["confidence"] for r in records], axis=0)
     return grid(
-        ["confidence", "colours right", "share of pixels"],
+        ["confidence", "colors right", "share of pixels"],
         [
             [f"{said / count:.2f}", f"{right / count:.2f}", f"{count / sums[:, 2].sum():.3f}"]
             for right, said, count in sums[sums[:, 2] > 0]
@@ -78,9 +78,9 @@ def _calibration(records: list[Record]) -> str:
 def _segments(records: list[Record]) -> list[str]:
     return [
         "### Segments of flat cels",
-        "The same films with every part in one colour of its own. Share of the closed regions of more than 10 "
-        "pixels whose commonest colour is exactly right; parts that the painting does not show are left out. "
-        "*Nearest paint* first takes every pixel to the nearest of the drawing's own colours. Under extracted "
+        "The same films with every part in one color of its own. Share of the closed regions of more than 10 "
+        "pixels whose commonest color is exactly right; parts that the painting does not show are left out. "
+        "*Nearest paint* first takes every pixel to the nearest of the drawing's own colors. Under extracted "
         "lines the regions are those of the clean ones.",
         by_distance(records, ("lines", "method"), "right", 3, weight="total"),
     ]
@@ -90,7 +90,7 @@ def _steadiness(records: list[Record]) -> list[str]:
     seen, _ = mean_and_error([r["seen"] for r in records])
     return [
         "### Steadiness",
-        "Eight neighbouring frames, the first 5 after the painting; clean, pencil and trembling lines. Warp "
+        "Eight neighboring frames, the first 5 after the painting; clean, pencil and trembling lines. Warp "
         "error: squared difference of each frame and the one before, moved by the flow that the synthesizer "
         f"knows, over RGB, in units of 1e-4, where the same point is seen in both ({seen:.0%} of the pixels). "
         "Change: of the error from frame to frame, mean over pixels and channels, in 1/255.",
@@ -149,7 +149,7 @@ def _aims(parts: dict[str, list[Record]]) -> list[str]:
 
     copied = mean("quality", "psnr", distance=15, method=NAMES["copy"])
     below = [psnr("soft", d) - psnr("binary", d) for d in (15, 45, 60)]
-    exact = mean("segments", "right", lines="clean", distance=15, method="matcher, `--exact`")
+    exact = mean("segments", "right", lines="clean", distance=15, method="matcher, `--flat`")
     quick, large, peak = (
         mean("speed", figure, size=size, memory="1 + 1")
         for figure, size in (("drawing", "576x320"), ("drawing", "1920x1080"), ("peak", "1920x1080"))
@@ -162,7 +162,7 @@ def _aims(parts: dict[str, list[Record]]) -> list[str]:
             "1 dB",
             f"{round(max(below), 1) + 0.0:.1f} dB",
         ),
-        ("segments exactly right at 15 frames, `--exact`, clean lines", "0.85", f"{exact:.2f}"),
+        ("segments exactly right at 15 frames, `--flat`, clean lines", "0.85", f"{exact:.2f}"),
         ("a drawing of 576x320, with frames remembered", "0.3 s", f"{quick:.2f} s"),
         ("a drawing of 1920x1080", "2 s, 3 GiB", f"{large:.2f} s, {peak:.1f} GiB"),
     ]

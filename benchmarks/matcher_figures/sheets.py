@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from celpaint.frames.colour import Pixels
+from celpaint.frames.color import Pixels
 from matcher_figures.demo import Shown
 from matcher_figures.quality import Case
 
@@ -20,7 +20,7 @@ SHOT = {
     "original": "original",
     "matcher": "matcher",
     "confidence": "its confidence",
-    "matcher, `--exact`": "matcher, --exact",
+    "matcher, `--flat`": "matcher, --flat",
     "flow-chained": "optical flow, chained",
     "segments": "segment matching",
 }

@@ -46,7 +46,7 @@ def measure(settings: Settings, width: int, height: int, memory: int) -> tuple[f
     rgb = cv2.GaussianBlur(rng.random((height, width, 3), np.float32), None, height / 40)
     shot = Shot([line] * 9, (Reference(rgb, line, None),), (height, width))
     stamps = [time.perf_counter()]
-    list(method.colour(shot, progress=lambda event: stamps.append(time.perf_counter())))
+    list(method.color(shot, progress=lambda event: stamps.append(time.perf_counter())))
     each = np.diff(stamps)
     drawing = float(np.median(each[3:]))
     return float(each[0]) - drawing, drawing, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

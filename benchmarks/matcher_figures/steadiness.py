@@ -1,4 +1,4 @@
-"""What flickers: neighbouring frames against the motion that the synthesizer knows."""
+"""What flickers: neighboring frames against the motion that the synthesizer knows."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from celpaint.benchmark.baselines import BASELINES
 from celpaint.conditions.flow import warp
-from celpaint.metrics.baselines import BASELINES
 from celpaint.metrics.frame import psnr, squared_error
 from celpaint.types import Array
 from matcher_figures.films import known_flow, moving
-from matcher_figures.work import Record, Settings, colour, matcher, spread
+from matcher_figures.work import Record, Settings, color, matcher, spread
 
 
 def steadiness(settings: Settings) -> list[Record]:
-    """PSNR, warp error and change of the error, with and without the frames just coloured as references."""
+    """PSNR, warp error and change of the error, with and without the frames just colored as references."""
     jobs = [partial(_film, settings, number) for number in range(settings.films)]
-    return [record for records in spread("neighbouring frames", jobs, settings.workers) for record in records]
+    return [record for records in spread("neighboring frames", jobs, settings.workers) for record in records]
 
 
 def _film(settings: Settings, number: int) -> list[Record]:
@@ -27,11 +27,11 @@ def _film(settings: Settings, number: int) -> list[Record]:
     flows = [known_flow(film, frame) for frame in range(1, len(film.targets))]
     painters = {
         "matcher": matcher(settings),
-        "matcher, `--memory 0`": matcher(settings, memory=0),
+        "matcher, `--memory-frames 0`": matcher(settings, memory=0),
         **{name: BASELINES[name]() for name in ("copy", "flow", "flow-chained", "segments")},
     }
     results = {"truth": film.truth} | {
-        name: [painted.rgb for painted in colour(method, film.shot)] for name, method in painters.items()
+        name: [painted.rgb for painted in color(method, film.shot)] for name, method in painters.items()
     }
     records: list[Record] = []
     for name, result in results.items():

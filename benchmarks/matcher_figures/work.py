@@ -9,15 +9,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from celpaint.benchmark.runner import in_processes
 from celpaint.errors import CelpaintError
-from celpaint.methods.base import Method, load_method
-from celpaint.methods.matcher import Matcher
-from celpaint.methods.options import MatcherOptions
+from celpaint.methods.base import Method
+from celpaint.methods.matcher.run import Matcher
+from celpaint.methods.matcher.spec import MatcherOptions
+from celpaint.methods.registry import load_method
 from celpaint.metrics.base import Pair
 from celpaint.metrics.frame import psnr, squared_error
 from celpaint.metrics.networks import fetch
 from celpaint.metrics.perceptual import LPIPSDistance
-from celpaint.metrics.running import in_processes
 from celpaint.types import Array, Painted, Shot
 
 T = TypeVar("T")
@@ -55,17 +56,17 @@ def matcher(settings: Settings, *, exact: bool = False, memory: int = 1) -> Matc
             weights=settings.weights,
             device=settings.device,
             dtype=settings.dtype,  # type: ignore[arg-type]
-            exact=exact,
-            memory=memory,
+            flat=exact,
+            memory_frames=memory,
         )
     )
     assert isinstance(method, Matcher)
     return method
 
 
-def colour(method: Method, shot: Shot) -> list[Painted]:
+def color(method: Method, shot: Shot) -> list[Painted]:
     """Every drawing of the shot."""
-    return [painted for chunk in method.colour(shot) for painted in chunk.painted]
+    return [painted for chunk in method.color(shot) for painted in chunk.painted]
 
 
 @cache

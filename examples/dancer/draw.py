@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import skia
 
-from celpaint.data.art import fetch, flatten, main_colours, read_dances, sources
+from celpaint.data.art import fetch, flatten, main_colors, read_dances, sources
 
 HERE = Path(__file__).parent
 WIDTH, HEIGHT, SCALE = 576, 320, 2
@@ -28,7 +28,7 @@ BLACK = np.zeros(3, np.float32)  # of the lines, in the drawings and in the pain
 
 @dataclass(frozen=True)
 class Dancer:
-    """Who dances what, where (middle of the feet, share of the picture), how large, and in which colours."""
+    """Who dances what, where (middle of the feet, share of the picture), how large, and in which colors."""
 
     name: str
     dances: tuple[tuple[str, int], ...]
@@ -68,13 +68,13 @@ DANCERS = (
 
 
 def main() -> None:
-    colour, layout = stage()
-    colour = ink_over(colour, layout)
+    color, layout = stage()
+    color = ink_over(color, layout)
     cels = {dancer.name: dance(dancer) for dancer in DANCERS}
     for folder in ("lines", "original"):
         (HERE / folder).mkdir(exist_ok=True)
     for frame in range(FRAMES):
-        picture, lines = colour.copy(), layout.copy()
+        picture, lines = color.copy(), layout.copy()
         for dancer in DANCERS:
             labels, palette = cels[dancer.name]
             lay(picture, lines, labels[frame], palette, dancer)
@@ -98,7 +98,7 @@ def write(path: Path, image: np.ndarray) -> None:
 
 
 def dance(dancer: Dancer) -> tuple[list[np.ndarray], np.ndarray]:
-    """Region numbers of every frame, and their colours, ``64 3``."""
+    """Region numbers of every frame, and their colors, ``64 3``."""
     source = next(source for source in sources() if source.reader == "dancers")
     cache = Path(tempfile.gettempdir()) / "celpaint-example"
     cache.mkdir(exist_ok=True)
@@ -109,7 +109,7 @@ def dance(dancer: Dancer) -> tuple[list[np.ndarray], np.ndarray]:
         dances = read_dances(Path(folder) / "package")[dancer.name]
     frames = np.concatenate([dances[name][:count] for name, count in dancer.dances])
     frames = frames[:, :, ::-1] if dancer.mirrored else frames
-    palette = main_colours(np.concatenate(list(dances.values()))[::3])
+    palette = main_colors(np.concatenate(list(dances.values()))[::3])
     labels = list(flatten(frames, palette, round(dancer.size * HEIGHT * SCALE), smooth=1.1))
     painted = palette.astype(np.float32) / 255
     for before, after in dancer.repaint:
@@ -152,11 +152,11 @@ def lay(picture: np.ndarray, lines: np.ndarray, label: np.ndarray, palette: np.n
 
 
 class Stage:
-    """Shapes in painter's order, on a colour canvas and, filled white and stroked black, on a canvas of lines."""
+    """Shapes in painter's order, on a color canvas and, filled white and stroked black, on a canvas of lines."""
 
     def __init__(self) -> None:
-        self.colour, self.lines = (skia.Surface(WIDTH * SCALE, HEIGHT * SCALE) for _ in range(2))
-        for surface in (self.colour, self.lines):
+        self.color, self.lines = (skia.Surface(WIDTH * SCALE, HEIGHT * SCALE) for _ in range(2))
+        for surface in (self.color, self.lines):
             surface.getCanvas().scale(SCALE, SCALE)
             surface.getCanvas().clear(skia.ColorWHITE)
 
@@ -166,20 +166,20 @@ class Stage:
             paint.setColor(skia.Color(*rgb8(fill)))
         else:
             paint.setShader(fill)
-        self.colour.getCanvas().drawPath(path, paint)
+        self.color.getCanvas().drawPath(path, paint)
         if line:
             self.lines.getCanvas().drawPath(path, skia.Paint(AntiAlias=True, Color=skia.ColorWHITE))
             stroke = skia.Paint(AntiAlias=True, Style=skia.Paint.kStroke_Style, StrokeWidth=line)
             self.lines.getCanvas().drawPath(path, stroke)
 
-    def stroke(self, path: skia.Path, colour: str, width: float) -> None:
-        for surface, tone in ((self.colour, skia.Color(*rgb8(colour))), (self.lines, skia.ColorBLACK)):
+    def stroke(self, path: skia.Path, color: str, width: float) -> None:
+        for surface, tone in ((self.color, skia.Color(*rgb8(color))), (self.lines, skia.ColorBLACK)):
             paint = skia.Paint(AntiAlias=True, Style=skia.Paint.kStroke_Style, StrokeWidth=width, Color=tone)
             surface.getCanvas().drawPath(path, paint)
 
 
-def rgb8(colour: str) -> tuple[int, int, int]:
-    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+def rgb8(color: str) -> tuple[int, int, int]:
+    return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
 
 
 def ramp(top: str, bottom: str, y0: float, y1: float) -> skia.Shader:
@@ -197,7 +197,7 @@ def circle(x: float, y: float, radius: float) -> skia.Path:
 
 
 def stage() -> tuple[np.ndarray, np.ndarray]:
-    """The set: colour ``H W 3`` and lines ``H W``, both at double size, in [0, 1]."""
+    """The set: color ``H W 3`` and lines ``H W``, both at double size, in [0, 1]."""
     rng = np.random.default_rng(5)
     draw = Stage()
     draw.shape(skia.Path().addRect(skia.Rect.MakeWH(WIDTH, HEIGHT)), ramp("#5b4b9a", "#ffb27d", 0, 235), line=0)
@@ -290,9 +290,9 @@ def stage() -> tuple[np.ndarray, np.ndarray]:
             draw.shape(polygon((x - 2.2, y), (x + 2.2, y), (x + 2.2, y + 4), (x - 2.2, y + 4)), "#33284f", line=0.8)
             tone = ("#ffe08a", "#ff9c8a", "#8fe0d8", "#ffd0ea")[round(share * 100) % 4]
             draw.shape(circle(x, y + 8.5, 5), tone, line=1.0)
-    colour = draw.colour.toarray(colorType=skia.kRGBA_8888_ColorType)[..., :3].astype(np.float32) / 255
+    color = draw.color.toarray(colorType=skia.kRGBA_8888_ColorType)[..., :3].astype(np.float32) / 255
     lines = 1 - draw.lines.toarray(colorType=skia.kRGBA_8888_ColorType)[..., 0].astype(np.float32) / 255
-    return colour, lines
+    return color, lines
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""celpaint colours a whole animation shot from one painted frame.
+"""celpaint colors a whole animation shot from one painted frame.
 
 >>> import celpaint
 >>> for frame in celpaint.colorize("cut05/", reference="key.png"):  # doctest: +SKIP
@@ -11,19 +11,20 @@ __version__ = "0.1.0"
 
 from celpaint.colorize import Summary, colorize, render
 from celpaint.errors import CelpaintError
-from celpaint.methods.options import LVCDOptions, MatcherOptions, PathOptions
+from celpaint.methods.registry import method_names, method_spec
+from celpaint.options import PathOptions
 from celpaint.types import Event, Frame, Progress
 
 __all__ = [
     "CelpaintError",
     "Event",
     "Frame",
-    "LVCDOptions",
-    "MatcherOptions",
     "PathOptions",
     "Progress",
     "Summary",
     "__version__",
     "colorize",
+    "method_names",
+    "method_spec",
     "render",
 ]

@@ -18,16 +18,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from celpaint.errors import OutOfMemory, WeightsError
-from celpaint.methods.base import Method, load_method, silent
-from celpaint.methods.choose import choose_method, method_name
-from celpaint.methods.options import ComputeOptions, LVCDOptions, MatcherOptions, PathOptions, require
-from celpaint.types import Array, Chunk, Clip, Frame, Progress, Shot, State
-from celpaint.weights.registry import find_weights
+from celpaint.methods.base import Method
+from celpaint.methods.registry import choose_method, load_method, method_name, spec_of, weight_files
+from celpaint.options import ComputeOptions, PathOptions, refuse
+from celpaint.types import Array, Chunk, Clip, Frame, Progress, Shot, State, silent
 
 if TYPE_CHECKING:
     from celpaint.job import Job
     from celpaint.result import Result
-    from celpaint.scene import Scene
+    from celpaint.shot import Scene
 
 __all__ = ["Summary", "colorize", "render"]
 
@@ -40,13 +39,13 @@ class Summary:
 
     Attributes:
         out: the result.
-        frames: frames written; ``drawings`` of them coloured, the others being held.
+        frames: frames written; ``drawings`` of them colored, the others being held.
         method: the method's name.
         seconds: wall-clock time of this run, loading included.
-        resumed: frames that an earlier, stopped run had coloured already.
+        resumed: frames that an earlier, stopped run had colored already.
         confidence: mean over all drawings, in [0, 1]; None where the method can't tell.
         paint_next: the frames worth painting next as further references, best first.
-        confidence_out: where the confidence maps lie.
+        confidence_maps: where the confidence maps lie.
     """
 
     out: Path
@@ -57,7 +56,7 @@ class Summary:
     resumed: int = 0
     confidence: float | None = None
     paint_next: tuple[str, ...] = ()
-    confidence_out: Path | None = None
+    confidence_maps: Path | None = None
 
 
 def colorize(
@@ -69,9 +68,9 @@ def colorize(
     progress: Progress = silent,
     **options: Any,
 ) -> Iterator[Frame]:
-    """Colour a shot and yield its frames, every one, at the source's own size.
+    """Color a shot and yield its frames, every one, at the source's own size.
 
-    Inputs are checked and networks loaded at once; frames are coloured as they are taken.
+    Inputs are checked and networks loaded at once; frames are colored as they are taken.
 
     Args:
         source: line art: a folder, a pattern such as ``cut05/A_####.png``, or a video.
@@ -86,9 +85,9 @@ def colorize(
         OptionError: an option has a value it can't have, or belongs to another method.
         WeightsError, ResourceError: the networks can't be loaded, or the machine has too little for them.
     """
-    from celpaint.conditions.placing import place_references
+    from celpaint.conditions.reference_assignment import place_references
     from celpaint.frames.read import open_clip
-    from celpaint.scene import Scene
+    from celpaint.shot import Scene
 
     path, chosen = _sort(options, method)
     clip = open_clip(source)
@@ -96,7 +95,7 @@ def colorize(
     painter = _load(chosen, clip)
     return (
         frame
-        for chunk in _colour(painter, scene.shot, progress)
+        for chunk in _color(painter, chosen, scene.shot, progress)
         for drawing, painted in enumerate(chunk.painted, chunk.start)
         for frame in [scene.finish(drawing, painted.rgb)] * len(scene.spans[drawing])
     )
@@ -110,51 +109,54 @@ def render(
     reference: str | Path | Sequence[str | Path],
     method: str | ComputeOptions = "auto",
     overwrite: bool = False,
-    rate: Fraction | int | None = None,
-    picture: Literal["png", "tif", "tga"] | None = None,
-    confidence_out: str | Path | None = None,
+    fps: Fraction | int | None = None,
+    image_format: Literal["png", "tif", "tga"] | None = None,
+    confidence_maps: str | Path | None = None,
     progress: Progress = silent,
     **options: Any,
 ) -> Summary:
-    """Colour a shot and write it; a stopped run goes on where it stopped when the same call is made again.
+    """Color a shot and write it; a stopped run goes on where it stopped when the same call is made again.
 
-    Frames are staged beside ``out`` as they are coloured and put in their place when all are there. However often the
+    Frames are staged beside ``out`` as they are colored and put in their place when all are there. However often the
     run was stopped, on the same machine the result has the same bytes.
 
     Args:
         source, reference, method, progress, options: as in :func:`colorize`.
         out: a folder, or a file whose suffix says which kind: see :func:`celpaint.frames.write.open_sink`.
         overwrite: replace an existing result.
-        rate: frames a second of a video; default: the source's own, or 24.
-        picture: kind of pictures in a folder; default: the source's own where it can be written, else PNG.
-        confidence_out: a folder for grey pictures of how sure the method was, white where sure.
+        fps: frames a second of a video; default: the source's own, or 24.
+        image_format: kind of pictures in a folder; default: the source's own where it can be written, else PNG.
+        confidence_maps: a folder for gray pictures of how sure the method was, white where sure.
 
     Raises:
         OutputError: ``out`` is the source, exists already, can't be written, or is being written by another run.
-        DiskFull: no room; what is coloured is kept for the next run.
+        DiskFull: no room; what is colored is kept for the next run.
         CelpaintError: as in :func:`colorize`.
     """
-    from celpaint.conditions.placing import place_references
+    from celpaint.conditions.reference_assignment import place_references
     from celpaint.frames.read import open_clip
     from celpaint.job import Job
     from celpaint.result import Result
-    from celpaint.scene import Scene
+    from celpaint.shot import Scene
 
-    require(rate is None or rate > 0, "rate", str(rate), "more than 0")
+    if fps is not None and fps <= 0:
+        raise refuse("fps", str(fps), "more than 0")
     began = time.monotonic()
     path, chosen = _sort(options, method)
     clip = open_clip(source)
     places = place_references(_several(reference), clip)
     inputs = [source, *(place.path for place in places if place.path.exists())]
     with Job(Path(out)) as job:
-        result = Result(out, clip, maps=confidence_out, inputs=inputs, overwrite=overwrite, rate=rate, picture=picture)
+        result = Result(
+            out, clip, maps=confidence_maps, inputs=inputs, overwrite=overwrite, rate=fps, picture=image_format
+        )
         scene = Scene(clip, places, path, progress)
         painter = _load(chosen, clip)
         job.begin(_request(scene, path, chosen, result))
         result.stage_in(job.folder)
         resumed = scene.frames_until(job.done)
         with _saying_how_far(scene, job):
-            for chunk in _colour(painter, scene.shot, progress, job.done, job.state):
+            for chunk in _color(painter, chosen, scene.shot, progress, job.done, job.state):
                 for drawing, painted in enumerate(chunk.painted, chunk.start):
                     result.put(drawing, scene.finish(drawing, painted.rgb), painted.confidence)
                 job.commit(chunk.start + len(chunk.painted), chunk.state, [_mean(p.confidence) for p in chunk.painted])
@@ -173,14 +175,14 @@ def render(
         resumed=resumed,
         confidence=sum(known) / len(known) if sure else None,
         paint_next=tuple(map(scene.label, paint_next)),
-        confidence_out=None if confidence_out is None else Path(confidence_out),
+        confidence_maps=None if confidence_maps is None else Path(confidence_maps),
     )
 
 
 def _sort(options: Mapping[str, Any], method: str | ComputeOptions) -> tuple[PathOptions, ComputeOptions]:
     """Options by name -> the path's and the method's."""
     of_path = {field.name for field in fields(PathOptions)}
-    path = PathOptions(**{name: value for name, value in options.items() if name in of_path})
+    path = PathOptions.of({name: value for name, value in options.items() if name in of_path})
     return path, choose_method(method, {name: value for name, value in options.items() if name not in of_path})
 
 
@@ -189,19 +191,24 @@ def _several(reference: str | Path | Sequence[str | Path]) -> list[str | Path]:
 
 
 def _load(chosen: ComputeOptions, clip: Clip) -> Method:
-    with _enough_memory(clip.size):
+    with _enough_memory(clip.size, chosen):
         return load_method(chosen)
 
 
-def _colour(
-    painter: Method, shot: Shot, progress: Progress, start: int = 0, state: State | None = None
+def _color(
+    painter: Method,
+    chosen: ComputeOptions,
+    shot: Shot,
+    progress: Progress,
+    start: int = 0,
+    state: State | None = None,
 ) -> Iterator[Chunk]:
-    with _enough_memory(shot.size):
-        yield from painter.colour(shot, start=start, state=state, progress=progress)
+    with _enough_memory(shot.size, chosen):
+        yield from painter.color(shot, start=start, state=state, progress=progress)
 
 
 @contextmanager
-def _enough_memory(size: tuple[int, int]) -> Iterator[None]:
+def _enough_memory(size: tuple[int, int], chosen: ComputeOptions) -> Iterator[None]:
     """A machine without enough memory gets a sentence that says what to lower."""
     try:
         yield
@@ -210,8 +217,8 @@ def _enough_memory(size: tuple[int, int]) -> Iterator[None]:
         if not isinstance(error, MemoryError) and "out of memory" not in text and "allocate memory" not in text:
             raise
         raise OutOfMemory(
-            f"not enough memory to colour frames of {size[1]} x {size[0]} pixels with these settings",
-            todo="Lower --size (for example 576x320), add --offload, or, for the matcher, lower --tokens.",
+            f"not enough memory to color frames of {size[1]} x {size[0]} pixels with these settings",
+            todo=spec_of(chosen).save_memory,
         ) from error
 
 
@@ -220,12 +227,12 @@ def _request(scene: Scene, path: PathOptions, chosen: ComputeOptions, result: Re
     import torch
 
     from celpaint import __version__
+    from celpaint.device import resolve_device, resolve_dtype
     from celpaint.job import file_identity
-    from celpaint.methods.compute import resolve_device, resolve_dtype
 
     device = resolve_device(chosen.device)
     options = {f"--{name.replace('_', '-')}": value for name, value in {**asdict(path), **asdict(chosen)}.items()}
-    options |= {"--method": method_name(chosen), "--device": device, "--dtype": resolve_dtype(chosen, device)}
+    options |= {"--method": method_name(chosen), "--device": device, "--dtype": resolve_dtype(chosen.dtype, device)}
     return {
         "celpaint's version": __version__,
         "torch's version": torch.__version__,
@@ -237,15 +244,10 @@ def _request(scene: Scene, path: PathOptions, chosen: ComputeOptions, result: Re
 
 
 def _weight_files(chosen: ComputeOptions) -> list[Path]:
-    """Those of the method, and the matcher's where it may draft; empty for a method without weights."""
-    used = {method_name(chosen): chosen.weights}
-    if isinstance(chosen, LVCDOptions) and chosen.draft != "none":
-        used["matcher"] = MatcherOptions.weights
-    files: list[Path] = []
-    for method, name in used.items():
-        with suppress(WeightsError):
-            files += sorted(file for file in find_weights(method, name).rglob("*") if file.is_file())
-    return files
+    """Those that decide the result; empty for a method without weights."""
+    with suppress(WeightsError):
+        return weight_files(chosen)
+    return []
 
 
 @contextmanager

@@ -4,7 +4,7 @@ Beside the result ``OUT`` lies a hidden folder ``.OUT.celpaint`` while the run i
 
     request.json         what was asked: inputs, options, versions
     state.safetensors    what is done, and the method's state to go on from
-    ...                  whatever the path stages, coloured frames above all
+    ...                  whatever the path stages, colored frames above all
     lock                 held while a run is alive; the system lets go of it when the run dies, however it dies
 
 ``state.safetensors`` is replaced as a whole after every chunk, once the chunk's frames are staged. It is the only
@@ -26,8 +26,8 @@ from typing import IO
 
 import numpy as np
 
+from celpaint.atomic_write import disk_errors, write_file
 from celpaint.errors import InputError, OutputError
-from celpaint.frames.aside import disk_errors, write_file
 from celpaint.types import State
 
 __all__ = ["Job", "file_identity"]
@@ -46,7 +46,7 @@ class Job:
 
     Attributes:
         folder: the job's folder.
-        done: drawings coloured so far.
+        done: drawings colored so far.
         state: the method's state after them, None at the start.
         confidence: ``done`` float32, mean confidence of every drawing so far, NaN where unknown.
 
@@ -116,7 +116,7 @@ class Job:
         """Call a chunk done: from now on a stopped run goes on after it.
 
         Args:
-            done: drawings coloured, this chunk included; all of them are staged.
+            done: drawings colored, this chunk included; all of them are staged.
             state: what the method needs to go on.
             confidence: mean confidence of each of the chunk's drawings, NaN where unknown.
 

@@ -12,24 +12,23 @@ import numpy as np
 
 from celpaint.frames.stage import Stage
 from celpaint.frames.write import Sink, open_sink
-from celpaint.methods.base import silent
-from celpaint.types import Array, Clip, Event, Frame, Progress
+from celpaint.types import Array, Clip, Event, Frame, Progress, silent
 
 __all__ = ["Result"]
 
 
 class Result:
-    """The coloured frames and, where they are wanted, the maps of confidence.
+    """The colored frames and, where they are wanted, the maps of confidence.
 
     Args:
         out: a folder or a file for the frames.
-        clip: what is coloured; names, rate, depth and alpha are taken from it.
-        maps: a folder for the maps, grey PNGs.
+        clip: what is colored; names, rate, depth and alpha are taken from it.
+        maps: a folder for the maps, gray PNGs.
         inputs: files and folders that must not be written over.
         overwrite, rate, picture: as in :func:`celpaint.frames.write.open_sink`.
 
     Raises:
-        OutputError: it can't be written there; found out now rather than when all is coloured.
+        OutputError: it can't be written there; found out now rather than when all is colored.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """The vocabulary: what moves along the path, with axis letters and ranges.
 
 Axes: ``B`` batch, ``T`` time, ``C`` channels, ``H`` height, ``W`` width.
-Colour is RGB in [0, 1] outside the networks, never premultiplied. **Line maps are 1 where ink is, 0 on paper.**
+Color is RGB in [0, 1] outside the networks, never premultiplied. **Line maps are 1 where ink is, 0 on paper.**
 Everything here is NumPy: importing it costs nothing, and torch stays where the networks are.
 """
 
@@ -29,6 +29,7 @@ __all__ = [
     "Reference",
     "Shot",
     "State",
+    "silent",
 ]
 
 Array = npt.NDArray[np.float32]
@@ -98,8 +99,8 @@ class LineArt:
 
     Attributes:
         line: ``H W`` float32 in [0, 1], 1 where ink; coverage, so soft edges stay soft.
-        ink: ``H W 3`` the ink's own colour where ``line`` > 0.
-        trace: ``H W`` float32 in [0, 1], the part of ``line`` that is colour-trace line (coloured, to
+        ink: ``H W 3`` the ink's own color where ``line`` > 0.
+        trace: ``H W`` float32 in [0, 1], the part of ``line`` that is color-trace line (colored, to
             dissolve in the fill).
         drawn: True if the lines were drawn, False if they were extracted from a painting.
     """
@@ -145,12 +146,12 @@ class Shot:
 
 @dataclass(frozen=True)
 class Painted:
-    """One coloured drawing.
+    """One colored drawing.
 
     Attributes:
         rgb: ``H W 3`` float32 in [0, 1] at the shot's size, or as a whole at another (the networks'): then it is
             brought to the shot's along the drawn lines.
-        confidence: ``H W`` float32 in [0, 1], how sure the method is of the colour; None where it can't tell.
+        confidence: ``H W`` float32 in [0, 1], how sure the method is of the color; None where it can't tell.
     """
 
     rgb: Array
@@ -159,12 +160,12 @@ class Painted:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Drawings coloured together, and all that is needed to go on after them.
+    """Drawings colored together, and all that is needed to go on after them.
 
     Attributes:
         start: index of the first of them in the shot.
         painted: the drawings, in order.
-        state: what ``Method.colour`` takes as ``state`` to go on with drawing ``start + len(painted)``.
+        state: what ``Method.color`` takes as ``state`` to go on with drawing ``start + len(painted)``.
     """
 
     start: int
@@ -185,3 +186,7 @@ class Progress(Protocol):
     """Told of every event; a bar, a log line, a web socket."""
 
     def __call__(self, event: Event, /) -> None: ...
+
+
+def silent(event: Event, /) -> None:
+    """A progress that says nothing."""

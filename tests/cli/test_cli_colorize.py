@@ -47,9 +47,9 @@ def test_a_person_is_told_the_figures(shot: Shot, tmp_path: Path, capsys: pytest
     assert colorize(*shot, tmp_path / "out") == 0
     said = capsys.readouterr()
     assert "10 frames in" in said.out
-    assert "paint next, where the colours are least sure: A_0010.png, A_0009.png, A_0008.png" in said.out
+    assert "paint next, where the colors are least sure: A_0010.png, A_0009.png, A_0008.png" in said.out
     assert said.out.strip().endswith(f"result: {tmp_path / 'out'}")
-    assert "colouring, segment 3/3: 10/10" in said.err
+    assert "coloring, segment 3/3: 10/10" in said.err
     assert "\x1b" not in said.err + said.out
 
 
@@ -60,14 +60,14 @@ def test_quiet_says_nothing(shot: Shot, tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_json_says_everything_line_by_line(shot: Shot, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paint_key(size=(192, 128)).save(shot[1])
-    assert colorize(*shot, tmp_path / "out.mp4", "--json", "--confidence-out", str(tmp_path / "maps")) == 0
+    assert colorize(*shot, tmp_path / "out.mp4", "--json", "--confidence-maps", str(tmp_path / "maps")) == 0
     said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [s["index"] for s in said if s["event"] == "frame"] == list(range(1, 11))
     assert [s["index"] for s in said if s["event"] == "segment"] == [1, 2, 3]
     assert any(s["event"] == "note" and "192x128" in s["message"] for s in said)
     assert said[-1]["event"] == "done"
     assert (said[-1]["frames"], said[-1]["out"]) == (10, str(tmp_path / "out.mp4"))
-    assert said[-1]["confidence_out"] == str(tmp_path / "maps")
+    assert said[-1]["confidence_maps"] == str(tmp_path / "maps")
 
 
 def test_an_error_is_json_too_and_goes_to_standard_error(
@@ -132,8 +132,8 @@ def gaps(folder: Path) -> Path:
 def sixteen_bits(folder: Path) -> Path:
     folder.mkdir(parents=True)
     for i in range(3):
-        grey = np.asarray(draw_line(i), np.uint16) * 257
-        Image.fromarray(grey).save(folder / f"{i}.png")
+        gray = np.asarray(draw_line(i), np.uint16) * 257
+        Image.fromarray(gray).save(folder / f"{i}.png")
     return folder
 
 
@@ -206,7 +206,7 @@ def test_the_times_of_a_video_are_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm", ".gif", ".webp"])
 def test_every_kind_of_video(shot: Shot, tmp_path: Path, suffix: str) -> None:
     out = tmp_path / f"out{suffix}"
-    assert colorize(*shot, out, "--rate", "12", "--quiet") == 0
+    assert colorize(*shot, out, "--fps", "12", "--quiet") == 0
     clip = open_clip(out)
     assert (len(clip), clip.size) == (10, (64, 96))
     assert clip.rate is not None
@@ -223,7 +223,7 @@ def test_a_reference_of_any_size(
 
 
 def test_pictures_of_another_kind(shot: Shot, tmp_path: Path) -> None:
-    assert colorize(*shot, tmp_path / "out", "--picture", "tga", "--quiet") == 0
+    assert colorize(*shot, tmp_path / "out", "--image-format", "tga", "--quiet") == 0
     assert sorted(file.name for file in (tmp_path / "out").iterdir())[0] == "A_0001.tga"
 
 
@@ -410,7 +410,7 @@ TINY |= {"key": 8, "fine_key": 8, "value": 8, "fine_value": 8}
 def write_tiny_matcher(folder: Path, spoil: Callable[[dict[str, object]], None]) -> None:
     import torch
 
-    from celpaint.models.matcher import Matcher
+    from celpaint.models.matcher.network import Matcher
     from celpaint.weights.store import write_network
 
     torch.manual_seed(0)

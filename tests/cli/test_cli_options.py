@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from celpaint.cli.app import run
-from celpaint.methods.base import METHODS
-from celpaint.methods.options import PathOptions
+from celpaint.methods.registry import method_specs
+from celpaint.options import PathOptions
 
 
 def complaint(capsys: pytest.CaptureFixture[str], *tokens: str) -> str:
@@ -29,7 +29,7 @@ def test_help_shows_every_option_once(capsys: pytest.CaptureFixture[str], monkey
     monkeypatch.setenv("COLUMNS", "200")
     assert run(["colorize", "--help"]) == 0
     words = capsys.readouterr().out.split()
-    for cls in (PathOptions, *METHODS.values()):
+    for cls in (PathOptions, *(spec.options for spec in method_specs().values())):
         for field in fields(cls):
             assert words.count(f"--{field.name.replace('_', '-')}") >= 1, field.name
     assert words.count("--seed") == 1
@@ -48,19 +48,19 @@ def test_an_unknown_option_names_the_nearest(capsys: pytest.CaptureFixture[str])
     ("extra", "said"),
     [
         (("--ink", "none"), 'Invalid value "none" for --ink. Choose from: "keep", "model"'),
-        (("--rate", "0"), "--rate is '0'; wanted more than 0"),
-        (("--rate", "fast"), 'Invalid value for --rate: unable to convert "fast" into Fraction'),
-        (("--method", "magic"), "--method is 'magic'; wanted auto, lvcd or matcher"),
+        (("--fps", "0"), "--fps is '0'; wanted more than 0"),
+        (("--fps", "fast"), 'Invalid value for --fps: unable to convert "fast" into Fraction'),
+        (("--method", "magic"), "--method is 'magic'; wanted auto, lvcd, matcher"),
         (("--method", "lvcd", "--steps", "0"), "--steps is 0; wanted 1 to 1000"),
         (("--method", "lvcd", "--steps", "few"), 'Invalid value for --steps: unable to convert "few" into int'),
         (("--size", "576"), "--size is '576'; wanted WIDTHxHEIGHT, for example 576x320"),
-        (("--size", "576x1"), "--size is (576, 1); wanted sides from 32 to 8192 pixels"),
-        (("--seed", "-1"), "--seed is -1; wanted 0 or more"),
+        (("--size", "576x1"), "--size is 576x1; wanted sides of 32 to 8192 pixels"),
+        (("--seed", "-1"), "--seed is -1; wanted 0 to "),
         (
             ("--method", "matcher", "--steps", "3"),
             "--steps is an option of the method lvcd, and the method here is matcher",
         ),
-        (("--method", "lvcd", "--exact"), "--exact is an option of the method matcher, and the method here is lvcd"),
+        (("--method", "lvcd", "--flat"), "--flat is an option of the method matcher, and the method here is lvcd"),
     ],
 )
 def test_a_wrong_value_is_explained(capsys: pytest.CaptureFixture[str], extra: tuple[str, ...], said: str) -> None:

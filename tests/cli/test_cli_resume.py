@@ -22,7 +22,7 @@ PROGRAM = Path(__file__).parents[1] / "copycat.py"
 
 # Runs are real processes, forked from one that has the libraries loaded, so that a run takes no seconds to start.
 processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["torch", "copycat", "celpaint.scene", "celpaint.result", "celpaint.job"])
+processes.set_forkserver_preload(["torch", "copycat", "celpaint.shot", "celpaint.result", "celpaint.job"])
 
 
 def run_here(log: Path, tokens: list[str]) -> None:
@@ -109,8 +109,8 @@ def test_killed_again_and_again(shot: Path, whole: dict[str, bytes], tmp_path: P
         run.wait_for(f'"frame", "index": {number}')
         run.kill()
     last = Run(shot, tmp_path / "out", "--pause", "0.02").finish()
-    coloured = [event["index"] for event in last if event.get("event") == "frame"]
-    assert coloured == [9, 10, 11, 12]
+    colored = [event["index"] for event in last if event.get("event") == "frame"]
+    assert colored == [9, 10, 11, 12]
     assert last[-2]["resumed"] == 8
     assert pictures(tmp_path / "out") == whole
 

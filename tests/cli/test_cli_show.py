@@ -31,7 +31,7 @@ def test_frames_give_pace_and_time_left(clock: Clock) -> None:
     for index in (5, 6, 7):  # going on after a stopped run
         course(Event("frame", index, 10))
         clock.now += 2
-    assert (course.doing, course.done, course.total) == ("colouring", 7, 10)
+    assert (course.doing, course.done, course.total) == ("coloring", 7, 10)
     assert course.pace == "2.00 s/frame, 0:06 left"
 
 
@@ -41,7 +41,7 @@ def test_steps_give_the_time_left_before_a_frame_is_there(clock: Clock) -> None:
     for step in range(1, 6):
         clock.now += 10
         course(Event("step", step, 30))
-    assert (course.doing, course.done) == ("colouring, segment 1/3, step 5/30", 0)
+    assert (course.doing, course.done) == ("coloring, segment 1/3, step 5/30", 0)
     assert course.pace == "4:10 left"
 
 
@@ -61,7 +61,7 @@ def test_lines_come_a_few_a_minute(clock: Clock, capsys: pytest.CaptureFixture[s
         clock.now += 1
         lines(Event("frame", index, 30))
     assert capsys.readouterr().err.splitlines() == [
-        "colouring: 10/30 1.00 s/frame, 0:20 left",
-        "colouring: 20/30 1.00 s/frame, 0:10 left",
-        "colouring: 30/30 1.00 s/frame, 0:00 left",
+        "coloring: 10/30 1.00 s/frame, 0:20 left",
+        "coloring: 20/30 1.00 s/frame, 0:10 left",
+        "coloring: 30/30 1.00 s/frame, 0:00 left",
     ]

@@ -1,4 +1,4 @@
-"""``celpaint weights``, and colouring with what it made."""
+"""``celpaint weights``, and coloring with what it made."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def convert(official: Official, out: Path, *more: str) -> int:
     return run(["weights", "convert", *files, "--out", str(out), *more])
 
 
-def test_official_files_are_converted_and_colour_a_shot(
+def test_official_files_are_converted_and_color_a_shot(
     official: Official, tmp_path: Path, shot: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert convert(official, tmp_path / "lvcd") == 0
@@ -28,9 +28,9 @@ def test_official_files_are_converted_and_colour_a_shot(
     assert said.out == f"weights: {tmp_path / 'lvcd'}\n"
     assert "controlnet: " in said.err
     lines, key = shot
-    coloured = ["colorize", str(lines), "-r", str(key), "-o", str(tmp_path / "painted"), "--method", "lvcd"]
-    coloured += ["--weights", str(tmp_path / "lvcd"), "--steps", "1", "--size", "64x32", "--device", "cpu", "--quiet"]
-    assert run(coloured) == 0
+    colored = ["colorize", str(lines), "-r", str(key), "-o", str(tmp_path / "painted"), "--method", "lvcd"]
+    colored += ["--weights", str(tmp_path / "lvcd"), "--steps", "1", "--size", "64x32", "--device", "cpu", "--quiet"]
+    assert run(colored) == 0
     painted = sorted((tmp_path / "painted").iterdir())
     assert [p.name for p in painted] == [p.name for p in sorted(lines.iterdir())]
     with Image.open(painted[-1]) as picture:
@@ -50,7 +50,7 @@ def test_convert_refuses_in_one_sentence(
 def test_list_names_what_is_here_and_where_to_get_more(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["weights", "list"]) == 0
     said = capsys.readouterr().out
-    for wanted in ("matcher/small", "svd.safetensors", "lvcd.ckpt", "lvcd-fp16.safetensors", "licence", "huggingface"):
+    for wanted in ("matcher/small", "svd.safetensors", "lvcd.ckpt", "lvcd-fp16.safetensors", "license", "huggingface"):
         assert wanted in said
     assert run(["weights", "list", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
@@ -83,7 +83,7 @@ def test_info_tells_what_a_folder_is(official: Official, tmp_path: Path, capsys:
     assert "Stable Video Diffusion, diffusers' format" in info(tmp_path, capsys)
     said = info("matcher/small", capsys)
     assert "weights of the method matcher" in said
-    assert "licence: Apache-2.0" in said
+    assert "license: Apache-2.0" in said
 
 
 def test_info_lists_tensors(official: Official, capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,9 +50,9 @@ def scene(height: int = 180, width: int = 320, pen: float = 1.5, soft: bool = Tr
     def at(x: float, y: float) -> tuple[int, int]:
         return round(x * shape[1]), round(y * shape[0])
 
-    def area(points: list[tuple[float, float]], colour: tuple[float, ...]) -> None:
+    def area(points: list[tuple[float, float]], color: tuple[float, ...]) -> None:
         polygon = np.array([at(*p) for p in points], np.int32)
-        cv2.fillPoly(paint, [polygon], colour)
+        cv2.fillPoly(paint, [polygon], color)
         cv2.polylines(line, [polygon], True, 1, stroke)
 
     area([(-0.1, 0.72), (1.1, 0.68), (1.1, 1.1), (-0.1, 1.1)], GRASS)

@@ -27,7 +27,7 @@ def transparent(drawn: Scene) -> Frame:
 
 
 def scanned(drawn: Scene, grain: float = 0.02) -> np.ndarray:
-    """Grey-yellow paper, lit from the left, with grain."""
+    """Gray-yellow paper, lit from the left, with grain."""
     h, w = drawn.line.shape
     y, x = np.mgrid[:h, :w].astype(np.float32) / h
     light = (0.92 - 0.15 * x + 0.06 * y)[..., None] * np.float32([1, 0.98, 0.92])
@@ -111,10 +111,10 @@ def on_paper(drawn: Scene, **inks: tuple[float, ...]) -> Frame:
 
 
 @pytest.mark.parametrize("lay", [on_paper, on_black, on_transparent])
-@pytest.mark.parametrize("trace", [(0, 0, 1), (1, 0, 0)], ids=["one colour", "two colours"])
+@pytest.mark.parametrize("trace", [(0, 0, 1), (1, 0, 0)], ids=["one color", "two colors"])
 def test_saturated_lines_are_ink_where_there_is_no_other(lay: Callable[..., Frame], trace: tuple[float, ...]):
     frame = lay(SOFT, ink=(0, 0, 1), trace=trace)
-    assert classify(frame).coloured
+    assert classify(frame).colored
     art = read_lines(frame)
     assert art.trace.max() == 0
     np.testing.assert_allclose(art.line, SOFT.line + SOFT.trace, atol=1e-6)
@@ -145,7 +145,7 @@ def test_the_shot_says_whether_saturated_lines_are_trace():
 
 
 @pytest.mark.parametrize("ink", [(0.3, 0.15, 0.1), (0.2, 0.2, 0.2), (0.1, 0.1, 0.3), (0.5, 0.3, 0.2)])
-def test_dark_coloured_ink_is_ink_and_covers_fully(ink: tuple[float, float, float]):
+def test_dark_colored_ink_is_ink_and_covers_fully(ink: tuple[float, float, float]):
     drawing = WIDE.drawing(ink=ink, trace=ink)
     art = read_lines(Frame(drawing))
     assert art.trace.max() == 0
@@ -163,7 +163,7 @@ def test_faint_pencil_is_lifted_but_gives_the_drawing_back():
 
 
 @pytest.mark.parametrize("tone", [0.95, 0.8, 0.6])
-def test_grey_paper_becomes_white(tone: float):
+def test_gray_paper_becomes_white(tone: float):
     art = read_lines(Frame(SOFT.drawing() * np.float32(tone)))
     assert art.line[(SOFT.line + SOFT.trace) == 0].max() < 0.01
     assert np.abs(art.line - SOFT.line - SOFT.trace).max() < 0.03
@@ -219,10 +219,10 @@ def paintings() -> dict[str, Frame]:
         "painted": Frame(painting),
         "without lines": Frame(WIDE.paint),
         "at night": Frame(painting * np.float32(0.3)),
-        "without colour": Frame(np.repeat(painting.mean(axis=2, keepdims=True), 3, axis=2)),
+        "without color": Frame(np.repeat(painting.mean(axis=2, keepdims=True), 3, axis=2)),
         "on white": Frame(white),
         "on transparent": Frame(painting, alpha),
-        "one colour": Frame(np.full((90, 160, 3), (0.1, 0.3, 0.9), np.float32)),
+        "one color": Frame(np.full((90, 160, 3), (0.1, 0.3, 0.9), np.float32)),
     }
 
 
@@ -273,15 +273,15 @@ PIXELS = hnp.arrays(
 
 @settings(max_examples=60, deadline=None)
 @given(PIXELS, st.booleans())
-def test_any_picture_on_clean_paper_comes_back(pixels: np.ndarray, coloured: bool):
+def test_any_picture_on_clean_paper_comes_back(pixels: np.ndarray, colored: bool):
     paper = np.ones((pixels.shape[0] * 4, pixels.shape[1] * 4, 3), np.float32)
     paper[: pixels.shape[0], : pixels.shape[1]] = pixels
-    art = read_lines(Frame(paper), look=Look("black on white", coloured))
+    art = read_lines(Frame(paper), look=Look("black on white", colored))
     assert np.abs(on_white(art) - paper).max() < 1 / 255 / 16
     assert 0 <= art.line.min() <= art.line.max() <= 1
     assert 0 <= art.ink.min() <= art.ink.max() <= 1
     assert (art.trace <= art.line).all()
-    again = read_lines(Frame(on_white(art)), look=Look("black on white", coloured))
+    again = read_lines(Frame(on_white(art)), look=Look("black on white", colored))
     np.testing.assert_allclose(again.line, art.line, atol=1e-4)
 
 

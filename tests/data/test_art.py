@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from celpaint.data import art as module
-from celpaint.data.art import SIZE, Source, build, fetch, flatten, main_colours, notice, read_dances, sources
+from celpaint.data.art import SIZE, Source, build, fetch, flatten, main_colors, notice, read_dances, sources
 from celpaint.data.synthetic import Art
-from celpaint.data.synthetic.art import COLOURS, LINE
+from celpaint.data.synthetic.art import COLORS, LINE
 from celpaint.errors import InputError
 
 FREE = {"CC-BY-4.0", "CC-BY-SA-4.0", "MIT", "Apache-2.0", "CC BY 4.0", "CC0 1.0", "of each style, below"}
@@ -28,10 +28,10 @@ def cel_of(packed: bytes) -> np.ndarray:
 def test_every_source_is_pinned_free_and_named() -> None:
     for source in sources():
         assert len(source.sha256) == 64
-        assert source.licence in FREE
+        assert source.license in FREE
         assert source.author
-        for licence, author in source.styles.values():
-            assert licence in FREE
+        for license, author in source.styles.values():
+            assert license in FREE
             assert author
         assert source.package in notice()
         for held in source.held:
@@ -41,16 +41,16 @@ def test_every_source_is_pinned_free_and_named() -> None:
     assert len(held) > 2
 
 
-def test_an_svg_becomes_flat_regions_of_its_own_colours() -> None:
+def test_an_svg_becomes_flat_regions_of_its_own_colors() -> None:
     body = '<rect width="10" height="20" fill="#ff0000"/><circle cx="14" cy="10" r="5" style="fill:#0000ff"/>'
     made = module._drawing([body], 20, 20, inked=False)
     assert made is not None
     palette, cels = made
     cel = cel_of(cels[0])
     regions = cel & (LINE - 1)
-    colours = {tuple(palette[number].tolist()) for number in np.unique(regions) if number}
-    assert colours == {(255, 0, 0), (0, 0, 255)}
-    red, blue = ((regions > 0) & (palette[regions] == colour).all(-1) for colour in ([255, 0, 0], [0, 0, 255]))
+    colors = {tuple(palette[number].tolist()) for number in np.unique(regions) if number}
+    assert colors == {(255, 0, 0), (0, 0, 255)}
+    red, blue = ((regions > 0) & (palette[regions] == color).all(-1) for color in ([255, 0, 0], [0, 0, 255]))
     assert red.sum() / blue.sum() == pytest.approx((200 - 5) / (np.pi * 25 - 5), rel=0.1)
     assert 0.005 < (cel >= LINE).mean() < 0.03
 
@@ -70,7 +70,7 @@ def test_gradients_become_their_mean_and_faint_overlays_vanish() -> None:
 def test_ink_becomes_lines_and_what_it_parts_meets() -> None:
     body = (
         '<rect x="2" y="2" width="36" height="36" fill="#ffcc00" stroke="#000" stroke-width="1"/>'
-        '<path d="M20 2v36" stroke="#000" stroke-width="1" fill="none"/>'  # parts nothing in colour
+        '<path d="M20 2v36" stroke="#000" stroke-width="1" fill="none"/>'  # parts nothing in color
         '<circle cx="10" cy="10" r="3" fill="#000"/>'  # a blot
     )
     made = module._drawing([body], 40, 40, inked=True)
@@ -90,22 +90,22 @@ def test_what_is_hardly_there_is_left_out() -> None:
     assert module._drawing(["<g/>"], 40, 40, inked=False) is None
 
 
-def test_more_colours_than_numbers_share_the_nearest() -> None:
+def test_more_colors_than_numbers_share_the_nearest() -> None:
     stripes = "".join(f'<rect x="{i}" width="1" height="99" fill="#{i * 2:02x}40{i:02x}"/>' for i in range(99))
     made = module._drawing([stripes], 99, 99, inked=False)
     assert made is not None
     palette, cels = made
-    assert len(np.unique(cel_of(cels[0]) & (LINE - 1))) <= COLOURS
-    assert palette.shape == (COLOURS, 3)
+    assert len(np.unique(cel_of(cels[0]) & (LINE - 1))) <= COLORS
+    assert palette.shape == (COLORS, 3)
 
 
-def test_raster_frames_become_their_flat_colours() -> None:
+def test_raster_frames_become_their_flat_colors() -> None:
     frames = np.zeros((2, 60, 50, 4), np.uint8)
     frames[:, 10:50, 10:40] = [200, 30, 30, 255]
     frames[0, 20:40, 20:30] = [30, 30, 200, 255]
     frames[1, 20:40, 24:34] = [30, 30, 200, 255]
     frames[:, 9, 10:40] = [200, 30, 30, 120]  # an anti-aliased edge
-    palette = main_colours(frames)
+    palette = main_colors(frames)
     assert palette[1].tolist() == [200, 30, 30]
     assert palette[2].tolist() == [30, 30, 200]
     assert not palette[3:].any()
@@ -181,7 +181,7 @@ def test_a_package_that_cannot_be_fetched_is_named(
         fetch(replace(source, version="9.9.9"), tmp_path / "cache")
 
 
-def test_a_style_whose_licence_changed_is_refused(tmp_path: Path) -> None:
+def test_a_style_whose_license_changed_is_refused(tmp_path: Path) -> None:
     definition = {"meta": {"license": {"name": "CC BY-NC 4.0"}}, "canvas": {"elements": [], "width": 9, "height": 9}}
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "style.json").write_text(json.dumps(definition))

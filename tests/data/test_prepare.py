@@ -23,7 +23,7 @@ SIZE = (32, 48)
 
 
 def film(folder: Path, *shots: int, seed: int = 0) -> Path:
-    """Numbered pictures 64 x 96: shots of so many frames, each with colours of its own and a moving disc."""
+    """Numbered pictures 64 x 96: shots of so many frames, each with colors of its own and a moving disc."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(seed)
     number = 0
@@ -61,14 +61,14 @@ def test_shots_follow_the_rule(folder: Path) -> None:
 def test_pixels_and_lines_are_those_of_the_film(folder: Path) -> None:
     clips = PreparedClips(folder / "out", frames=4, distance=(1, 2))
     batch = clips.batch(7, 3)
-    assert batch.colour.shape == (3, 4, 3, *SIZE)
+    assert batch.color.shape == (3, 4, 3, *SIZE)
     assert batch.lines.shape == (3, 4, 1, *SIZE)
     sources = [cv2.imread(str(p))[..., ::-1].astype(np.float32) / 255 for p in sorted((folder / "a").iterdir())]
     small = [cv2.resize(s, SIZE[::-1], interpolation=cv2.INTER_AREA) for s in sources]
     for clip in range(3):
         for frame in range(4):
-            colour = batch.colour[clip, frame].permute(1, 2, 0).numpy()
-            errors = [np.abs(colour - s).max() for s in small]
+            color = batch.color[clip, frame].permute(1, 2, 0).numpy()
+            errors = [np.abs(color - s).max() for s in small]
             found = int(np.argmin(errors))
             assert errors[found] < 0.51 / 255
             lines = working_lines(extract_lines(sources[found]), SIZE)
@@ -79,8 +79,8 @@ def test_pixels_and_lines_are_those_of_the_film(folder: Path) -> None:
 def test_clips_depend_on_the_seed_alone(folder: Path) -> None:
     a, b = (PreparedClips(folder / "out", frames=3) for _ in range(2))
     b.batch(1, 2)
-    assert torch.equal(a.batch(5, 2).colour, b.batch(5, 2).colour)
-    assert not torch.equal(a.batch(5, 2).colour, a.batch(6, 2).colour)
+    assert torch.equal(a.batch(5, 2).color, b.batch(5, 2).color)
+    assert not torch.equal(a.batch(5, 2).color, a.batch(6, 2).color)
 
 
 @pytest.mark.parametrize("distance", [None, (1, 1), (2, 60)])
@@ -173,12 +173,12 @@ def test_latents_are_the_autoencoders(folder: Path, tmp_path: Path) -> None:
     assert batch.mean is not None
     assert batch.logvar is not None
     with torch.no_grad():
-        expected = net.encode(2 * batch.colour[0] - 1)
+        expected = net.encode(2 * batch.color[0] - 1)
     torch.testing.assert_close(batch.mean[0], expected.mean, atol=0.02, rtol=0.02)
     torch.testing.assert_close(batch.logvar[0], expected.logvar, atol=0.02, rtol=0.02)
     resized = PreparedClips(tmp_path / "out", frames=3, size=(16, 32)).batch(2, 1)
     assert not isinstance(resized, LatentClipBatch)
-    assert resized.colour.shape[-2:] == (16, 32)
+    assert resized.color.shape[-2:] == (16, 32)
     with pytest.raises(WeightsError):
         make(tmp_path / "other", folder / "a", latents=tmp_path)
 

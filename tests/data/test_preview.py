@@ -12,6 +12,7 @@ from PIL import Image
 from celpaint.data.preview import write_preview
 from celpaint.data.synthetic import toy_art
 from celpaint.errors import InputError, OutputError
+from celpaint.frames.contact_sheet import GAP, STRIP
 
 
 def test_preview_writes_a_sheet_and_a_film(tmp_path: Path) -> None:
@@ -20,9 +21,10 @@ def test_preview_writes_a_sheet_and_a_film(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["film.mp4", "sheet.png"]
     with Image.open(sheet) as image:
         pixels = np.asarray(image)
-    assert pixels.shape == (2 * 24, 7 * 32, 3)
-    assert pixels[:, : 5 * 32].std() > 10  # frames
-    assert pixels[:, 5 * 32 :].mean() > 150  # black on white
+    assert pixels.shape == (STRIP + 2 * 24 + GAP, 7 * 32 + 6 * GAP, 3)
+    first_lines = 5 * (32 + GAP)
+    assert pixels[STRIP:, :32].std() > 10  # a frame
+    assert pixels[STRIP:, first_lines:].mean() > 150  # black on white
     with av.open(str(film)) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     assert len(frames) == 2 * 6

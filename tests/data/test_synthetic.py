@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from celpaint.data.clips import ClipBatch
 from celpaint.data.synthetic import HANDS, Art, ClipSpec, Synthesizer, toy_art, validation_clips
-from celpaint.data.synthetic.art import COLOURS, LINE, deflate, flat_lines
+from celpaint.data.synthetic.art import COLORS, LINE, deflate, flat_lines
 from celpaint.data.synthetic.lines import gaussian_blur
 from celpaint.data.synthetic.puppets import Puppet
 from celpaint.errors import InputError, OptionError
@@ -34,17 +34,17 @@ def test_batches_have_the_promised_shapes_and_ranges(art: Art) -> None:
     batch = Synthesizer(art, SMALL).batch(3, 4)
     shapes = {name: tuple(value.shape) for name, value in fields(batch).items()}
     assert shapes == {
-        "colour": (4, 3, 3, 64, 96),
+        "color": (4, 3, 3, 64, 96),
         "lines": (4, 3, 1, 64, 96),
         "times": (4, 3),
         "drawing": (4, 3, 64, 96),
         "point": (4, 3, 2, 64, 96),
         "region": (4, 3, 64, 96),
     }
-    for image in (batch.colour, batch.lines):
+    for image in (batch.color, batch.lines):
         assert image.dtype == torch.float32
         assert 0 <= float(image.min()) <= float(image.max()) <= 1
-    assert batch.colour.std() > 0.1
+    assert batch.color.std() > 0.1
     assert batch.drawing is not None
     assert batch.drawing.dtype == torch.int64
     assert (batch.drawing == 0).any()
@@ -56,10 +56,10 @@ def test_the_same_seed_gives_the_same_clips_whatever_their_number(art: Art) -> N
     few, many, other = synthesizer.batch(5, 2), synthesizer.batch(5, 3), synthesizer.batch(6, 2)
     for name, value in fields(few).items():
         assert torch.equal(value.nan_to_num(), fields(many)[name][:2].nan_to_num()), name
-    assert not torch.equal(few.colour, other.colour)
+    assert not torch.equal(few.color, other.color)
 
 
-def test_corresponding_pixels_have_the_same_colour(art: Art) -> None:
+def test_corresponding_pixels_have_the_same_color(art: Art) -> None:
     """Follow points from the first frame to the others: unshaded, unlit, uninked regions keep their paint."""
     spec = dataclasses.replace(SMALL, height=128, width=192, distance=(8, 8), dancers=0)
     batch = Synthesizer(art, spec).batch(1, 6)
@@ -94,20 +94,20 @@ def test_points_of_the_first_frame_are_its_pixels(art: Art) -> None:
     assert batch.point is not None
     y, x = torch.meshgrid((torch.arange(64) + 0.5 - 32) / 64, (torch.arange(96) + 0.5 - 48) / 64, indexing="ij")
     assert (batch.point - torch.stack([x, y])).abs().max() < 1e-4
-    assert torch.equal(batch.colour[:, 0], batch.colour[:, 1])  # nothing moves at speed 0
+    assert torch.equal(batch.color[:, 0], batch.color[:, 1])  # nothing moves at speed 0
 
 
 def test_every_clip_has_its_own_palette(art: Art) -> None:
-    """The same drawing comes in other colours, so only the reference can tell them."""
+    """The same drawing comes in other colors, so only the reference can tell them."""
     alone = dataclasses.replace(art, chosen=art.chosen[:1])
     spec = dataclasses.replace(SMALL, drawings=(1, 1), frames=1, puppets=0)
     batch = Synthesizer(alone, spec).batch(0, 12)
     assert batch.region is not None
     means = torch.stack(
         [
-            clip[0][:, region[0] == COLOURS + 1].mean(1)
-            for clip, region in zip(batch.colour, batch.region, strict=True)
-            if (region[0] == COLOURS + 1).sum() > 20
+            clip[0][:, region[0] == COLORS + 1].mean(1)
+            for clip, region in zip(batch.color, batch.region, strict=True)
+            if (region[0] == COLORS + 1).sum() > 20
         ]
     )
     assert len(means) >= 6
@@ -122,7 +122,7 @@ def test_drawings_animated_by_hand_are_known_by_part_only(art: Art) -> None:
     unknown = batch.point.isnan().any(2)
     assert unknown.any()
     assert torch.equal(unknown, batch.drawing > 0)
-    assert (batch.drawing[unknown] % COLOURS > 0).all()
+    assert (batch.drawing[unknown] % COLORS > 0).all()
 
 
 def test_limbs_of_a_puppet_turn_about_their_joints() -> None:
@@ -153,7 +153,7 @@ def test_every_part_of_a_puppet_is_a_drawing_of_its_own(art: Art) -> None:
     assert batch.drawing is not None
     assert batch.point is not None
     assert not batch.point.isnan().any()
-    assert (batch.drawing % COLOURS == 0).all()
+    assert (batch.drawing % COLORS == 0).all()
     assert max(len(clip.unique()) for clip in batch.drawing) > 10
 
 
@@ -191,7 +191,7 @@ def test_any_spec_makes_finite_clips_at_the_times_asked_for(
 ) -> None:
     spec = ClipSpec(height=height, width=width, frames=frames, distance=distance, stride=(2, 2))
     batch = Synthesizer(toy_art(drawings=16, size=64), spec).batch(seed, 1)
-    assert batch.colour.isfinite().all()
+    assert batch.color.isfinite().all()
     assert batch.lines.isfinite().all()
     times = batch.times[0]
     assert times[0] == 0
@@ -211,9 +211,9 @@ def test_a_scene_without_drawings_is_a_background(art: Art) -> None:
 def test_validation_shows_held_out_drawings_in_fixed_films(art: Art) -> None:
     soft = list(validation_clips(art, 15, "soft", clips=2, height=64, width=96))
     binary = list(validation_clips(art, 15, "binary", clips=2, height=64, width=96))
-    assert [clip.colour.shape[:2] for clip in soft] == [(1, 2), (1, 2)]
+    assert [clip.color.shape[:2] for clip in soft] == [(1, 2), (1, 2)]
     for one, other in zip(soft, binary, strict=True):
-        assert torch.equal(one.colour, other.colour)
+        assert torch.equal(one.color, other.color)
         assert not torch.equal(one.lines, other.lines)
         assert one.times.tolist() == [[0.0, 15.0]]
     only_train = art.split("train")
@@ -236,8 +236,8 @@ def test_art_survives_the_disk(art: Art, tmp_path: Path) -> None:
     assert [again.cels(i) for i in range(len(art))] == [art.cels(i) for i in range(len(art))]
     for drawing in (0, 7, 63):
         assert np.array_equal(again.cel(drawing, 5), art.cel(drawing, 5))
-        assert np.array_equal(again.colours(drawing), art.colours(drawing))
-    assert torch.equal(Synthesizer(again, SMALL).batch(0, 1).colour, Synthesizer(art, SMALL).batch(0, 1).colour)
+        assert np.array_equal(again.colors(drawing), art.colors(drawing))
+    assert torch.equal(Synthesizer(again, SMALL).batch(0, 1).color, Synthesizer(art, SMALL).batch(0, 1).color)
     assert [path.name for path in tmp_path.iterdir()] == ["art.safetensors"]
 
 
@@ -295,7 +295,7 @@ def test_borders_between_regions_are_lines() -> None:
     assert len(deflate(cel)) < cel.size
 
 
-def test_blurring_keeps_flat_colours_and_the_sum_of_a_dot() -> None:
+def test_blurring_keeps_flat_colors_and_the_sum_of_a_dot() -> None:
     flat = torch.full((1, 3, 20, 24), 0.3)
     assert torch.allclose(gaussian_blur(flat, 2.0), flat, atol=1e-6)
     dot = torch.zeros(1, 1, 31, 31)

@@ -66,7 +66,7 @@ def test_far_from_lines_nothing_changes():
 
 
 @pytest.mark.parametrize("soft", [True, False])
-def test_colour_does_not_cross_a_line_one_pixel_thin(soft: bool):
+def test_color_does_not_cross_a_line_one_pixel_thin(soft: bool):
     line = slanted(soft, pen=1)
     fill = halves(line)
     near = cv2.distanceTransform((line <= 0.25).astype(np.uint8), cv2.DIST_L2, 5) < 5
@@ -76,7 +76,7 @@ def test_colour_does_not_cross_a_line_one_pixel_thin(soft: bool):
     np.testing.assert_allclose(out[clean], fill[clean], atol=1e-6)
 
 
-def test_a_narrow_region_keeps_its_own_colour():
+def test_a_narrow_region_keeps_its_own_color():
     line = np.zeros((60, 90), np.float32)
     line[:, [40, 46]] = 1
     rgb = np.broadcast_to(RED, (60, 90, 3)).copy()
@@ -125,7 +125,7 @@ LINES = hnp.arrays(np.float32, st.tuples(st.integers(1, 20), st.integers(1, 20))
 
 @settings(max_examples=60, deadline=None)
 @given(LINES, st.integers(1, 9))
-def test_one_colour_under_any_lines_stays_one_colour(line: Array, margin: int):
+def test_one_color_under_any_lines_stays_one_color(line: Array, margin: int):
     rgb = np.broadcast_to(RED, (*line.shape, 3)).copy()
     out = lay_ink(rgb, black(line), margin)
     np.testing.assert_allclose(out, rgb * (1 - line[..., None]), atol=1e-5)
@@ -135,7 +135,7 @@ def test_one_colour_under_any_lines_stays_one_colour(line: Array, margin: int):
 
 @settings(max_examples=40, deadline=None)
 @given(LINES, st.integers(0, 2**32 - 1))
-def test_no_colour_is_invented(line: Array, seed: int):
+def test_no_color_is_invented(line: Array, seed: int):
     rgb = np.random.default_rng(seed).random((*line.shape, 3), np.float32)
     out = lay_ink(rgb, black(np.round(line)))
     paper = np.round(line) == 0

@@ -21,7 +21,7 @@ def two_sides(height: int, width: int, pen: float) -> tuple[Array, Array]:
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("pen", [1, 2.5])
-def test_colours_stay_on_their_side_of_a_line(scale: int, pen: float):
+def test_colors_stay_on_their_side_of_a_line(scale: int, pen: float):
     line, paint = two_sides(240, 320, pen)
     small = cv2.resize(paint, (320 // scale, 240 // scale), interpolation=cv2.INTER_AREA)
     guided, plain = to_size(small, (240, 320), line), to_size(small, (240, 320))
@@ -56,7 +56,7 @@ def test_smaller_is_the_mean():
     st.integers(1, 20),
     st.integers(1, 20),
 )
-def test_one_colour_stays_one_colour_at_any_size(line: Array, h: int, w: int):
+def test_one_color_stays_one_color_at_any_size(line: Array, h: int, w: int):
     out = to_size(np.broadcast_to(RED, (h, w, 3)).copy(), line.shape, line)
     assert out.shape == (*line.shape, 3)
     assert out.dtype == np.float32

@@ -29,7 +29,7 @@ def frame_of(pixels: np.ndarray) -> Frame:
 
 
 def cel(index: int, height: int = 72, width: int = 96) -> Frame:
-    """A flat-coloured disc with an inked outline, moving with ``index`` over a wall. Five colours, no soft edges."""
+    """A flat-colored disc with an inked outline, moving with ``index`` over a wall. Five colors, no soft edges."""
     image = np.full((height, width, 3), (214, 206, 170), np.uint8)
     image[height * 2 // 3 :] = (96, 132, 74)
     at = (20 + 3 * index % width, height // 2)
@@ -50,11 +50,11 @@ def png_chunks(*chunks: tuple[bytes, bytes]) -> bytes:
 def raw_png(pixels: np.ndarray, *, extra: tuple[tuple[bytes, bytes], ...] = ()) -> bytes:
     """A PNG of 8 or 16 bits of any number of channels, with further chunks before its pixels."""
     height, width, channels = pixels.shape
-    colour_type = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    color_type = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
     depth = 8 * pixels.itemsize
     rows = pixels.astype(pixels.dtype.newbyteorder(">")).reshape(height, -1).view(np.uint8)
     data = zlib.compress(np.hstack([np.zeros((height, 1), np.uint8), rows]).tobytes())
-    header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, 0)
     return png_chunks((b"IHDR", header), *extra, (b"IDAT", data), (b"IEND", b""))
 
 

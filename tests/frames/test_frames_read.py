@@ -43,8 +43,8 @@ def test_png(tmp_path, channels, dtype):
     frame, form = read_picture(tmp_path / "a.png")
     bits = 8 * pixels.itemsize
     assert form == PixelFormat(bits, channels in (2, 4))
-    colours = pixels[..., :1].repeat(3, -1) if channels < 3 else pixels[..., :3]
-    np.testing.assert_array_equal(integers(frame.rgb, bits), colours)
+    colors = pixels[..., :1].repeat(3, -1) if channels < 3 else pixels[..., :3]
+    np.testing.assert_array_equal(integers(frame.rgb, bits), colors)
     if form.alpha:
         np.testing.assert_array_equal(integers(frame.alpha, bits), pixels[..., -1])
     else:
@@ -53,7 +53,7 @@ def test_png(tmp_path, channels, dtype):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_png_with_one_transparent_colour(tmp_path, dtype, channels):
+def test_png_with_one_transparent_color(tmp_path, dtype, channels):
     pixels = noise(4, 4, channels, dtype)
     key = pixels[2, 1].astype(">u2").tobytes()
     (tmp_path / "a.png").write_bytes(raw_png(pixels, extra=((b"tRNS", key),)))
@@ -76,7 +76,7 @@ def test_palette_with_transparency(tmp_path):
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4])
-def test_grey_of_few_bits(tmp_path, bits):
+def test_gray_of_few_bits(tmp_path, bits):
     header = struct.pack(">IIBBBBB", 8 // bits, 1, bits, 0, 0, 0, 0)
     (tmp_path / "a.png").write_bytes(png_chunks((b"IHDR", header), (b"IDAT", zlib.compress(b"\0\xc0")), (b"IEND", b"")))
     frame, form = read_picture(tmp_path / "a.png")
@@ -118,8 +118,8 @@ def test_tiff(tmp_path, dtype, compression, channels):
     frame, form = read_picture(tmp_path / "a.tif")
     bits = 8 * pixels.itemsize
     assert form == PixelFormat(bits, channels == 4)
-    colours = pixels[..., :1].repeat(3, -1) if channels == 1 else pixels[..., :3]
-    np.testing.assert_array_equal(integers(frame.rgb, bits), colours)
+    colors = pixels[..., :1].repeat(3, -1) if channels == 1 else pixels[..., :3]
+    np.testing.assert_array_equal(integers(frame.rgb, bits), colors)
     if channels == 4:
         np.testing.assert_array_equal(integers(frame.alpha, bits), pixels[..., 3])
 
@@ -160,7 +160,7 @@ def test_tiff_scanned_in_black_and_white(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_tiff_with_colours_multiplied_by_alpha(tmp_path, dtype):
+def test_tiff_with_colors_multiplied_by_alpha(tmp_path, dtype):
     top = np.iinfo(dtype).max
     straight = np.array([[[0.8, 0.4, 0.2, 0.5], [0.1, 0.2, 0.3, 1.0], [0, 0, 0, 0]]])
     stored = np.rint(np.dstack([straight[..., :3] * straight[..., 3:], straight[..., 3]]) * top).astype(dtype)

@@ -12,13 +12,13 @@ from celpaint.frames.shots import find_cuts, split_shots
 def shot(seed: int, count: int):
     """A wall with a few discs of one palette that move a little."""
     rng = np.random.default_rng(seed)
-    colours = rng.random((6, 3)).astype(np.float32)
+    colors = rng.random((6, 3)).astype(np.float32)
     rows, columns = np.indices((90, 160))
     for index in range(count):
-        frame = np.broadcast_to(colours[0], (90, 160, 3)).copy()
+        frame = np.broadcast_to(colors[0], (90, 160, 3)).copy()
         for k in range(1, 6):
-            centre = (20 + 12 * k, 20 + 22 * k + index)
-            frame[np.hypot(rows - centre[0], columns - centre[1]) < 14] = colours[k]
+            center = (20 + 12 * k, 20 + 22 * k + index)
+            frame[np.hypot(rows - center[0], columns - center[1]) < 14] = colors[k]
         yield frame
 
 

@@ -202,8 +202,8 @@ def test_videos_keep_count_rate_and_size(tmp_path, suffix, rate):
         (".gif", 0, 0),
     ],
 )
-def test_known_colours_come_back(tmp_path, suffix, flat, mean):
-    """Levels of 255: the wall's and the ground's flat colours, and the mean over a picture with edges."""
+def test_known_colors_come_back(tmp_path, suffix, flat, mean):
+    """Levels of 255: the wall's and the ground's flat colors, and the mean over a picture with edges."""
     clip = put(tmp_path / f"o{suffix}", [cel(i) for i in range(6)])
     for index, frame in enumerate(clip):
         error = np.abs(frame.rgb - cel(index).rgb) * 255
@@ -308,14 +308,14 @@ def test_names_that_people_give(tmp_path, monkeypatch, suffix):
 @pytest.mark.parametrize("suffix", VIDEOS)
 def test_held_frames_last_as_long(tmp_path, suffix):
     clip = put(tmp_path / f"o{suffix}", [cel(i // 3) for i in range(9)], rate=Fraction(25))
-    if suffix == ".webp":  # equal neighbours become one longer picture
+    if suffix == ".webp":  # equal neighbors become one longer picture
         assert (len(clip), clip.rate) == (3, Fraction(25, 3))
     else:
         assert (len(clip), clip.rate) == (9, 25)
 
 
-def test_a_gif_of_many_colours_stays_near_and_still(tmp_path):
-    """A sky of 300 colours behind a moving disc: near to its colours, and the sky does not crawl."""
+def test_a_gif_of_many_colors_stays_near_and_still(tmp_path):
+    """A sky of 300 colors behind a moving disc: near to its colors, and the sky does not crawl."""
     rows = np.linspace(0, 1, 300, dtype=np.float32)[:, None]
     sky = np.rint(np.dstack([0.3 + 0.4 * rows, 0.5 + 0.4 * rows, 0.9 - 0.1 * rows]) * 255).repeat(96, 1) / 255
     frames = []

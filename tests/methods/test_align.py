@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from celpaint.methods.align import Sketch, Source, align, enlarge
+from celpaint.methods.matcher.alignment import Sketch, Source, align, enlarge
 from celpaint.types import Array
 
 

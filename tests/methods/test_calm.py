@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from celpaint.methods.calm import calm
+from celpaint.methods.matcher.surface_smoothing import calm
 from celpaint.types import Array
 
 SIZE = (40, 60)
@@ -25,7 +25,7 @@ def test_what_is_sure_stays_as_painted() -> None:
     assert np.array_equal(calm(rgb, np.ones(SIZE, np.float32), line, regions), rgb)
 
 
-def test_noise_gives_way_to_the_regions_own_colour() -> None:
+def test_noise_gives_way_to_the_regions_own_color() -> None:
     flat, regions, line = halves()
     noise = np.random.default_rng(0).random((10, 20, 3)).astype(np.float32)
     rgb, confidence = flat.copy(), np.full(SIZE, 0.97, np.float32)
@@ -67,7 +67,7 @@ def test_ink_is_left() -> None:
     assert np.array_equal(out[line == 1], rgb[line == 1])
 
 
-def test_a_region_of_more_than_one_colour_is_left() -> None:
+def test_a_region_of_more_than_one_color_is_left() -> None:
     checks = (np.indices(SIZE).sum(0) // 4 % 2).astype(np.float32)[..., None].repeat(3, -1)
     confidence = np.full(SIZE, 0.9, np.float32)
     out = calm(checks, confidence, np.zeros(SIZE, np.float32), np.zeros(SIZE, np.int64))

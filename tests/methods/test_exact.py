@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from celpaint.methods.exact import Drawing, ExactFill, Found, Known, flat_palette
+from celpaint.methods.matcher.flat_fill import Drawing, ExactFill, Found, Known, flat_palette
 from celpaint.types import Array
 
-COLOURS = np.array([[0.9, 0.1, 0.2], [0.1, 0.3, 0.8], [1.0, 0.9, 0.5], [0.2, 0.6, 0.3]], np.float32)
+COLORS = np.array([[0.9, 0.1, 0.2], [0.1, 0.3, 0.8], [1.0, 0.9, 0.5], [0.2, 0.6, 0.3]], np.float32)
 
 
 def picture(height: int, width: int, shift: int) -> tuple[Array, Array]:
     """Four boxes in a frame, drawn and painted; they are moved right by ``shift``."""
     line = np.zeros((height, width), np.float32)
-    rgb = np.ones((height, width, 3), np.float32) * COLOURS[2]
-    for k, colour in enumerate(COLOURS):
+    rgb = np.ones((height, width, 3), np.float32) * COLORS[2]
+    for k, color in enumerate(COLORS):
         y, x = 4 + (k // 2) * height // 2, 4 + (k % 2) * width // 2 + shift
         box = slice(y, y + height // 3), slice(x, x + width // 3)
-        rgb[box] = colour
+        rgb[box] = color
         line[box] = 1
         line[y + 1 : y + height // 3 - 1, x + 1 : x + width // 3 - 1] = 0
     return rgb, line
@@ -48,23 +48,23 @@ def found(exact: ExactFill, x: Array, y: Array, sure: Array | None = None) -> Fo
     return Found(x[:height, :width], y[:height, :width], np.ones(exact.work, np.float32) if sure is None else sure)
 
 
-def test_regions_take_the_colour_of_the_regions_they_are_found_in() -> None:
+def test_regions_take_the_color_of_the_regions_they_are_found_in() -> None:
     rgb, line = picture(60, 80, 0)
     moved_rgb, moved = picture(60, 80, 6)
     exact = ExactFill([(rgb, line)], (60, 80))
     filled, known = fill(exact, moved, *identity(60, 80, 6))
     paper = moved == 0
     assert np.array_equal(filled[paper], moved_rgb[paper])
-    assert {tuple(c) for c in filled.reshape(-1, 3).tolist()} <= {tuple(c) for c in COLOURS.tolist()}
+    assert {tuple(c) for c in filled.reshape(-1, 3).tolist()} <= {tuple(c) for c in COLORS.tolist()}
     assert np.array_equal(exact.palette[known.paint[known.drawing.grown]], filled)
 
 
 def rows(*edges: int) -> tuple[Array, Array]:
-    """A strip parted by lines at ``edges``, painted in one colour after another."""
+    """A strip parted by lines at ``edges``, painted in one color after another."""
     line, rgb = np.zeros((32, 160), np.float32), np.zeros((32, 160, 3), np.float32)
     line[:, list(edges)] = 1
-    for part, colour in zip(np.split(np.arange(160), list(edges)), COLOURS, strict=True):
-        rgb[:, part] = colour
+    for part, color in zip(np.split(np.arange(160), list(edges)), COLORS, strict=True):
+        rgb[:, part] = color
     return rgb, line
 
 
@@ -78,9 +78,9 @@ def test_sure_pixels_decide() -> None:
     votes = np.ones((5, 5), np.float32)
     sure = np.ones_like(line)
     sure[:, :20] = 0.01
-    for doubted, colour in ((sure, COLOURS[0]), (1.01 - sure, COLOURS[2])):
+    for doubted, color in ((sure, COLORS[0]), (1.01 - sure, COLORS[2])):
         filled, _ = exact.fill(drawing, exact.known, [found(exact, x, y, doubted)], votes)
-        assert np.array_equal(filled[10, 10], colour)
+        assert np.array_equal(filled[10, 10], color)
 
 
 def test_all_ways_of_finding_pixels_are_counted() -> None:
@@ -90,36 +90,36 @@ def test_all_ways_of_finding_pixels_are_counted() -> None:
     drawing, votes = Drawing.of(line, (32, 160)), np.ones((5, 5), np.float32)
     wrong = x.copy()
     wrong[:, :40] = 100.5
-    for share, colour in ((0.8, COLOURS[0]), (0.05, COLOURS[2])):
+    for share, color in ((0.8, COLORS[0]), (0.05, COLORS[2])):
         right = found(exact, x, y, np.full_like(line, share))
         filled, _ = exact.fill(
             drawing, exact.known, [found(exact, wrong, y, np.full_like(line, 1 - share)), right], votes
         )
-        assert np.array_equal(filled[10, 10], colour)
+        assert np.array_equal(filled[10, 10], color)
 
 
-def test_neighbours_decide_where_nothing_is_found() -> None:
-    """The second part is found all over the strip, and only the neighbours of the reference's second are beside it."""
+def test_neighbors_decide_where_nothing_is_found() -> None:
+    """The second part is found all over the strip, and only the neighbors of the reference's second are beside it."""
     rgb, line = rows(20, 60, 100)
     _, moved = rows(60, 100, 140)
     exact = ExactFill([(rgb, line)], (32, 160))
     x, y = identity(32, 160, 40)
     x[:, 60:100] = np.arange(40) * 4 + 0.5
     filled, _ = fill(exact, moved, x, y)
-    assert np.array_equal(filled[10, 80], COLOURS[1])
+    assert np.array_equal(filled[10, 80], COLORS[1])
 
 
 def test_where_votes_are_split_size_decides() -> None:
-    """The middle is found in both ends of the reference, as far away and with the same neighbour, and is like one."""
+    """The middle is found in both ends of the reference, as far away and with the same neighbor, and is like one."""
     line, rgb = np.zeros((40, 96), np.float32), np.zeros((40, 96, 3), np.float32)
     line[:, [20, 46]] = 1
-    rgb[:, :20], rgb[:, 20:46], rgb[:, 46:] = COLOURS[0], COLOURS[3], COLOURS[1]
+    rgb[:, :20], rgb[:, 20:46], rgb[:, 46:] = COLORS[0], COLORS[3], COLORS[1]
     drawn = np.zeros_like(line)
     drawn[:, [31, 50]] = 1
     x, y = identity(40, 96)
     x[:, :31], x[:, 31:41], x[:, 41:51], x[:, 51:] = 30.5, 5.5, 60.5, 30.5
     filled, _ = fill(ExactFill([(rgb, line)], (40, 96)), drawn, x, y)
-    assert np.array_equal(filled[20, 40], COLOURS[0])
+    assert np.array_equal(filled[20, 40], COLORS[0])
 
 
 def test_drawings_filled_before_serve_as_references() -> None:
@@ -128,9 +128,9 @@ def test_drawings_filled_before_serve_as_references() -> None:
     x, y = identity(60, 80)
     filled, known = fill(exact, line, x, y)
     wrong = Known(known.drawing, known.paint * 0, 1.0)
-    for other, colours in ((known, filled), (wrong, np.broadcast_to(exact.palette[0], filled.shape))):
+    for other, colors in ((known, filled), (wrong, np.broadcast_to(exact.palette[0], filled.shape))):
         again, _ = fill(exact, line, x, y + 64, [*exact.known, other])
-        assert np.array_equal(again, colours)
+        assert np.array_equal(again, colors)
 
 
 def test_a_smaller_working_size_and_pictures_of_nothing_but_ink() -> None:
@@ -144,12 +144,12 @@ def test_a_smaller_working_size_and_pictures_of_nothing_but_ink() -> None:
     assert len(np.unique(fill(only_ink, line, *identity(60, 80))[0].reshape(-1, 3), axis=0)) == 1
 
 
-def test_the_palette_leaves_mixed_colours_out() -> None:
+def test_the_palette_leaves_mixed_colors_out() -> None:
     rgb, line = picture(60, 80, 0)
     rgb[10, 10] = 0.123
     rgb[:, 40] = 0.5
     palette = flat_palette([(rgb, line)])
-    assert {tuple(c) for c in palette.tolist()} == {tuple(c) for c in COLOURS.tolist()}
-    assert tuple(palette[0]) == tuple(COLOURS[2])
+    assert {tuple(c) for c in palette.tolist()} == {tuple(c) for c in COLORS.tolist()}
+    assert tuple(palette[0]) == tuple(COLORS[2])
     noise = np.random.default_rng(0).random((8, 8, 3)).astype(np.float32)
     assert len(flat_palette([(noise, np.ones((8, 8), np.float32))])) >= 1

@@ -19,15 +19,16 @@ from hypothesis import strategies as st
 
 from celpaint.errors import OptionError, WeightsError
 from celpaint.finish.size import to_size
-from celpaint.methods.base import Method, load_method, silent
-from celpaint.methods.lvcd import KEPT_LINES, LVCD, Fit
-from celpaint.methods.options import LVCDOptions
+from celpaint.methods.base import Method
+from celpaint.methods.lvcd.run import KEPT_LINES, LVCD, Fit
+from celpaint.methods.lvcd.spec import LVCDOptions
+from celpaint.methods.lvcd.weights import Card, Networks
+from celpaint.methods.registry import load_method
 from celpaint.models.image_encoder import ClipEmbedding, LatentEmbedding
 from celpaint.models.lvcd.controlnet import ControlNet
 from celpaint.models.lvcd.unet import UNet
 from celpaint.models.vae import LineCodec, VideoVAE, first_stage_encoder
-from celpaint.types import Array, Chunk, Event, Painted, Progress, Reference, Shot, State
-from celpaint.weights.lvcd import Card, Networks
+from celpaint.types import Array, Chunk, Event, Painted, Progress, Reference, Shot, State, silent
 from toy import toy_config, toy_controlnet, toy_line_vae
 
 SIZE = (50, 90)
@@ -78,8 +79,8 @@ def shot(length: int, at: Sequence[int | None] = (0,), size: tuple[int, int] = S
     return Shot([drawing(i, size) for i in range(length)], references, size)
 
 
-def colour(painter: LVCD, what: Shot) -> list[Array]:
-    return [painted.rgb for chunk in painter.colour(what) for painted in chunk.painted]
+def color(painter: LVCD, what: Shot) -> list[Array]:
+    return [painted.rgb for chunk in painter.color(what) for painted in chunk.painted]
 
 
 def same(a: list[Array], b: list[Array]) -> bool:
@@ -89,7 +90,7 @@ def same(a: list[Array], b: list[Array]) -> bool:
 @pytest.mark.parametrize("at", [(0,), (None,), (3,), (0, 9), (None, 5)])
 @pytest.mark.parametrize("length", [10, 31])
 def test_every_drawing_comes_back(folder: Path, length: int, at: tuple[int | None, ...]) -> None:
-    frames = colour(method(folder), what := shot(length, at))
+    frames = color(method(folder), what := shot(length, at))
     assert len(frames) == length
     for frame in frames:
         assert frame.dtype == np.float32
@@ -102,80 +103,88 @@ def test_every_drawing_comes_back(folder: Path, length: int, at: tuple[int | Non
 
 @pytest.mark.parametrize(("length", "at"), [(1, 0), (1, None), (2, 0), (14, None), (15, 0), (16, 0)])
 def test_short_shots(folder: Path, length: int, at: int | None) -> None:
-    assert len(colour(method(folder), shot(length, (at,)))) == length
+    assert len(color(method(folder), shot(length, (at,)))) == length
 
 
 @pytest.mark.parametrize("size", [(33, 200), (201, 37), (64, 64), (7, 9)])
 def test_any_width_and_height(folder: Path, size: tuple[int, int]) -> None:
-    reference, *frames = colour(method(folder), shot(3, size=size))
+    reference, *frames = color(method(folder), shot(3, size=size))
     assert reference.shape == (*size, 3)
     work = Fit.choose(size, LVCDOptions(), CARD.area, 8).work
     assert [f.shape for f in frames] == [(*work, 3)] * 2
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"overlap": 0}, {"overlap": 12}, {"guidance": 3.0}, {"faithful": True}, {"prev_attention": 0.5}]
+    "options",
+    [{}, {"overlap": 0}, {"overlap": 12}, {"guidance": 3.0}, {"match_official": True}, {"prev_reference_ratio": 0.5}],
 )
 def test_a_stopped_run_goes_on_to_the_same_bytes(folder: Path, options: dict[str, object]) -> None:
     painter, what = method(folder, **options), shot(24)
-    chunks = list(painter.colour(what))
+    chunks = list(painter.color(what))
     assert [c.start for c in chunks] == np.cumsum([0, *(len(c.painted) for c in chunks)])[:-1].tolist()
     assert len(chunks) > 1
     whole = [painted.rgb for chunk in chunks for painted in chunk.painted]
     middle = len(chunks) // 2
     state = {name: np.array(array) for name, array in chunks[middle - 1].state.items()}
-    again = painter.colour(what, start=chunks[middle].start, state=state)
+    again = painter.color(what, start=chunks[middle].start, state=state)
     assert same([painted.rgb for chunk in again for painted in chunk.painted], whole[chunks[middle].start :])
 
 
 def test_state_does_not_grow(folder: Path) -> None:
-    sizes = [sum(a.nbytes for a in chunk.state.values()) for chunk in method(folder).colour(shot(70))]
+    sizes = [sum(a.nbytes for a in chunk.state.values()) for chunk in method(folder).color(shot(70))]
     assert len(sizes) > 4
     assert max(sizes) < 1.5 * min(sizes)
 
 
 def test_seed_decides(folder: Path) -> None:
     what = shot(3)
-    first = colour(method(folder, seed=1), what)
-    assert same(first, colour(method(folder, seed=1), what))
-    assert not same(first, colour(method(folder, seed=2), what))
+    first = color(method(folder, seed=1), what)
+    assert same(first, color(method(folder, seed=1), what))
+    assert not same(first, color(method(folder, seed=2), what))
 
 
 @pytest.mark.parametrize(
     "options",
-    [{"guidance": 2.0}, {"prev_attention": 0.0}, {"amplify": 1.0}, {"overlap": 6}, {"steps": 3}, {"faithful": True}],
+    [
+        {"guidance": 2.0},
+        {"prev_reference_ratio": 0.0},
+        {"prev_reference_scale": 1.0},
+        {"overlap": 6},
+        {"steps": 3},
+        {"match_official": True},
+    ],
 )
 def test_options_reach_the_later_segments(folder: Path, options: dict[str, object]) -> None:
     what = shot(20)
-    plain, other = colour(method(folder), what), colour(method(folder, **options), what)
+    plain, other = color(method(folder), what), color(method(folder, **options), what)
     assert np.abs(plain[-1] - other[-1]).max() > 1e-6
 
 
-def test_colours_follow_the_reference_and_the_lines(folder: Path) -> None:
+def test_colors_follow_the_reference_and_the_lines(folder: Path) -> None:
     painter, what = method(folder), shot(3)
-    plain = colour(painter, what)
+    plain = color(painter, what)
     repainted = replace(what, references=(replace(what.references[0], rgb=1 - what.references[0].rgb),))
     redrawn = replace(what, lines=[line[::-1].copy() for line in what.lines])
     for other in (repainted, redrawn):
-        assert np.abs(plain[2] - colour(painter, other)[2]).max() > 1e-6
+        assert np.abs(plain[2] - color(painter, other)[2]).max() > 1e-6
 
 
-def test_painted_frames_guide_their_neighbours(folder: Path) -> None:
+def test_painted_frames_guide_their_neighbors(folder: Path) -> None:
     painter = method(folder)
-    one, two = colour(painter, shot(10)), colour(painter, shot(10, (0, 6)))
+    one, two = color(painter, shot(10)), color(painter, shot(10, (0, 6)))
     assert np.abs(one[5] - two[5]).max() > 1e-6
 
 
 def test_preview_is_one_step(folder: Path) -> None:
     told: list[Event] = []
-    for _ in method(folder, preview=True).colour(shot(4), progress=told.append):
+    for _ in method(folder, preview=True).color(shot(4), progress=told.append):
         pass
     assert [e for e in told if e.stage == "step"] == [Event("step", 1, 1)]
 
 
 def test_progress_tells_segments_steps_and_frames(folder: Path) -> None:
     told: list[Event] = []
-    for _ in method(folder).colour(shot(30), progress=told.append):
+    for _ in method(folder).color(shot(30), progress=told.append):
         pass
     assert [e.index for e in told if e.stage == "segment"] == [1, 2, 3]
     assert [e.index for e in told if e.stage == "step"] == list(range(1, 7))
@@ -185,7 +194,7 @@ def test_progress_tells_segments_steps_and_frames(folder: Path) -> None:
 
 def test_size_option_is_the_working_size(folder: Path) -> None:
     what = shot(2)
-    assert not same(colour(method(folder, size=(64, 32)), what), colour(method(folder, size=(96, 64)), what))
+    assert not same(color(method(folder, size=(32, 64)), what), color(method(folder, size=(64, 96)), what))
 
 
 class Reel(Sequence[Array]):
@@ -211,7 +220,7 @@ class Reel(Sequence[Array]):
 def test_lines_are_read_once_in_order_and_not_ahead(folder: Path) -> None:
     reel = Reel(60)
     ahead: list[int] = []
-    for chunk in method(folder).colour(Shot(reel, shot(1).references, SIZE)):
+    for chunk in method(folder).color(Shot(reel, shot(1).references, SIZE)):
         ahead.append(max(reel.reads) - chunk.start)
     assert reel.reads == list(range(1, 60))
     assert max(ahead) < KEPT_LINES
@@ -222,7 +231,7 @@ def test_references_are_encoded_once(folder: Path) -> None:
     calls: list[int] = []
     assert isinstance(painter.networks.codec, LineCodec)
     painter.networks.codec.vae.encoder.register_forward_hook(lambda module, args, out: calls.append(len(args[0])))
-    colour(painter, shot(40, (0, 20)))
+    color(painter, shot(40, (0, 20)))
     assert calls == [1, 1]
 
 
@@ -237,14 +246,14 @@ def drafted(folder: Path, seed: int, sigma: float) -> LVCD:
 
 def test_a_draft_decides_where_little_noise_is_added(folder: Path) -> None:
     what = shot(20)
-    near, other, noise = (colour(drafted(folder, seed, s), what) for seed, s in ((1, 3e-3), (2, 3e-3), (2, 20.0)))
+    near, other, noise = (color(drafted(folder, seed, s), what) for seed, s in ((1, 3e-3), (2, 3e-3), (2, 20.0)))
     assert np.abs(near[-1] - other[-1]).max() < np.abs(near[-1] - noise[-1]).max() / 5
 
 
 def test_a_drafted_run_resumes(folder: Path) -> None:
     painter, what = drafted(folder, 1, 5.0), shot(30)
-    first, second, *_ = painter.colour(what)
-    again = next(iter(painter.colour(what, start=second.start, state=first.state)))
+    first, second, *_ = painter.color(what)
+    again = next(iter(painter.color(what, start=second.start, state=first.state)))
     assert same([p.rgb for p in again.painted], [p.rgb for p in second.painted])
 
 
@@ -255,13 +264,13 @@ def test_a_drafted_schedule_begins_at_the_drafts_level(folder: Path) -> None:
 
 
 class Flat(Method):
-    """Colours every drawing alike."""
+    """Colors every drawing alike."""
 
-    def colour(
+    def color(
         self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = silent
     ) -> Iterator[Chunk]:
-        grey = np.full((*shot.size, 3), 0.3, np.float32)
-        yield Chunk(0, tuple(Painted(grey) for _ in range(len(shot))))
+        gray = np.full((*shot.size, 3), 0.3, np.float32)
+        yield Chunk(0, tuple(Painted(gray) for _ in range(len(shot))))
 
 
 def refining(folder: Path, tmp_path: Path, **options: object) -> LVCD:
@@ -280,22 +289,22 @@ def test_refining_begins_with_the_draft(folder: Path, tmp_path: Path) -> None:
     painter.drafter = Flat()
     what = shot(20, (None,))
     fit = Fit.choose(what.size, painter.options, CARD.area, 8)
-    grey = fit.leave(fit.enter(np.full((*what.size, 3), 0.3, np.float32), "replicate")[0] * 2 - 1)
-    for frame in colour(painter, what):
-        assert np.abs(frame - grey).mean() < 0.02
+    gray = fit.leave(fit.enter(np.full((*what.size, 3), 0.3, np.float32), "replicate")[0] * 2 - 1)
+    for frame in color(painter, what):
+        assert np.abs(frame - gray).mean() < 0.02
 
 
 def test_refining_leaves_what_the_draft_is_sure_of(folder: Path, tmp_path: Path) -> None:
     class Sure(Flat):
-        def colour(self, shot: Shot, **_: object) -> Iterator[Chunk]:
-            for chunk in super().colour(shot):
+        def color(self, shot: Shot, **_: object) -> Iterator[Chunk]:
+            for chunk in super().color(shot):
                 half = np.zeros(shot.size, np.float32)
                 half[:, : shot.size[1] // 2] = 1
                 yield Chunk(0, tuple(Painted(p.rgb, half) for p in chunk.painted))
 
     painter = refining(folder, tmp_path)
     painter.drafter = Sure()
-    frame = colour(painter, shot(3, (None,)))[1]
+    frame = color(painter, shot(3, (None,)))[1]
     sure, unsure = frame[:, : frame.shape[1] // 2 - 2], frame[:, frame.shape[1] // 2 + 2 :]
     assert np.abs(sure - 0.3).max() < 1e-5
     assert np.abs(unsure - 0.3).max() > 1e-3
@@ -304,9 +313,9 @@ def test_refining_leaves_what_the_draft_is_sure_of(folder: Path, tmp_path: Path)
 def test_a_refining_run_resumes(folder: Path, tmp_path: Path) -> None:
     painter, what = refining(folder, tmp_path), shot(44)
     painter.drafter = method(folder, seed=9)
-    chunks = list(painter.colour(what))
+    chunks = list(painter.color(what))
     for done, rest in pairwise(chunks):
-        again = next(iter(painter.colour(what, start=rest.start, state=done.state)))
+        again = next(iter(painter.color(what, start=rest.start, state=done.state)))
         assert same([p.rgb for p in again.painted], [p.rgb for p in rest.painted])
 
 
@@ -319,11 +328,11 @@ def test_the_packaged_weights_refine_the_matchers_draft() -> None:
     lines = [drawing(i, (96, 160)) for i in range(3)]
     key = np.where(lines[0][..., None] > 0.5, 0.0, np.array([0.9, 0.5, 0.2])).astype(np.float32)
     what = Shot(lines, (Reference(key, lines[0], 0),), (96, 160))
-    painter = load_method(LVCDOptions(device="cpu", size=(160, 96)))
+    painter = load_method(LVCDOptions(device="cpu", size=(96, 160)))
     assert isinstance(painter, LVCD)
     assert painter.drafter is not None
-    drafts = [painted.rgb for chunk in painter.drafter.colour(what) for painted in chunk.painted]
-    first, *frames = colour(painter, what)
+    drafts = [painted.rgb for chunk in painter.drafter.color(what) for painted in chunk.painted]
+    first, *frames = color(painter, what)
     assert np.array_equal(first, key)
     assert 0 < np.abs(np.stack(frames) - np.stack(drafts[1:])).mean() < 0.1
 
@@ -417,8 +426,8 @@ def test_stable_video_diffusions_parts_load(copy: Path, own_encoder: bool) -> No
     assert isinstance(loaded.codec, VideoVAE)
     assert (loaded.codec.first_stage is not None) is own_encoder
     for faithful in (False, True):
-        painter = method(copy, size=(64, 48), steps=1, faithful=faithful)
-        assert len(colour(painter, shot(3))) == 3
+        painter = method(copy, size=(48, 64), steps=1, match_official=faithful)
+        assert len(color(painter, shot(3))) == 3
 
 
 def test_half_precision_copies_beside_the_weights_are_left_alone(copy: Path) -> None:
@@ -432,19 +441,19 @@ def test_half_precision_copies_beside_the_weights_are_left_alone(copy: Path) -> 
 
 def test_offloading_changes_nothing(folder: Path) -> None:
     what = shot(3)
-    assert same(colour(method(folder), what), colour(method(folder, offload=True), what))
+    assert same(color(method(folder), what), color(method(folder, offload=True), what))
 
 
 def test_a_missing_package_is_named_with_its_extra() -> None:
     code = (
         "import sys; sys.modules['diffusers'] = None\n"
         "from celpaint.errors import MissingExtra\n"
-        "try:\n    import celpaint.methods.lvcd\n"
+        "try:\n    import celpaint.methods.lvcd.run\n"
         "except MissingExtra as error:\n    print(error)\n"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "'diffusers'" in said
-    assert "pip install 'celpaint[lvcd]'" in said
+    assert "pip install 'celpaint[diffusion]'" in said
 
 
 def test_no_controlnet_means_no_lvcd(copy: Path) -> None:
@@ -491,9 +500,9 @@ def test_a_broken_card_is_refused(copy: Path, card: str, message: str) -> None:
 
 def test_faithful_knows_one_reference(folder: Path) -> None:
     with pytest.raises(OptionError, match="2 references"):
-        colour(method(folder, faithful=True), shot(4, (0, 2)))
+        color(method(folder, match_official=True), shot(4, (0, 2)))
 
 
 def test_painted_frames_have_no_confidence(folder: Path) -> None:
-    chunk = next(iter(method(folder).colour(shot(2))))
+    chunk = next(iter(method(folder).color(shot(2))))
     assert all(isinstance(p, Painted) and p.confidence is None for p in chunk.painted)

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from celpaint.errors import OptionError, WeightsError
-from celpaint.methods.base import load_method
-from celpaint.methods.matcher import Matcher, working_size
-from celpaint.methods.options import MatcherOptions
-from celpaint.models.matcher import Lines
-from celpaint.models.matcher import Matcher as Network
+from celpaint.methods.matcher.run import Matcher, working_size
+from celpaint.methods.matcher.spec import MatcherOptions
+from celpaint.methods.registry import load_method
+from celpaint.models.matcher.network import Lines
+from celpaint.models.matcher.network import Matcher as Network
 from celpaint.types import Array, Event, Painted, Reference, Shot
 from celpaint.weights.store import write_network
 
@@ -31,7 +31,7 @@ CONFIG = {
     "value": 8,
     "fine_value": 4,
 }
-COLOURS = np.array([[0.9, 0.1, 0.2], [0.1, 0.3, 0.8], [1.0, 0.9, 0.5], [0.2, 0.6, 0.3]], np.float32)
+COLORS = np.array([[0.9, 0.1, 0.2], [0.1, 0.3, 0.8], [1.0, 0.9, 0.5], [0.2, 0.6, 0.3]], np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +55,11 @@ def matcher(weights: Path, **options: object) -> Matcher:
 def picture(height: int, width: int, shift: int) -> tuple[Array, Array]:
     """Four boxes in a frame, drawn and painted; they move right by ``shift``."""
     line = np.zeros((height, width), np.float32)
-    rgb = np.ones((height, width, 3), np.float32) * COLOURS[2]
-    for k, colour in enumerate(COLOURS):
+    rgb = np.ones((height, width, 3), np.float32) * COLORS[2]
+    for k, color in enumerate(COLORS):
         y, x = 4 + (k // 2) * height // 2, 4 + (k % 2) * width // 2 + shift
         box = slice(y, y + height // 3), slice(x, x + width // 3)
-        rgb[box] = colour
+        rgb[box] = color
         line[box] = 1
         line[y + 1 : y + height // 3 - 1, x + 1 : x + width // 3 - 1] = 0
     return rgb, line
@@ -72,13 +72,13 @@ def shot(height: int = 48, width: int = 64, drawings: int = 7) -> Shot:
 
 
 def all_painted(method: Matcher, of: Shot) -> Iterator[Painted]:
-    for chunk in method.colour(of):
+    for chunk in method.color(of):
         yield from chunk.painted
 
 
 def test_every_drawing_comes_back_in_order_at_its_size(weights: Path) -> None:
     told: list[Event] = []
-    chunks = list(matcher(weights).colour(shot(45, 61, 6), progress=told.append))
+    chunks = list(matcher(weights).color(shot(45, 61, 6), progress=told.append))
     assert [(c.start, len(c.painted)) for c in chunks] == [(0, 4), (4, 2)]
     assert [e.index for e in told] == [1, 2, 3, 4, 5, 6]
     assert {(e.stage, e.total) for e in told} == {("frame", 6)}
@@ -94,15 +94,23 @@ def test_every_drawing_comes_back_in_order_at_its_size(weights: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"memory": 0}, {"memory": 5}, {"tokens": 64}, {"exact": True}, {"exact": True, "tokens": 64}]
+    "options",
+    [
+        {},
+        {"memory_frames": 0},
+        {"memory_frames": 5},
+        {"max_tokens": 64},
+        {"flat": True},
+        {"flat": True, "max_tokens": 64},
+    ],
 )
 def test_going_on_after_a_stop_gives_the_same_bytes(weights: Path, options: dict[str, object]) -> None:
     of = shot(100, 140, 10)
     method = matcher(weights, **options)
-    whole = list(method.colour(of))
+    whole = list(method.color(of))
     for stop in (0, 1):
         state = {name: array.copy() for name, array in whole[stop].state.items()}
-        rest = list(matcher(weights, **options).colour(of, start=4 * (stop + 1), state=state))
+        rest = list(matcher(weights, **options).color(of, start=4 * (stop + 1), state=state))
         assert [c.start for c in rest] == [c.start for c in whole[stop + 1 :]]
         for a, b in zip(whole[stop + 1 :], rest, strict=True):
             for p, q in zip(a.painted, b.painted, strict=True):
@@ -113,13 +121,13 @@ def test_going_on_after_a_stop_gives_the_same_bytes(weights: Path, options: dict
 
 
 def test_memory_changes_what_comes_after_it_and_nothing_before(weights: Path) -> None:
-    without = list(all_painted(matcher(weights, memory=0), shot()))
-    with_it = list(all_painted(matcher(weights, memory=2), shot()))
+    without = list(all_painted(matcher(weights, memory_frames=0), shot()))
+    with_it = list(all_painted(matcher(weights, memory_frames=2), shot()))
     assert np.array_equal(without[1].rgb, with_it[1].rgb)  # the first that was not given painted
     assert not np.array_equal(without[2].rgb, with_it[2].rgb)
 
 
-@pytest.mark.parametrize("options", [{}, {"exact": True}, {"tokens": 64}])
+@pytest.mark.parametrize("options", [{}, {"flat": True}, {"max_tokens": 64}])
 def test_painted_frames_come_out_as_they_were_painted(weights: Path, options: dict[str, object]) -> None:
     of = shot()
     painted = list(all_painted(matcher(weights, **options), of))
@@ -136,7 +144,7 @@ def test_thin_lines_still_enclose_regions_at_a_smaller_working_size(
 ) -> None:
     line = np.zeros((720, 1280), np.float32)
     line[[100, 600], 200:1001] = line[100:600, [200, 1000]] = 1
-    method = matcher(weights, tokens=240)
+    method = matcher(weights, max_tokens=240)
     seen: list[tuple[Array, Array]] = []
     encode = method.network.encode_lines
 
@@ -145,7 +153,7 @@ def test_thin_lines_still_enclose_regions_at_a_smaller_working_size(
         return encode(lines, regions)
 
     monkeypatch.setattr(method.network, "encode_lines", spy)
-    list(method.colour(Shot([line], (Reference(np.ones((720, 1280, 3), np.float32), line, None),), (720, 1280))))
+    list(method.color(Shot([line], (Reference(np.ones((720, 1280, 3), np.float32), line, None),), (720, 1280))))
     assert len(seen) == 2
     for small, regions in seen:
         assert small.shape[0] < 160
@@ -156,7 +164,7 @@ def test_thin_lines_still_enclose_regions_at_a_smaller_working_size(
 def test_exact_uses_the_references_own_values_only(weights: Path) -> None:
     of = shot()
     allowed = {tuple(c) for r in of.references for c in np.unique(r.rgb.reshape(-1, 3), axis=0).tolist()}
-    for painted in all_painted(matcher(weights, exact=True), of):
+    for painted in all_painted(matcher(weights, flat=True), of):
         used = {tuple(c) for c in np.unique(painted.rgb.reshape(-1, 3), axis=0).tolist()}
         assert used <= allowed
         inside = painted.rgb[6:16, 12:20].reshape(-1, 3)
@@ -169,7 +177,7 @@ def test_exact_uses_the_references_own_values_only(weights: Path) -> None:
     tokens=st.sampled_from([64, 240, 4096, 65536]),
 )
 def test_working_size_is_bounded_and_never_larger(size: tuple[int, int], tokens: int) -> None:
-    height, width = working_size(size, MatcherOptions(tokens=tokens))
+    height, width = working_size(size, MatcherOptions(max_tokens=tokens))
     if min(size) >= 160 and max(size) < 4 * min(size):
         assert -(-height // 16) * -(-width // 16) * 4 <= tokens
         assert height <= size[0]
@@ -181,7 +189,7 @@ def test_working_size_is_bounded_and_never_larger(size: tuple[int, int], tokens:
 
 
 def test_working_size_may_be_asked_for() -> None:
-    assert working_size((1080, 1920), MatcherOptions(size=(320, 192))) == (192, 320)
+    assert working_size((1080, 1920), MatcherOptions(size=(192, 320))) == (192, 320)
     assert working_size((320, 576), MatcherOptions()) == (320, 576)
 
 
@@ -204,16 +212,16 @@ def test_weights_that_are_not_there_are_named(tmp_path: Path) -> None:
         load_method(MatcherOptions(weights=str(tmp_path / "other")))
 
 
-@pytest.mark.parametrize("options", [{"memory": -1}, {"tokens": 1}])
+@pytest.mark.parametrize("options", [{"memory_frames": -1}, {"max_tokens": 1}])
 def test_impossible_options_are_named(options: dict[str, int]) -> None:
-    with pytest.raises(OptionError, match=f"--{next(iter(options))}"):
+    with pytest.raises(OptionError, match=f"--{next(iter(options))}".replace("_", "-")):
         MatcherOptions(**options)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
 def packaged() -> Matcher:
     """The weights that come with the package."""
-    method = load_method(MatcherOptions(device="cpu", memory=0))
+    method = load_method(MatcherOptions(device="cpu", memory_frames=0))
     assert isinstance(method, Matcher)
     return method
 

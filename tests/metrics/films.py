@@ -21,18 +21,18 @@ def write_film(folder: Path, frames: npt.NDArray[np.floating]) -> Path:
 
 
 def draw_film(count: int, height: int = 64, width: int = 96) -> tuple[Picture, Picture]:
-    """A cel film of a disc and a box that move every second frame: colours ``T H W 3`` and line drawings alike."""
-    colours, drawings = [], []
+    """A cel film of a disc and a box that move every second frame: colors ``T H W 3`` and line drawings alike."""
+    colors, drawings = [], []
     for t in range(count):
         step = t // 2
-        colour = np.full((height, width, 3), (0.9, 0.8, 0.6), np.float32)
+        color = np.full((height, width, 3), (0.9, 0.8, 0.6), np.float32)
         drawing = np.ones((height, width, 3), np.float32)
         disc, box = ((20 + 2 * step, 24), 12), ((60 - step, 30), (84 - step, 54))
-        for picture, filled in ((colour, True), (drawing, False)):
+        for picture, filled in ((color, True), (drawing, False)):
             cv2.circle(picture, *disc, (0.2, 0.4, 0.8) if filled else (1, 1, 1), -1)
             cv2.rectangle(picture, *box, (0.8, 0.2, 0.2) if filled else (1, 1, 1), -1)
             cv2.circle(picture, *disc, (0, 0, 0), 2)
             cv2.rectangle(picture, *box, (0, 0, 0), 2)
-        colours.append(colour)
+        colors.append(color)
         drawings.append(drawing)
-    return np.stack(colours), np.stack(drawings)
+    return np.stack(colors), np.stack(drawings)

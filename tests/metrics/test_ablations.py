@@ -7,27 +7,28 @@ import pytest
 import torch
 from films import draw_film
 
-from celpaint.methods.lvcd import LVCD
-from celpaint.methods.options import LVCDOptions
-from celpaint.metrics.ablations import Renewed, UnattendedReference
-from celpaint.metrics.baselines import CopyReference, SegmentMatcher
+from celpaint.benchmark.ablations import Renewed
+from celpaint.benchmark.baselines import CopyReference, SegmentMatcher
+from celpaint.methods.lvcd.ablations import UnattendedReference
+from celpaint.methods.lvcd.run import LVCD
+from celpaint.methods.lvcd.spec import LVCDOptions
+from celpaint.methods.lvcd.weights import Card, Networks
 from celpaint.models.image_encoder import LatentEmbedding
 from celpaint.models.lvcd.unet import UNet
 from celpaint.models.vae import LineCodec
 from celpaint.types import Reference, Shot
-from celpaint.weights.lvcd import Card, Networks
 from toy import toy_config, toy_controlnet, toy_line_vae
 
 
 @pytest.fixture(scope="module")
 def shot():
-    colours, drawings = draw_film(18, 48, 64)
+    colors, drawings = draw_film(18, 48, 64)
     lines = [1 - drawing.min(axis=2) for drawing in drawings]
-    return Shot(lines, (Reference(colours[0], lines[0], 0),), (48, 64))
+    return Shot(lines, (Reference(colors[0], lines[0], 0),), (48, 64))
 
 
 def paint(method, shot, **resume):
-    return [picture.rgb for chunk in method.colour(shot, **resume) for picture in chunk.painted]
+    return [picture.rgb for chunk in method.color(shot, **resume) for picture in chunk.painted]
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def test_frames_that_attend_to_themselves_alone(weights, shot):
 
 
 def test_a_renewed_reference_is_the_last_frame(shot):
-    """A copier that is given its own last copy goes on copying it; a matcher carries its colours on."""
+    """A copier that is given its own last copy goes on copying it; a matcher carries its colors on."""
     renewed = paint(Renewed(CopyReference(), 5), shot)
     assert len(renewed) == 18
     for picture in renewed:
@@ -65,7 +66,7 @@ def test_a_renewed_reference_is_the_last_frame(shot):
 
 def test_renewed_goes_on_from_any_part(shot):
     method = Renewed(SegmentMatcher(), 4)
-    chunks = list(method.colour(shot))
+    chunks = list(method.color(shot))
     assert [chunk.start for chunk in chunks] == [0, 4, 8, 12, 16]
     rest = paint(method, shot, start=8, state=chunks[1].state)
     whole = [picture.rgb for chunk in chunks[2:] for picture in chunk.painted]

@@ -6,31 +6,31 @@ import numpy as np
 import pytest
 from films import draw_film
 
-from celpaint.metrics.baselines import BASELINES, ChainedFlow, DirectFlow, Regions, SegmentMatcher, match_regions
+from celpaint.benchmark.baselines import BASELINES, ChainedFlow, DirectFlow, Regions, SegmentMatcher, match_regions
 from celpaint.types import Event, Reference, Shot
 
 
 @pytest.fixture(scope="module")
 def film():
-    """Colours and line maps of a disc and a box on the move."""
-    colours, drawings = draw_film(12, 96, 144)
-    return colours, [1 - drawing.min(axis=2) for drawing in drawings]
+    """Colors and line maps of a disc and a box on the move."""
+    colors, drawings = draw_film(12, 96, 144)
+    return colors, [1 - drawing.min(axis=2) for drawing in drawings]
 
 
 def shot_of(film, *painted):
-    colours, lines = film
-    return Shot(lines, tuple(Reference(colours[i], lines[i], i) for i in painted), lines[0].shape)
+    colors, lines = film
+    return Shot(lines, tuple(Reference(colors[i], lines[i], i) for i in painted), lines[0].shape)
 
 
 def paint(method, shot, **resume):
-    return [picture.rgb for chunk in method.colour(shot, **resume) for picture in chunk.painted]
+    return [picture.rgb for chunk in method.color(shot, **resume) for picture in chunk.painted]
 
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_every_drawing_once_and_on_from_any_chunk(film, name):
     shot = shot_of(film, 0, 8)
     events: list[Event] = []
-    chunks = list(BASELINES[name]().colour(shot, progress=events.append))
+    chunks = list(BASELINES[name]().color(shot, progress=events.append))
     assert [chunk.start for chunk in chunks] == list(range(12))
     assert [event.index for event in events] == list(range(1, 13))
     for picture in (chunk.painted[0].rgb for chunk in chunks):
@@ -44,8 +44,8 @@ def test_every_drawing_once_and_on_from_any_chunk(film, name):
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_a_reference_of_no_frame_and_an_empty_drawing(film, name):
-    colours, lines = film
-    shot = Shot([lines[3], np.zeros_like(lines[0])], (Reference(colours[0], lines[0], None),), lines[0].shape)
+    colors, lines = film
+    shot = Shot([lines[3], np.zeros_like(lines[0])], (Reference(colors[0], lines[0], None),), lines[0].shape)
     assert len(paint(BASELINES[name](), shot)) == 2
 
 
@@ -56,23 +56,23 @@ def test_copies_are_of_the_nearest_reference(film):
 
 
 @pytest.mark.parametrize("method", [DirectFlow, ChainedFlow])
-def test_flow_carries_colours_along(film, method):
-    colours, lines = film
+def test_flow_carries_colors_along(film, method):
+    colors, lines = film
     pictures = paint(method(), shot_of(film, 0))
     fill = lines[6] < 0.1
-    still = np.abs(colours[0] - colours[6])[fill].mean()
-    carried = np.abs(pictures[6] - colours[6])[fill].mean()
+    still = np.abs(colors[0] - colors[6])[fill].mean()
+    carried = np.abs(pictures[6] - colors[6])[fill].mean()
     assert carried < 0.6 * still
 
 
 def test_segments_of_a_moving_film_are_all_right(film):
-    colours, lines = film
-    for picture, colour, line in zip(paint(SegmentMatcher(), shot_of(film, 0)), colours, lines, strict=True):
+    colors, lines = film
+    for picture, color, line in zip(paint(SegmentMatcher(), shot_of(film, 0)), colors, lines, strict=True):
         fill = line < 0.05
-        assert np.mean(np.abs(picture - colour)[fill].max(axis=1) < 1 / 255) > 0.97
+        assert np.mean(np.abs(picture - color)[fill].max(axis=1) < 1 / 255) > 0.97
 
 
-def test_neighbours_tell_equal_shapes_apart():
+def test_neighbors_tell_equal_shapes_apart():
     """Two equal boxes, one of them within a frame, both moved so far that place alone misleads."""
     import cv2
 
@@ -101,5 +101,5 @@ def test_region_measures_are_those_of_a_rectangle():
     regions = Regions.of(line)
     assert len(regions) == 1
     assert regions.area[0] == 400
-    np.testing.assert_allclose(regions.centre[0] * 100, [29.5, 24.5])
+    np.testing.assert_allclose(regions.center[0] * 100, [29.5, 24.5])
     np.testing.assert_allclose(regions.extent[0] * 100, [(1599 / 12) ** 0.5, (99 / 12) ** 0.5, 0], atol=1e-6)

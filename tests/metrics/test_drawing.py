@@ -14,7 +14,7 @@ from scipy.ndimage import distance_transform_edt
 
 from celpaint.metrics.base import Pair
 from celpaint.metrics.drawing import EDMD, LineFidelity, edmd
-from celpaint.metrics.segments import SegmentAccuracy, majority_colours
+from celpaint.metrics.segments import SegmentAccuracy, majority_colors
 
 
 def test_edmd_is_scipys_distances():
@@ -36,60 +36,60 @@ def test_edmd_of_a_moved_line_and_of_no_line():
 
 
 def painted(height=96, width=144):
-    colours, drawings = draw_film(1, height, width)
-    return colours[0], 1 - drawings[0].min(axis=2)
+    colors, drawings = draw_film(1, height, width)
+    return colors[0], 1 - drawings[0].min(axis=2)
 
 
 def test_lines_that_survive_and_lines_that_do_not():
-    colour, line = painted()
+    color, line = painted()
     metric = LineFidelity()
-    whole, kept, own = metric.figures_of(metric.measure([Pair(1, colour, colour, line)]))
+    whole, kept, own = metric.figures_of(metric.measure([Pair(1, color, color, line)]))
     assert min(whole, kept, own) > 0.95
-    blank = np.full_like(colour, 0.7)
-    gone = metric.figures_of(metric.measure([Pair(1, blank, colour, line)]))
+    blank = np.full_like(color, 0.7)
+    gone = metric.figures_of(metric.measure([Pair(1, blank, color, line)]))
     assert gone[1] == 0
-    invented = colour.copy()
+    invented = color.copy()
     cv2.line(invented, (5, 90), (140, 90), (0, 0, 0), 1)
-    _, kept_still, own_less = metric.figures_of(metric.measure([Pair(1, invented, colour, line)]))
+    _, kept_still, own_less = metric.figures_of(metric.measure([Pair(1, invented, color, line)]))
     assert kept_still == pytest.approx(kept, abs=0.01)
     assert own_less < own - 0.1
 
 
 def test_edmd_metric_gives_the_originals_own():
-    colour, line = painted()
+    color, line = painted()
     metric = EDMD()
-    result, original = metric.figures_of(metric.measure([Pair(1, np.full_like(colour, 0.7), colour, line)]))
+    result, original = metric.figures_of(metric.measure([Pair(1, np.full_like(color, 0.7), color, line)]))
     assert result > 10 > 2 > original
 
 
 def test_segments_of_the_original_are_all_right():
-    colour, line = painted()
+    color, line = painted()
     metric = SegmentAccuracy()
-    assert metric.figures_of(metric.measure([Pair(1, colour, colour, line)])) == (1, 1, 1, 1)
+    assert metric.figures_of(metric.measure([Pair(1, color, color, line)])) == (1, 1, 1, 1)
 
 
 def test_one_wrong_segment():
-    colour, line = painted()
-    wrong = colour.copy()
-    wrong[np.all(np.isclose(colour, (0.8, 0.2, 0.2)), axis=2)] = (0.2, 0.4, 0.8)  # the box in the disc's colour
-    figures = SegmentAccuracy().figures_of(SegmentAccuracy().measure([Pair(1, wrong, colour, line)]))
+    color, line = painted()
+    wrong = color.copy()
+    wrong[np.all(np.isclose(color, (0.8, 0.2, 0.2)), axis=2)] = (0.2, 0.4, 0.8)  # the box in the disc's color
+    figures = SegmentAccuracy().figures_of(SegmentAccuracy().measure([Pair(1, wrong, color, line)]))
     assert figures[:3] == pytest.approx((2 / 3, 2 / 3, 2 / 3))
     assert 0.9 < figures[3] < 1
 
 
-def test_almost_right_colours_are_not_exact_but_nearest():
-    colour, line = painted()
-    figures = SegmentAccuracy().figures_of(SegmentAccuracy().measure([Pair(1, colour * 0.98, colour, line)]))
+def test_almost_right_colors_are_not_exact_but_nearest():
+    color, line = painted()
+    figures = SegmentAccuracy().figures_of(SegmentAccuracy().measure([Pair(1, color * 0.98, color, line)]))
     assert figures == (0, 1, 0, 0)
 
 
 def test_specks_count_only_among_all_segments():
-    colour, line = painted()
-    colour, line = colour.copy(), line.copy()
+    color, line = painted()
+    color, line = color.copy(), line.copy()
     cv2.rectangle(line, (100, 60), (104, 64), 1.0, 1)  # encloses 3x3 pixels
-    wrong = colour.copy()
+    wrong = color.copy()
     wrong[61:64, 101:104] = 0
-    figures = SegmentAccuracy().figures_of(SegmentAccuracy().measure([Pair(1, wrong, colour, line)]))
+    figures = SegmentAccuracy().figures_of(SegmentAccuracy().measure([Pair(1, wrong, color, line)]))
     assert figures[:2] == (1, 1)
     assert figures[2] == pytest.approx(3 / 4)
 
@@ -102,12 +102,12 @@ def test_majority_is_that_of_counting(seed, count):
     codes = rng.integers(0, 4, (6, 10))
     for number in range(1, count + 1):
         values, counts = np.unique(codes[labels == number], return_counts=True)
-        assert majority_colours(labels, codes)[number - 1] == values[counts.argmax()]
+        assert majority_colors(labels, codes)[number - 1] == values[counts.argmax()]
 
 
 def test_drawings_without_lines_or_frames_given_painted():
-    colour, line = painted()
+    color, line = painted()
     for metric in (EDMD(), LineFidelity(), SegmentAccuracy()):
-        assert metric.measure([Pair(1, colour, colour, None)]) is None
-        assert metric.measure([Pair(0, colour, colour, line, scored=False)]) is None
-    assert SegmentAccuracy().measure([Pair(1, colour, colour, np.ones_like(line))]) is None
+        assert metric.measure([Pair(1, color, color, None)]) is None
+        assert metric.measure([Pair(0, color, color, line, scored=False)]) is None
+    assert SegmentAccuracy().measure([Pair(1, color, color, np.ones_like(line))]) is None

@@ -12,22 +12,22 @@ import numpy as np
 import pytest
 from films import draw_film, write_film
 
+from celpaint.benchmark import evaluate, evaluation
+from celpaint.benchmark.evaluation import METRICS, PROTOCOLS, Job, Ruler, read_manifest
 from celpaint.errors import InputError, OptionError
-from celpaint.metrics import evaluate, evaluation
-from celpaint.metrics.evaluation import METRICS, PROTOCOLS, Job, Ruler, read_manifest
 
-CHEAP = ("psnr", "ssim", "edmd", "tc", "warp", "lines", "segments", "colourfulness")
+CHEAP = ("psnr", "ssim", "edmd", "tc", "warp", "lines", "segments", "colorfulness")
 
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory):
     """Result, original and lines of 20 frames, twice."""
     root = tmp_path_factory.mktemp("film")
-    colours, drawings = draw_film(20)
-    noise = np.random.default_rng(0).normal(0, 0.02, colours.shape)
+    colors, drawings = draw_film(20)
+    noise = np.random.default_rng(0).normal(0, 0.02, colors.shape)
     for name, offset in (("a", 0.0), ("b", 0.05)):
-        write_film(root / "result" / name, np.clip(colours * (1 - offset) + noise, 0, 1))
-        write_film(root / "original" / name, colours)
+        write_film(root / "result" / name, np.clip(colors * (1 - offset) + noise, 0, 1))
+        write_film(root / "original" / name, colors)
         write_film(root / "lines" / name, drawings)
     return root
 
@@ -93,11 +93,11 @@ def test_manifest_gives_what_folders_give(film, tmp_path):
 
 def test_video_against_folder(film, tmp_path):
     path = tmp_path / "a.mkv"
-    colours, _ = draw_film(20)
+    colors, _ = draw_film(20)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=Fraction(24))
         stream.width, stream.height, stream.pix_fmt = 96, 64, "bgr0"
-        for frame in colours:
+        for frame in colors:
             picture = av.VideoFrame.from_ndarray(np.rint(frame * 255).astype(np.uint8), format="rgb24")
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
@@ -119,11 +119,11 @@ def test_report_says_what_is_missing_and_why(film, tmp_path, monkeypatch):
 
 
 def test_films_that_do_not_belong_together(film, tmp_path):
-    colours, _ = draw_film(20)
-    short = write_film(tmp_path / "short", colours[:7])
+    colors, _ = draw_film(20)
+    short = write_film(tmp_path / "short", colors[:7])
     with pytest.raises(InputError, match=r"short' has 7 frames, '.*original/a' 20 frames"):
         evaluate(short, film / "original/a", metrics=["psnr"])
-    narrow = write_film(tmp_path / "narrow", colours[:, :, :50])
+    narrow = write_film(tmp_path / "narrow", colors[:, :, :50])
     with pytest.raises(InputError, match=r"narrow' has 50x64 pixels, '.*original/a' 96x64"):
         evaluate(narrow, film / "original/a", metrics=["psnr"])
     with pytest.raises(InputError, match=r"short' has 7 frames"):
@@ -158,9 +158,9 @@ def test_what_can_not_be_measured(film, tmp_path):
 def test_memory_does_not_grow_with_length(tmp_path):
     peaks = []
     for count in (16, 64):
-        colours, _ = draw_film(count, 128, 192)
-        folder = write_film(tmp_path / str(count), colours)
-        del colours
+        colors, _ = draw_film(count, 128, 192)
+        folder = write_film(tmp_path / str(count), colors)
+        del colors
         tracemalloc.start()
         evaluate(folder, folder, metrics=["psnr", "tc"], flow="dis", protocol="full", workers=1)
         peaks.append(tracemalloc.get_traced_memory()[1])

@@ -1,4 +1,4 @@
-"""PSNR, SSIM, MS-SSIM and colourfulness against scikit-image, pytorch-msssim and closed forms."""
+"""PSNR, SSIM, MS-SSIM and colorfulness against scikit-image, pytorch-msssim and closed forms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from celpaint.errors import InputError
 from celpaint.metrics.base import Pair
-from celpaint.metrics.frame import PSNR, SSIM, Colourfulness, colourfulness, ms_ssim, psnr, squared_error, ssim
+from celpaint.metrics.frame import PSNR, SSIM, Colorfulness, colorfulness, ms_ssim, psnr, squared_error, ssim
 
 
 def test_psnr_is_scikit_images(photographs):
@@ -26,8 +26,8 @@ def test_psnr_of_no_number_is_no_number():
 
 
 def test_psnr_of_a_known_difference():
-    grey = np.full((8, 8, 3), 0.5, np.float32)
-    assert psnr(squared_error(grey + np.float32(0.1), grey)) == pytest.approx(20, abs=1e-5)
+    gray = np.full((8, 8, 3), 0.5, np.float32)
+    assert psnr(squared_error(gray + np.float32(0.1), gray)) == pytest.approx(20, abs=1e-5)
 
 
 def test_psnr_does_not_wrap_around():
@@ -91,19 +91,19 @@ def test_too_small_pictures_are_refused():
         ms_ssim(np.zeros((160, 400, 3)), np.zeros((160, 400, 3)))
 
 
-def test_colourfulness_of_grey_is_zero():
+def test_colorfulness_of_gray_is_zero():
     ramp = np.repeat(np.linspace(0, 1, 64, dtype=np.float32)[:, None, None], 3, axis=2).repeat(4, axis=1)
-    assert colourfulness(ramp) == pytest.approx(0, abs=1e-4)
+    assert colorfulness(ramp) == pytest.approx(0, abs=1e-4)
 
 
-def test_colourfulness_by_hand():
+def test_colorfulness_by_hand():
     # Half pure red (rg 255, yb 127.5), half pure blue (rg 0, yb -255).
     picture = np.zeros((2, 2, 3), np.float32)
     picture[0, :, 0], picture[1, :, 2] = 1, 1
     expected = math.hypot(127.5, 191.25) + 0.3 * math.hypot(127.5, 63.75)
-    assert colourfulness(picture) == pytest.approx(expected)
+    assert colorfulness(picture) == pytest.approx(expected)
 
 
 def test_frames_given_painted_do_not_count(photographs):
     pair = Pair(0, *photographs, scored=False)
-    assert [metric.measure([pair]) for metric in (PSNR(), SSIM(), Colourfulness())] == [None, None, None]
+    assert [metric.measure([pair]) for metric in (PSNR(), SSIM(), Colorfulness())] == [None, None, None]

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from films import draw_film, write_film
 
+from celpaint.benchmark import benchmark
+from celpaint.benchmark.runner import code_digest
 from celpaint.errors import InputError, OptionError
-from celpaint.metrics import benchmark
-from celpaint.metrics.running import code_digest
 
 SUITE = """
 title = "Small & <plain>"
@@ -61,10 +61,10 @@ options = { weights = "nowhere" }
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bench")
-    colours, drawings = draw_film(10, 64, 96)
+    colors, drawings = draw_film(10, 64, 96)
     for name in "ab":
         write_film(folder / name / "lines", drawings)
-        write_film(folder / name / "original", colours if name == "a" else colours[:, :, ::-1])
+        write_film(folder / name / "original", colors if name == "a" else colors[:, :, ::-1])
     write_film(folder / "b" / "lines", drawings[:, :, ::-1])
     (folder / "suite.toml").write_text(SUITE)
     return folder
@@ -132,13 +132,13 @@ def test_a_stopped_benchmark_goes_on_and_other_bytes_are_another_cell(small, tmp
     one = small(workers=2)  # as if other processes had been stopped
     cells = sorted((tmp_path / "out/cells").iterdir())
     assert len(cells) == 4
-    (cells[0] / "colouring.json").unlink()
+    (cells[0] / "coloring.json").unlink()
     next(cells[1].glob("scores-*.json")).unlink()
-    kept = {cell: (cell / "colouring.json").stat().st_mtime_ns for cell in cells[1:]}
+    kept = {cell: (cell / "coloring.json").stat().st_mtime_ns for cell in cells[1:]}
     two = small()
-    assert (cells[0] / "colouring.json").exists()
+    assert (cells[0] / "coloring.json").exists()
     assert any(cells[1].glob("scores-*.json"))
-    assert {cell: (cell / "colouring.json").stat().st_mtime_ns for cell in cells[1:]} == kept
+    assert {cell: (cell / "coloring.json").stat().st_mtime_ns for cell in cells[1:]} == kept
     assert str(two.reports["flow"].overall) == str(one.reports["flow"].overall)
 
     write_film(tmp_path / "a/original", 1 - draw_film(10, 64, 96)[0])
@@ -186,8 +186,8 @@ def test_page_opens_in_a_browser(done, root, tmp_path):
     seen = cv2.imread(str(picture))
     assert seen.shape == (2400, 1280, 3)
     assert np.mean(seen < 128) > 0.01, "text is drawn"
-    colours = {tuple(c) for c in seen[::3, ::3].reshape(-1, 3)}
-    assert any(max(c) - min(c) > 90 for c in colours), "plots and paintings are drawn"
+    colors = {tuple(c) for c in seen[::3, ::3].reshape(-1, 3)}
+    assert any(max(c) - min(c) > 90 for c in colors), "plots and paintings are drawn"
 
 
 def test_what_can_not_be_benchmarked(root, tmp_path):
@@ -198,7 +198,7 @@ def test_what_can_not_be_benchmarked(root, tmp_path):
 
 
 def test_code_is_part_of_the_identity():
-    assert code_digest() != code_digest(("metrics",))
+    assert code_digest() != code_digest(("benchmark", "metrics"))
     assert len(code_digest()) == 64
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from celpaint.benchmark.suite import find_suite, read_suite, suites
 from celpaint.errors import CelpaintError, InputError, OptionError
-from celpaint.metrics.suite import find_suite, read_suite, suites
 
 CLIP = '[[clips]]\nname = "a"\nlines = "l"\noriginal = "o"\n'
 RUN = '[[runs]]\nname = "copy"\nmethod = "copy"\n'

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from celpaint.models.blend import SHARPNESS, Aligned, Blend, told_of
+from celpaint.models.matcher.blend import SHARPNESS, Aligned, Blend, told_of
 
 
 @pytest.fixture(scope="module")

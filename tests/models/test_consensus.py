@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from celpaint.models.consensus import DOUBT, SIZE, STRENGTH, Agreement, Regions, by_region, preference
-from celpaint.models.matcher import Matcher, divide
+from celpaint.models.matcher.network import Matcher, divide
+from celpaint.models.matcher.region_voting import DOUBT, SIZE, STRENGTH, Agreement, Regions, by_region, preference
 
 
 def labels(seed: int, drawings: int, height: int = 40, width: int = 52, most: int = 4) -> Tensor:

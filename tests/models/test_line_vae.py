@@ -59,7 +59,7 @@ def test_a_frame_sees_only_its_reach_in_time_and_its_own_clip() -> None:
     assert changed.nonzero().flatten().tolist() == list(range(net.reach + 1))
 
 
-def test_chunks_with_their_neighbours_equal_the_whole() -> None:
+def test_chunks_with_their_neighbors_equal_the_whole() -> None:
     net = stirred()
     latents, lines = torch.randn(20, 3, 2, 2), torch.rand(20, 1, 16, 16)
     whole = net.decode(latents, lines, 20)

@@ -205,8 +205,8 @@ def test_clip_embedding_sees_the_whole_picture() -> None:
     assert token.shape == (1, 1, 16)
     flipped = embed(picture.flip(-1))
     assert (token - flipped).abs().max() > 1e-4
-    grey = torch.zeros(1, 3, 60, 100)
-    torch.testing.assert_close(embed(grey), embed(grey[..., :40]))  # a plain picture is plain at any size
+    gray = torch.zeros(1, 3, 60, 100)
+    torch.testing.assert_close(embed(gray), embed(gray[..., :40]))  # a plain picture is plain at any size
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from celpaint.models.matcher import (
+from celpaint.models.matcher.network import (
     Detail,
     Lines,
     Matcher,
@@ -131,7 +131,7 @@ def test_pixels_are_moved_from_where_the_second_matching_says(net: Matcher) -> N
             token, quarter = (y // 8) * 6 + x // 8, 2 * (y // 4 % 2) + x // 4 % 2
             which, at = divmod(int(best[0, token]), 24)
             row, column = divmod(int(chosen[0, token, quarter]), 6)
-            # the centre of the chosen quarter, kept inside the picture, and from there as far as here
+            # the center of the chosen quarter, kept inside the picture, and from there as far as here
             cy = min(max(8 * (at // 6) - 6 + 4 * row, 0.5), 31.5) + y % 4 - 1.5
             cx = min(max(8 * (at % 6) - 6 + 4 * column, 0.5), 47.5) + x % 4 - 1.5
             fy, fx = min(max(cy, 0.5), 31.5) - 0.5, min(max(cx, 0.5), 47.5) - 0.5
@@ -142,10 +142,10 @@ def test_pixels_are_moved_from_where_the_second_matching_says(net: Matcher) -> N
 
 def test_the_order_of_references_does_not_matter(net: Matcher) -> None:
     lines, rgb = films(4)
-    target, others, colours = lines[:, :1], lines[:, 1:], rgb[:, 1:]
+    target, others, colors = lines[:, :1], lines[:, 1:], rgb[:, 1:]
     order = [2, 0, 1]
-    one, _ = net(target, others, colours)
-    two, _ = net(target, others[:, order], colours[:, order])
+    one, _ = net(target, others, colors)
+    two, _ = net(target, others[:, order], colors[:, order])
     close(one.rgb, two.rgb)
     close(one.confidence, two.confidence)
 
@@ -236,7 +236,7 @@ def test_paint_mean_leaves_ink_out() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(small=st.tuples(st.integers(2, 9), st.integers(2, 9)), factor=st.tuples(st.floats(1, 3), st.floats(1, 3)))
-def test_detail_stays_within_the_colours_around(small: tuple[int, int], factor: tuple[float, float]) -> None:
+def test_detail_stays_within_the_colors_around(small: tuple[int, int], factor: tuple[float, float]) -> None:
     torch.manual_seed(0)
     net = Detail(channels=4)
     rgb = torch.rand(1, 4, *small)

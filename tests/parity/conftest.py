@@ -9,12 +9,13 @@ from rule import weights
 from safetensors.torch import load_file
 from torch import Tensor
 
+from celpaint.methods.lvcd.convert import keys as lvcd
+from celpaint.methods.lvcd.weights import Networks
 from celpaint.models.image_encoder import LatentEmbedding
 from celpaint.models.lvcd.controlnet import ControlNet
 from celpaint.models.lvcd.unet import UNet
 from celpaint.models.vae import VideoVAE, first_stage_encoder
-from celpaint.weights.convert import lvcd, svd
-from celpaint.weights.lvcd import Networks
+from celpaint.weights.convert import svd
 from celpaint.weights.store import load_network
 
 HERE = Path(__file__).parent

@@ -10,10 +10,11 @@ from torch import Tensor
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from celpaint.errors import WeightsError
+from celpaint.methods.lvcd.convert import keys as lvcd
+from celpaint.methods.lvcd.weights import Networks
 from celpaint.models.lvcd.controlnet import ControlNetConfig
 from celpaint.models.lvcd.unet import SVD, UNetConfig
-from celpaint.weights.convert import lvcd, svd
-from celpaint.weights.lvcd import Networks
+from celpaint.weights.convert import svd
 from celpaint.weights.store import load_network
 
 TOY = {"block_out_channels": (32, 64, 128, 128), "num_attention_heads": (2, 4, 8, 8), "cross_attention_dim": 64}

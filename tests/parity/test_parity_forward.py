@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from celpaint.methods.lvcd.weights import Networks
 from celpaint.models.attention import Routing, training_routing
 from celpaint.sampling.segments import plan_segments
 from celpaint.sampling.sigmas import v_scaling
-from celpaint.weights.lvcd import Networks
 
 Numbers = dict[str, Tensor]
 PREVREF = plan_segments(36, faithful=True)[1]

@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from celpaint.methods.lvcd import CHUNKING, LVCD, Denoiser
-from celpaint.methods.options import LVCDOptions
+from celpaint.methods.lvcd.run import CHUNKING, LVCD, Denoiser
+from celpaint.methods.lvcd.spec import LVCDOptions
+from celpaint.methods.lvcd.weights import Networks
 from celpaint.models.vae import VideoVAE
 from celpaint.sampling.decode import ChunkedDecoder
 from celpaint.sampling.segments import Segment, plan_segments
 from celpaint.sampling.sequence import Carry, Window, sample_segments
 from celpaint.sampling.sigmas import edm_sigmas
 from celpaint.types import Reference, Shot
-from celpaint.weights.lvcd import Networks
 
 Numbers = dict[str, Tensor]
 SCALE = 0.18215
@@ -127,12 +127,12 @@ def test_decoding_agrees(networks: Networks, sampling: Numbers, decoding: Number
 
 def test_faithful_option_gives_the_official_frames(networks: Networks, sampling: Numbers) -> None:
     """The method itself, from line art to pictures."""
-    options = LVCDOptions(faithful=True, steps=4, seed=1234, size=(128, 64), dtype="float32", device="cpu")
+    options = LVCDOptions(match_official=True, steps=4, seed=1234, size=(64, 128), dtype="float32", device="cpu")
     rgb = ((sampling["ref_image"][0] + 1) / 2).permute(1, 2, 0).numpy()
     lines = [sketch[0].numpy() for sketch in sampling["sketches"][:25]]
     shot = Shot(lines, (Reference(rgb, lines[0], 0),), (64, 128))
     method = LVCD(networks, options, torch.device("cpu"), torch.float32)
-    painted = [frame.rgb for chunk in method.colour(shot) for frame in chunk.painted]
+    painted = [frame.rgb for chunk in method.color(shot) for frame in chunk.painted]
 
     latents = sampling["quick.latents"]
     codec = networks.codec

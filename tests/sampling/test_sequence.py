@@ -19,7 +19,7 @@ SIGMAS = edm_sigmas(4, sigma_max=20.0)
 
 
 def towards(segment: Segment) -> Denoise:
-    """A denoiser that pulls every frame to its own number, and to its neighbours in the window a little."""
+    """A denoiser that pulls every frame to its own number, and to its neighbors in the window a little."""
     target = torch.tensor([-1.0] * segment.first + [float(f) for f in segment.frames])[:, None, None, None]
 
     def denoise(x: Tensor, sigma: float, /) -> Tensor:

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from celpaint.train.recipe import Recipe, load_recipe
-from celpaint.train.task import TASKS, Task
+from celpaint.train.engine.recipe import Recipe, load_recipe
+from celpaint.train.engine.task import Task, register_task
 
 RECIPE = """
 [task]
@@ -20,11 +20,11 @@ kind = "curve"
 width = 8
 [optimizer]
 lr = 0.01
-accumulate = 2
-ema = 0.9
+gradient_accumulation_steps = 2
+ema_decay = 0.9
 [schedule]
 steps = 20
-warmup = 2
+warmup_steps = 2
 [run]
 validate_every = 5
 sheet_every = 10
@@ -75,7 +75,7 @@ class Curve(Task[tuple[Tensor, Tensor]]):
         return len(batch[0])
 
 
-TASKS["curve"] = f"{__name__}:Curve"
+register_task("curve", f"{__name__}:Curve")
 
 
 def recipe(folder: Path, *overrides: str) -> Recipe:

@@ -11,10 +11,11 @@ import torch
 
 from celpaint.data.prepare import prepare
 from celpaint.errors import InputError, OptionError
+from celpaint.frames.contact_sheet import GAP
 from celpaint.models.line_vae import LineVAE, LineVAEConfig
-from celpaint.train.autoencoding import Autoencoding, gradient_l1
-from celpaint.train.command import run
-from celpaint.train.recipe import load_recipe
+from celpaint.train.engine.command import run
+from celpaint.train.engine.recipe import load_recipe
+from celpaint.train.tasks.autoencoding import Autoencoding, gradient_l1
 from celpaint.weights.store import load_network, read_config, read_tensors
 
 SMOKE = Path("line_vae_smoke")
@@ -22,7 +23,7 @@ TINY = (
     "data.size=[32,48]",
     "data.frames=2",
     "network.widths=[6,8,12,16]",
-    "task.validation=1",
+    "task.validation_clips=1",
     "run.device=cpu",
     "data.prefetch=0",
 )
@@ -30,7 +31,7 @@ TINY = (
 
 def test_learns_and_goes_on_from_its_export(tmp_path: Path) -> None:
     first = run(
-        SMOKE, [*TINY, "schedule.steps=40", "run.validate_every=4", "optimizer.ema=0.8"], run_dir=tmp_path / "a"
+        SMOKE, [*TINY, "schedule.steps=40", "run.validate_every=4", "optimizer.ema_decay=0.8"], run_dir=tmp_path / "a"
     )
     assert first.best is not None
     out = tmp_path / "a/export"
@@ -68,12 +69,12 @@ def test_units_follow_the_latents() -> None:
     torch.manual_seed(0)
     task.loss(batch)
     with torch.no_grad():
-        mean = task.network.encode(2 * batch.colour.flatten(0, 1) - 1).mean
+        mean = task.network.encode(2 * batch.color.flatten(0, 1) - 1).mean
     torch.testing.assert_close(mean.mean((0, 2, 3)), torch.zeros(8), atol=1e-3, rtol=0)
     torch.testing.assert_close(mean.std((0, 2, 3)), torch.ones(8), atol=1e-2, rtol=0)
 
 
-def test_gradients_are_differences_of_neighbours() -> None:
+def test_gradients_are_differences_of_neighbors() -> None:
     a = torch.tensor([[0.0, 1.0], [0.0, 1.0]])
     assert float(gradient_l1(a, torch.zeros(2, 2))) == 1.0
     assert float(gradient_l1(a, a + 0.3)) == pytest.approx(0.0, abs=1e-6)
@@ -82,7 +83,7 @@ def test_gradients_are_differences_of_neighbours() -> None:
 def test_sheets_have_rows_of_four_pictures() -> None:
     task = Autoencoding.build(load_recipe(SMOKE, TINY), torch.device("cpu"))
     with torch.no_grad():
-        assert task.sample_sheet(task.network).shape == (3 * 32, 4 * 48, 3)
+        assert task.sample_sheet(task.network).shape == (3 * 32 + 2 * GAP, 4 * 48 + 3 * GAP, 3)
 
 
 def test_settings_that_can_not_be_are_named(tmp_path: Path) -> None:

@@ -9,13 +9,20 @@ import pytest
 import torch
 
 from celpaint.errors import OptionError
-from celpaint.models.matcher import Matcher
-from celpaint.train.blending import TIE, Blending, Sample, choice_loss, mix
-from celpaint.train.recipe import InitOptions, Recipe, load_recipe
+from celpaint.frames.contact_sheet import GAP
+from celpaint.models.matcher.network import Matcher
+from celpaint.train.engine.recipe import InitOptions, Recipe, load_recipe
+from celpaint.train.tasks.blending import TIE, Blending, Sample, choice_loss, mix
 from celpaint.weights.store import write_network
 from toy import MATCHER
 
-TASK = {"sizes": [[48, 64], [64, 48]], "share": [0.5, 0.5], "pool": 4, "validation": 2, "distances": [2, 9]}
+TASK = {
+    "sizes": [[48, 64], [64, 48]],
+    "size_probs": [0.5, 0.5],
+    "pool_size": 4,
+    "validation_clips": 2,
+    "distances": [2, 9],
+}
 
 
 @pytest.fixture(scope="module")
@@ -95,15 +102,15 @@ def test_validation_names_what_it_is_beside(task: Blending) -> None:
     assert figures.keys() == {"psnr", "psnr_2", "psnr_9", "painted", "painted_2", "painted_9", "moved", "copy"}
     assert task.validate(task.network) == figures
     drawn = task.sample_sheet(task.network)
-    assert drawn.shape[1] == 7 * 48
+    assert drawn.shape[1] == 7 * 48 + 6 * GAP
     assert drawn.shape[2] == 3
 
 
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"task": {**TASK, "fresh": 0.0}}, "task.fresh"),
-        ({"task": {**TASK, "share": [1.0]}}, "task.share"),
+        ({"task": {**TASK, "new_samples_per_batch": 0.0}}, "task.new_samples_per_batch"),
+        ({"task": {**TASK, "size_probs": [1.0]}}, "task.size_probs"),
         ({"task": {**TASK, "distances": [0]}}, "task.distances"),
         ({"network": {"width": 32}}, "network"),
         ({"init": InitOptions()}, "init.weights"),

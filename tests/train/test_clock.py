@@ -6,9 +6,9 @@ import itertools
 
 import pytest
 
-from celpaint.train.clock import Clock
-from celpaint.train.feed import Feed
-from celpaint.train.recipe import ScheduleOptions
+from celpaint.train.engine.prefetch import Feed
+from celpaint.train.engine.recipe import ScheduleOptions
+from celpaint.train.engine.time_budget import Clock
 
 
 def test_steps_alone_measure_progress_where_no_time_is_given() -> None:
@@ -50,7 +50,7 @@ def test_a_recipe_may_keep_its_steps_under_a_time_limit() -> None:
 def test_time_is_kept_for_what_ends_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(ScheduleOptions(steps=100), 1.0)
     now = itertools.count(0.0, 5.0)
-    monkeypatch.setattr("celpaint.train.clock.time.monotonic", lambda: next(now))
+    monkeypatch.setattr("celpaint.train.engine.time_budget.time.monotonic", lambda: next(now))
 
     def save() -> None: ...
     def validate() -> None: ...

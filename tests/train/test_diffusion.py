@@ -15,17 +15,17 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from celpaint.data.prepared import LatentClipBatch
 from celpaint.errors import OptionError, WeightsError
+from celpaint.methods.lvcd.weights import Card, Networks
 from celpaint.models.image_encoder import ClipEmbedding
 from celpaint.models.line_vae import LineVAE, LineVAEConfig
 from celpaint.models.lvcd.controlnet import ControlNet
 from celpaint.models.lvcd.unet import UNet
 from celpaint.models.vae import VideoVAE
-from celpaint.train.command import export, run
-from celpaint.train.diffusion import DiffusionFineTune, DiffusionSmall
-from celpaint.train.loop import train
-from celpaint.train.recipe import Recipe, load_recipe
-from celpaint.train.task import build_task
-from celpaint.weights.lvcd import Card, Networks
+from celpaint.train.engine.command import export, run
+from celpaint.train.engine.loop import train
+from celpaint.train.engine.recipe import Recipe, load_recipe
+from celpaint.train.engine.task import build_task
+from celpaint.train.tasks.diffusion import DiffusionFineTune, DiffusionSmall
 from celpaint.weights.store import write_network
 from toy import WITH_ATTENTION, WITHOUT, toy_config
 
@@ -36,13 +36,13 @@ FINE = (
     *SIZE,
     "data.source=toy",
     "data.path=",
-    "optimizer.accumulate=1",
+    "optimizer.gradient_accumulation_steps=1",
     "optimizer.lr=1e-2",
     "schedule.steps=3",
     "run.validate_every=99",
-    "task.steps=2",
+    "task.sampling_steps=2",
     "task.distances=[1]",
-    "task.validation=1",
+    "task.validation_clips=1",
     "task.matching_layer=0",
 )
 
@@ -92,7 +92,7 @@ def fine(svd: Path, *overrides: str) -> Recipe:
 
 
 def test_learning_lowers_the_loss(vae: Path, tmp_path: Path) -> None:
-    recipe = small(vae, "schedule.steps=30", "run.validate_every=30", "data.clips=2", "optimizer.ema=0.8")
+    recipe = small(vae, "schedule.steps=30", "run.validate_every=30", "data.clips=2", "optimizer.ema_decay=0.8")
     task = DiffusionSmall.build(recipe, CPU)
     with torch.no_grad():
         before = task.validate(task.network.eval())
@@ -103,7 +103,9 @@ def test_learning_lowers_the_loss(vae: Path, tmp_path: Path) -> None:
 
 
 def test_resumes_exactly_and_exports_what_the_method_reads(vae: Path, tmp_path: Path) -> None:
-    recipe = small(vae, "schedule.steps=4", "schedule.shape=constant", "run.validate_every=99", "task.previous=0.5")
+    recipe = small(
+        vae, "schedule.steps=4", "schedule.shape=constant", "run.validate_every=99", "task.prev_reference_prob=0.5"
+    )
     whole = train(build_task(recipe, CPU), recipe, tmp_path / "whole")
     half = replace(recipe, schedule=replace(recipe.schedule, steps=2))
     first = train(build_task(half, CPU), half, tmp_path / "parts")
@@ -113,7 +115,7 @@ def test_resumes_exactly_and_exports_what_the_method_reads(vae: Path, tmp_path: 
 
     out = export(tmp_path / "parts", tmp_path / "out", best=False, half=False)
     networks = Networks.load(out)
-    assert networks.card.steps == recipe.task["steps"]
+    assert networks.card.steps == recipe.task["sampling_steps"]
     again = DiffusionSmall.build(
         replace(recipe, init=replace(recipe.init, weights=str(out)), task={**recipe.task, "autoencoder": ""}), CPU
     )
@@ -128,7 +130,7 @@ def test_resumes_exactly_and_exports_what_the_method_reads(vae: Path, tmp_path: 
 
 
 def test_what_has_no_effect_is_not_trained_and_the_rest_is(vae: Path) -> None:
-    task = DiffusionSmall.build(small(vae, "task.drop=0", "task.previous=0"), CPU)
+    task = DiffusionSmall.build(small(vae, "task.cfg_dropout=0", "task.prev_reference_prob=0"), CPU)
     for p in task.network.parameters():  # away from the zeros it starts with
         torch.nn.init.normal_(p, std=0.1)
     task.loss(next(task.batches(0, 0)))[0].backward()
@@ -141,7 +143,7 @@ def test_what_has_no_effect_is_not_trained_and_the_rest_is(vae: Path) -> None:
 def test_recomputing_activations_changes_no_gradient(vae: Path) -> None:
     found = []
     for on in ("false", "true"):
-        task = build_task(small(vae, f"run.checkpoint_gradients={on}", "run.seed=5", "data.frames=3"), CPU)
+        task = build_task(small(vae, f"run.gradient_checkpointing={on}", "run.seed=5", "data.frames=3"), CPU)
         batch = next(task.batches(0, 0))
         torch.manual_seed(0)
         task.loss(batch)[0].backward()
@@ -178,12 +180,14 @@ def test_unpainted_reference_positions_are_those_of_long_sampling(vae: Path) -> 
 
 
 def test_several_noise_levels_of_a_clip(vae: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    task = DiffusionSmall.build(small(vae, "task.levels=3", "task.drop=0", "task.previous=0"), CPU)
+    task = DiffusionSmall.build(
+        small(vae, "task.noise_levels=3", "task.cfg_dropout=0", "task.prev_reference_prob=0"), CPU
+    )
     clip = next(task.batches(0, 0))
     losses = {}
     for levels in ((0.1, 1.0, 9.0), (0.1, 0.1, 0.1), (1.0, 1.0, 1.0), (9.0, 9.0, 9.0)):
-        sigma = torch.tensor(levels).repeat_interleave(len(clip.colour))
-        monkeypatch.setattr("celpaint.train.diffusion.draw_sigma", lambda *_, sigma=sigma: sigma)
+        sigma = torch.tensor(levels).repeat_interleave(len(clip.color))
+        monkeypatch.setattr("celpaint.train.tasks.diffusion.draw_sigma", lambda *_, sigma=sigma: sigma)
         monkeypatch.setattr("torch.randn_like", torch.zeros_like)
         torch.manual_seed(0)
         losses[levels] = float(task.loss(clip)[1]["v"].detach())
@@ -197,7 +201,7 @@ def test_refining_learns_what_the_draft_lacks(vae: Path, tmp_path: Path) -> None
     clip = next(task.batches(0, 0))
     window = task.window(clip)
     lacking = task.lacking(window)
-    assert torch.equal(window.concat[:, 0], task.codec.encode(2 * clip.colour[:, 0] - 1))
+    assert torch.equal(window.concat[:, 0], task.codec.encode(2 * clip.color[:, 0] - 1))
     assert task.drafter is not None
     with torch.no_grad():
         draft = task.codec.encode(2 * task.drafter(clip)[:, 0] - 1)
@@ -215,7 +219,7 @@ def test_stored_latents_spare_the_encoder(vae: Path) -> None:
     task = DiffusionSmall.build(small(vae), CPU)
     clip = next(task.batches(0, 0))
     mean = torch.randn(1, 4, 3, 4, 6)
-    stored = LatentClipBatch(clip.colour, clip.lines, clip.times, mean=mean, logvar=torch.full_like(mean, -60.0))
+    stored = LatentClipBatch(clip.color, clip.lines, clip.times, mean=mean, logvar=torch.full_like(mean, -60.0))
     task.codec = SimpleNamespace(scale=1.0)  # nothing that could encode
     window = task.window(stored)
     torch.testing.assert_close(window.latents, mean)
@@ -276,7 +280,7 @@ def test_frozen_parts_may_be_of_half_precision(svd: Path, adapt: str) -> None:
 
 
 def test_low_rank_additions_train_little_and_merge_exactly(svd: Path, tmp_path: Path) -> None:
-    recipe = fine(svd, "task.adapt=lora", "task.rank=4")
+    recipe = fine(svd, "task.adapt=lora", "task.lora_rank=4")
     task = DiffusionFineTune.build(recipe, CPU)
     trained = {n for n, p in task.network.named_parameters() if p.requires_grad}
     assert all(".lora_" in n or re.match(r"controlnet\.controlnet_", n) for n in trained)
@@ -297,8 +301,8 @@ def test_low_rank_additions_train_little_and_merge_exactly(svd: Path, tmp_path: 
 def test_settings_that_do_not_fit_are_named(vae: Path, svd: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"task\.autoencoder"):
         run(SMALL, SIZE, run_dir=tmp_path)
-    with pytest.raises(OptionError, match=r"no 'task\.matchin'; wanted 'task\.matching'"):
-        DiffusionSmall.build(small(vae, "task.matchin=1"), CPU)
+    with pytest.raises(OptionError, match=r"no 'task\.matching_weigh'; wanted 'task\.matching_weight'"):
+        DiffusionSmall.build(small(vae, "task.matching_weigh=1"), CPU)
     with pytest.raises(OptionError, match=r"task\.matching_layer is 99"):
         DiffusionSmall.build(small(vae, "task.matching_layer=99"), CPU)
     with pytest.raises(OptionError, match=r"\[network\] does not fit together"):

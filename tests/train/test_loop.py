@@ -17,9 +17,9 @@ from curve_task import Curve, recipe
 from safetensors.torch import load_file
 
 from celpaint.errors import DiskFull, InputError, OptionError, OutOfMemory, TrainingError
-from celpaint.train import checkpoint
-from celpaint.train.command import export, run
-from celpaint.train.loop import train
+from celpaint.train.engine import checkpoint
+from celpaint.train.engine.command import export, run
+from celpaint.train.engine.loop import train
 from celpaint.weights.store import read_config, read_tensors
 
 
@@ -138,8 +138,8 @@ def test_many_bad_steps_end_the_run_naming_them(tmp_path: Path) -> None:
 
 
 def test_validation_names_the_best(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match=r"run\.best is 'psnr'"):
-        fit(tmp_path, "run", "run.best=psnr")
+    with pytest.raises(OptionError, match=r"run\.monitor is 'psnr'"):
+        fit(tmp_path, "run", "run.monitor=psnr")
     fit(tmp_path, "low")
     state = checkpoint.load_state(tmp_path / "low/best")
     lines = [json.loads(line) for line in (tmp_path / "low/figures.jsonl").read_text().splitlines()]
@@ -210,7 +210,9 @@ class Sharding(Accelerator):
 def _unnormed(folder: Path, *overrides: str):
     """A recipe and its task without batch norm, whose statistics are a process's own."""
     folder.mkdir(exist_ok=True)
-    r = recipe(folder, "optimizer.accumulate=4", "run.validate_every=5", "schedule.shape=constant", *overrides)
+    r = recipe(
+        folder, "optimizer.gradient_accumulation_steps=4", "run.validate_every=5", "schedule.shape=constant", *overrides
+    )
     task = Curve.build(r, torch.device("cpu"))
     task.network[1] = torch.nn.Identity()
     return task, r
@@ -259,11 +261,11 @@ def test_two_processes_equal_one(tmp_path: Path, sharded: bool) -> None:
 
 
 def test_accumulation_must_fit_the_processes(tmp_path: Path) -> None:
-    from celpaint.train.loop import _share
+    from celpaint.train.engine.loop import _share
 
     class Three:
         num_processes, process_index = 3, 1
 
     assert list(_share(6, Three())) == [1, 4]
-    with pytest.raises(OptionError, match=r"accumulate=6"):
+    with pytest.raises(OptionError, match=r"gradient_accumulation_steps=6"):
         _share(4, Three())

@@ -10,11 +10,11 @@ import torch
 
 from celpaint.data.clips import ClipBatch
 from celpaint.errors import OptionError
-from celpaint.train.matching import Matching, MatchingOptions, Pool, as_step, label, psnr, train_loss
-from celpaint.train.recipe import Recipe, load_recipe
+from celpaint.train.engine.recipe import Recipe, load_recipe
+from celpaint.train.tasks.matching import Matching, MatchingOptions, Pool, as_step, label, psnr, train_loss
 from toy import MATCHER
 
-TASK = {"sizes": [[48, 64], [160, 176]], "clips": [2, 1], "share": [0.8, 0.2], "detail": 1.0, "pool": 8}
+TASK = {"sizes": [[48, 64], [160, 176]], "clips": [2, 1], "size_probs": [0.8, 0.2], "detail_prob": 1.0, "pool_size": 8}
 
 
 @pytest.fixture(scope="module")
@@ -43,20 +43,20 @@ def test_labels_against_a_plain_loop() -> None:
             apart.append(distance if same and (unknown or (i >= 6 and j >= 6)) else math.inf)
         nearest = min(apart)
         found = nearest < 1.5 * spacing
-        assert bool(labels.found[0, i]) == found
-        assert bool(labels.none[0, i]) == (nearest > 4 * spacing)
+        assert bool(labels.matchable[0, i]) == found
+        assert bool(labels.unmatchable[0, i]) == (nearest > 4 * spacing)
         right = [found and a <= max(nearest, 0.75 * spacing) for a in apart]
-        assert labels.right[0, i].tolist() == right
+        assert labels.positive[0, i].tolist() == right
 
 
 def clip(number: int) -> ClipBatch:
-    colour = torch.full((1, 2, 3, 4, 4), number % 256 / 255)
-    return ClipBatch(colour, torch.zeros(1, 2, 1, 4, 4), torch.zeros(1, 2))
+    color = torch.full((1, 2, 3, 4, 4), number % 256 / 255)
+    return ClipBatch(color, torch.zeros(1, 2, 1, 4, 4), torch.zeros(1, 2))
 
 
 def test_what_a_batch_draws_from_does_not_depend_on_where_the_stream_began() -> None:
     def numbers(pool: Pool, k: int) -> list[float]:
-        return [float(c.colour.float().mean()) for c in pool.draw(k, 3, np.random.default_rng(k))]
+        return [float(c.color.float().mean()) for c in pool.draw(k, 3, np.random.default_rng(k))]
 
     early = Pool(clip, 10, 0.5, 4)
     late = Pool(clip, 10, 0.5, 4)
@@ -70,31 +70,31 @@ def test_batches_are_the_same_from_anywhere_and_differ_from_each_other(task: Mat
     stream = task.batches(7, 0)
     first = [next(stream) for _ in range(3)]
     again = next(task.batches(7, 2))
-    torch.testing.assert_close(first[2].colour, again.colour, rtol=0, atol=0)
+    torch.testing.assert_close(first[2].color, again.color, rtol=0, atol=0)
     torch.testing.assert_close(first[2].reference_lines, again.reference_lines, rtol=0, atol=0)
     assert not torch.equal(first[0].lines, first[1].lines)
 
 
-def test_targets_and_references_share_their_colours(task: Matching) -> None:
-    """The turn of hues is the same in all frames of a clip: what does not move keeps its colour."""
+def test_targets_and_references_share_their_colors(task: Matching) -> None:
+    """The turn of hues is the same in all frames of a clip: what does not move keeps its color."""
     step = next(task.batches(3, 0))
     assert step.point is not None
     assert step.drawing is not None
-    assert step.colour.min() >= 0
-    assert step.colour.max() <= 1
-    targets = step.colour.shape[1]
+    assert step.color.min() >= 0
+    assert step.color.max() <= 1
+    targets = step.color.shape[1]
     errors = []
-    for b in range(step.colour.shape[0]):
+    for b in range(step.color.shape[0]):
         here, there = step.point[b, 0], step.point[b, targets]
         same = (step.drawing[b, 0] == step.drawing[b, targets]) & ((here - there).norm(dim=0) < 0.004)
-        difference = (step.colour[b, 0] - step.reference_colour[b, 0]).abs().mean(0)
+        difference = (step.color[b, 0] - step.reference_color[b, 0]).abs().mean(0)
         errors += difference[same].tolist()
     assert len(errors) > 20
     assert float(np.median(errors)) < 0.02
 
 
 def test_it_learns(task: Matching) -> None:
-    options = MatchingOptions(**{**TASK, "redraw": 0.0})  # type: ignore[arg-type]
+    options = MatchingOptions(**{**TASK, "line_augmentation_prob": 0.0})  # type: ignore[arg-type]
     torch.manual_seed(0)
     network = Matching.build(
         Recipe(name="toy", kind="matcher", task=TASK, network=MATCHER), torch.device("cpu")
@@ -133,7 +133,7 @@ def test_every_parameter_is_trained(task: Matching) -> None:
 
 def test_films_without_correspondences_train_too(task: Matching) -> None:
     step = next(task.batches(1, 0))
-    bare = as_step(ClipBatch(step.colour, step.lines, torch.zeros(step.colour.shape[:2])))
+    bare = as_step(ClipBatch(step.color, step.lines, torch.zeros(step.color.shape[:2])))
     loss, figures = task.loss(bare)
     assert loss.isfinite()
     assert "accuracy" not in figures
@@ -154,9 +154,9 @@ def test_the_packaged_recipe_is_a_recipe() -> None:
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ({"sizes": [[50, 64]], "clips": [1], "share": [1.0]}, "task.sizes"),
+        ({"sizes": [[50, 64]], "clips": [1], "size_probs": [1.0]}, "task.sizes"),
         ({"clips": [1]}, "task.clips"),
-        ({"share": [1.0]}, "task.share"),
+        ({"size_probs": [1.0]}, "task.size_probs"),
         ({"targets": 0}, "task.targets"),
         ({"target": 2}, "task.targets"),
     ],

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from celpaint.errors import InputError, OptionError
-from celpaint.train.recipe import Recipe, ScheduleOptions, load_recipe, packaged_recipes
-from celpaint.train.schedule import rate
+from celpaint.train.engine.recipe import Recipe, ScheduleOptions, load_recipe, packaged_recipes
+from celpaint.train.engine.schedule import rate
 
 
 def write(folder: Path, text: str) -> Path:
@@ -22,7 +22,7 @@ def write(folder: Path, text: str) -> Path:
 def test_defaults_overrides_and_the_way_back(tmp_path: Path) -> None:
     path = write(tmp_path, '[task]\nkind = "matcher"\ngain = 2\n[optimizer]\nlr = 1\n[network]\nwidth = 4\n')
     recipe = load_recipe(
-        path, ["optimizer.betas=[0.5, 0.6]", "run.best=psnr", "network.deep = true", "data.size=[32,64]"]
+        path, ["optimizer.betas=[0.5, 0.6]", "run.monitor=psnr", "network.deep = true", "data.size=[32,64]"]
     )
     assert recipe.name == "mine"
     assert recipe.kind == "matcher"
@@ -31,7 +31,7 @@ def test_defaults_overrides_and_the_way_back(tmp_path: Path) -> None:
     assert recipe.optimizer.lr == 1.0
     assert isinstance(recipe.optimizer.lr, float)
     assert recipe.optimizer.betas == (0.5, 0.6)
-    assert recipe.run.best == "psnr"
+    assert recipe.run.monitor == "psnr"
     assert recipe.data.size == (32, 64)
     assert Recipe.from_json(recipe.as_json()) == recipe
 
@@ -41,7 +41,7 @@ def test_defaults_overrides_and_the_way_back(tmp_path: Path) -> None:
     [
         ("optimiser.lr=1", r"no 'optimiser'; wanted 'optimizer'"),
         ("optimizer.learning_rate=1", r"no 'optimizer\.learning_rate'; wanted"),
-        ("schedule.warm_up=1", r"wanted 'schedule\.warmup'"),
+        ("schedule.warm_up=1", r"wanted 'schedule\.warmup_steps'"),
         ("optimizer.lr=fast", r"optimizer\.lr is 'fast'; wanted a number"),
         ("optimizer.lr=-1", r"optimizer\.lr is -1\.0; wanted more than 0"),
         ("optimizer.betas=[0.9]", r"optimizer\.betas is \[0\.9\]; wanted a list of 2"),
@@ -84,7 +84,7 @@ def test_packaged_recipes_are_whole(name: str) -> None:
     final=st.floats(0, 1),
 )
 def test_the_rate_rises_once_and_falls_once(shape: str, warmup: int, decay: float, final: float) -> None:
-    options = ScheduleOptions(shape=shape, warmup=warmup, decay=decay, final=final, steps=100)
+    options = ScheduleOptions(shape=shape, warmup_steps=warmup, decay_fraction=decay, final_lr_ratio=final, steps=100)
     rates = [rate(options, k / 100, k) for k in range(101)]
     assert all(0 <= r <= 1 for r in rates)
     top = rates.index(max(rates))

@@ -15,12 +15,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from celpaint.errors import DiskFull, OutputError, WeightsError
+from celpaint.methods.lvcd.convert.official import convert
+from celpaint.methods.lvcd.weights import Networks
 from celpaint.models.image_encoder import ClipEmbedding, LatentEmbedding
 from celpaint.models.vae import VideoVAE
 from celpaint.weights.convert import svd
 from celpaint.weights.convert.files import read_checkpoint
-from celpaint.weights.convert.official import convert
-from celpaint.weights.lvcd import Networks
 from celpaint.weights.store import read_tensors, sha256
 from official_files import Official, lvcd_tensors
 from parity.rule import weights

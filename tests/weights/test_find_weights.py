@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from celpaint.errors import MissingExtra, WeightsError
+from celpaint.methods.lvcd.spec import PARTS
 from celpaint.weights.hub import wanted_files
 from celpaint.weights.registry import find_weights, packaged
 
@@ -39,21 +40,21 @@ def test_small_is_in_the_package_or_says_what_to_do() -> None:
 def test_folders_files_and_nonsense(tmp_path: Path) -> None:
     assert find_weights("lvcd", str(tmp_path)) == tmp_path
     (tmp_path / "lvcd.ckpt").write_bytes(b"")
-    with pytest.raises(WeightsError, match=r"is a file; wanted a folder.*celpaint weights convert"):
+    with pytest.raises(WeightsError, match=r"is a file; wanted a folder.*celpaint weights info"):
         find_weights("lvcd", str(tmp_path / "lvcd.ckpt"))
     with pytest.raises(WeightsError, match="there are no weights 'a/b/c'"):
         find_weights("lvcd", "a/b/c")
 
 
 def test_only_what_is_read_is_fetched() -> None:
-    assert wanted_files(FILES) == [
+    assert wanted_files(FILES, PARTS) == [
         "README.md",
         "model_index.json",
         "unet/config.json",
         "unet/diffusion_pytorch_model.safetensors",
     ]
     half = ["unet/config.json", "unet/diffusion_pytorch_model.fp16.safetensors"]
-    assert wanted_files(half) == half
+    assert wanted_files(half, PARTS) == half
     assert wanted_files(["config.json", "model.safetensors", "runs/model.safetensors"]) == [
         "config.json",
         "model.safetensors",
@@ -62,7 +63,7 @@ def test_only_what_is_read_is_fetched() -> None:
 
 def test_without_the_hubs_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(MissingExtra, match=r"huggingface_hub.*celpaint\[lvcd\]"):
+    with pytest.raises(MissingExtra, match=r"huggingface_hub.*celpaint\[hub\]"):
         find_weights("lvcd", "owner/nothing-fetched")
 
 
@@ -163,11 +164,11 @@ def hub() -> Iterator[Hub]:
 SCRIPT = """
 import logging, sys
 from celpaint.errors import CelpaintError
-from celpaint.weights.registry import find_weights
+from celpaint.methods.lvcd.spec import SPEC
 logging.basicConfig(level=logging.WARNING, format="%(message)s")
 logging.getLogger("celpaint").setLevel(logging.INFO)
 try:
-    print(find_weights("lvcd", sys.argv[1]))
+    print(SPEC.find_weights(sys.argv[1]))
 except CelpaintError as error:
     print("refused:", error)
 """
@@ -194,13 +195,13 @@ def at(hub: Hub) -> str:
 
 def test_weights_are_fetched_once_and_found_again_without_a_network(hub: Hub, tmp_path: Path) -> None:
     folder, notes = find("owner/name", tmp_path, at(hub))
-    assert "fetching owner/name, 0.00 GB; licence: study-only, see https://huggingface.co/owner/name" in notes
+    assert "fetching owner/name, 0.00 GB; license: study-only, see https://huggingface.co/owner/name" in notes
     held = {str(p.relative_to(folder)): p.read_bytes() for p in Path(folder).rglob("*") if p.is_file()}
-    assert held == {name: FILES[name] for name in wanted_files(FILES)}
+    assert held == {name: FILES[name] for name in wanted_files(FILES, PARTS)}
     asked = len(hub.asked)
     again, notes = find("owner/name", tmp_path, at(hub))
     assert (again, len(hub.asked)) == (folder, asked)
-    assert "licence" not in notes
+    assert "license" not in notes
     assert find("owner/name", tmp_path, NOWHERE)[0] == folder
     assert find("owner/name", tmp_path, at(hub), HF_HUB_OFFLINE="1")[0] == folder
 

@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from celpaint.methods.lvcd.convert import keys as lvcd
+from celpaint.methods.lvcd.convert.official import lvcd_parts, original_parts
+from celpaint.methods.lvcd.weights import build_part
 from celpaint.models.lvcd.controlnet import ControlNetConfig
 from celpaint.models.lvcd.unet import SVD
-from celpaint.weights.convert import lvcd, svd
-from celpaint.weights.convert.official import lvcd_parts, original_parts
-from celpaint.weights.lvcd import build_part
+from celpaint.weights.convert import svd
 from celpaint.weights.store import check_fit
 from official_files import clip_shapes
 from parity.rule import HERE

@@ -17,7 +17,7 @@ from celpaint.errors import CelpaintError
 __all__ = ["app", "run"]
 
 _HELP = """\
-Colour a whole animation shot from one painted frame.
+Color a whole animation shot from one painted frame.
 
 Every command explains itself: celpaint COMMAND --help
 """
@@ -25,13 +25,13 @@ Every command explains itself: celpaint COMMAND --help
 _EXAMPLES = """\
 Examples:
 
-celpaint colorize cut05/ --reference key.png --out cut05_colour/
+celpaint colorize cut05/ --reference key.png --out cut05_color/
 
 celpaint colorize "cut05/A_####.png" -r key1.png@1 -r key24.png@24 -o cut05.mov
 
 celpaint colorize rough.mp4 -r key.png -o preview.mp4 --preview
 
-celpaint colorize cels/ -r key.png -o painted/ --method matcher --exact
+celpaint colorize cels/ -r key.png -o painted/ --flat
 """
 
 _MEASURING = """\
@@ -55,7 +55,7 @@ app.command(
     "celpaint.cli.colorize:colorize_command",
     name="colorize",
     sort_key=0,
-    help="Colour line art after a painted reference.",
+    help="Color line art after a painted reference.",
     help_epilogue=_EXAMPLES,
 )
 app.command(

@@ -11,8 +11,8 @@ from cyclopts import Parameter
 from celpaint.cli.options import given, takes
 from celpaint.cli.show import report
 from celpaint.colorize import render
-from celpaint.methods.base import METHODS
-from celpaint.methods.options import ComputeOptions, PathOptions
+from celpaint.methods.registry import default_method, method_names, method_specs
+from celpaint.options import ComputeOptions, PathOptions
 
 __all__ = ["colorize_command"]
 
@@ -21,7 +21,7 @@ __all__ = ["colorize_command"]
     {
         "Shot": PathOptions,
         "Computing": ComputeOptions,
-        **{f"Only with --method {name}": options for name, options in METHODS.items()},
+        **{f"Only with --method {name}": spec.options for name, spec in method_specs().items()},
     }
 )
 def colorize_command(
@@ -37,22 +37,25 @@ def colorize_command(
         ),
     ],
     out: Annotated[Path, Parameter(alias="-o", help="a folder, or a file: .mp4, .mov, .mkv, .webm, .gif, .webp")],
-    method: Annotated[str, Parameter(help="auto, lvcd or matcher; auto: lvcd on a GPU, else matcher")] = "auto",
+    method: Annotated[
+        str,
+        Parameter(help=f"auto, {' or '.join(method_names())}; auto: the best measured, {default_method()}"),
+    ] = "auto",
     overwrite: Annotated[bool, Parameter(help="replace an existing result", show_default=False)] = False,
-    rate: Annotated[
+    fps: Annotated[
         Fraction | None, Parameter(help="frames a second of a video, 24 or 24000/1001; default the source's own, or 24")
     ] = None,
-    picture: Annotated[
+    image_format: Annotated[
         Literal["png", "tif", "tga"] | None, Parameter(help="kind of pictures in a folder; default as the source's")
     ] = None,
-    confidence_out: Annotated[
+    confidence_maps: Annotated[
         Path | None, Parameter(help="a folder for maps of how sure the method was, white where sure")
     ] = None,
     quiet: Annotated[bool, Parameter(alias="-q", help="say nothing but errors", show_default=False)] = False,
     json: Annotated[bool, Parameter(help="say everything as JSON, one object a line", show_default=False)] = False,
     **options: Any,
 ) -> None:
-    """Colour line art after a painted reference.
+    """Color line art after a painted reference.
 
     A run that was stopped goes on where it stopped when the same command is given again.
     """
@@ -64,9 +67,9 @@ def colorize_command(
                 reference=reference,
                 method=method,
                 overwrite=overwrite,
-                rate=rate,
-                picture=picture,
-                confidence_out=confidence_out,
+                fps=fps,
+                image_format=image_format,
+                confidence_maps=confidence_maps,
                 progress=told,
                 **given(options),
             )

@@ -47,13 +47,13 @@ def preview_command(
     out: Annotated[Path, Parameter(alias="-o", help="the folder to write sheet.png and film.mp4 to")],
     seed: Annotated[int, Parameter(help="other seeds give other clips")] = 0,
     clips: Annotated[int, Parameter(help="on the sheet, and in the film")] = 9,
-    size: Annotated[Size, Parameter(help="of a frame in the film")] = (320, 192),
+    size: Annotated[Size, Parameter(help="of a frame in the film")] = (192, 320),
     seconds: Annotated[float, Parameter(help="that each clip runs in the film")] = 2.0,
 ) -> None:
     """Look at what the synthesizer makes: a contact sheet and a short film."""
     from celpaint.data.preview import write_preview
 
-    width, height = size
+    height, width = size
     sheet, film = write_preview(art, out, seed, clips=clips, height=height, width=width, seconds=seconds)
     print(f"sheet: {sheet}")
     print(f"film: {film}")
@@ -63,8 +63,8 @@ def preview_command(
 def prepare_command(
     *videos: Path,
     out: Annotated[Path, Parameter(alias="-o", help="the folder to write; run again to go on or to add videos")],
-    size: Annotated[Size, Parameter(help="of the training frames")] = (576, 320),
-    limit: Annotated[float, Parameter(help="difference of colour histograms above which is a cut")] = 30.0,
+    size: Annotated[Size, Parameter(help="of the training frames")] = (320, 576),
+    limit: Annotated[float, Parameter(help="difference of color histograms above which is a cut")] = 30.0,
     shortest: Annotated[int, Parameter(help="frames a shot has at least")] = 15,
     longest: Annotated[int, Parameter(help="frames a shot has at most")] = 200,
     latents: Annotated[Path | None, Parameter(help="an autoencoder's weights: its latents are stored too")] = None,
@@ -85,7 +85,7 @@ def prepare_command(
         done = prepare(
             videos,
             out,
-            size=size[::-1],
+            size=size,
             limit=limit,
             shortest=shortest,
             longest=longest,

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from celpaint import __version__
 from celpaint.errors import WeightsError
-from celpaint.methods.base import METHODS
-from celpaint.weights.registry import find_weights
+from celpaint.methods.registry import method_specs
 
 __all__ = ["doctor_command"]
 
@@ -55,9 +54,9 @@ def _memory() -> str:
 
 
 def _weights() -> Iterator[tuple[str, str]]:
-    for name in METHODS:
+    for name, spec in method_specs().items():
         try:
-            yield f"weights of {name}", str(find_weights(name, "small"))
+            yield f"weights of {name}", str(spec.find_weights("small"))
         except WeightsError:
             yield f"weights of {name}", "not in the package"
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from celpaint.atomic_write import disk_errors, write_text
 from celpaint.cli.show import report
 
 __all__ = ["benchmark_command", "evaluate_command"]
@@ -17,7 +18,7 @@ def evaluate_command(
     original: Path | None = None,
     /,
     *,
-    lines: Annotated[Path | None, Parameter(help="the line art that was coloured")] = None,
+    lines: Annotated[Path | None, Parameter(help="the line art that was colored")] = None,
     protocol: Annotated[
         Literal["lvcd", "full"],
         Parameter(help="lvcd: the paper's metrics at 256x256; full: all, at the films' own size"),
@@ -41,7 +42,7 @@ def evaluate_command(
         result: a folder of frames, a video, a folder of such clips, or a manifest naming clips.
         original: the originals, clips of the same names; none with a manifest.
     """
-    from celpaint.metrics import evaluate
+    from celpaint.benchmark import evaluate
 
     with report(quiet=quiet or json, json_lines=False) as told:
         measured = evaluate(
@@ -57,9 +58,8 @@ def evaluate_command(
             progress=told,
         )
     if out is not None:
-        aside = out.with_name(f".{out.name}.part")
-        aside.write_text(measured.to_json() if out.suffix == ".json" else measured.markdown(), encoding="utf-8")
-        aside.replace(out)
+        with disk_errors(out):
+            write_text(out, measured.to_json() if out.suffix == ".json" else measured.markdown())
     print(measured.to_json() if json else measured.markdown(), end="")
 
 
@@ -67,7 +67,7 @@ def benchmark_command(
     suite: str,
     /,
     *,
-    out: Annotated[Path, Parameter(alias="-o", help="a folder for the report, the coloured frames and the clips")],
+    out: Annotated[Path, Parameter(alias="-o", help="a folder for the report, the colored frames and the clips")],
     root: Annotated[Path | None, Parameter(help="what the suite's paths are relative to; default here")] = None,
     only: Annotated[list[str] | None, Parameter(help="these runs of the suite")] = None,
     workers: Annotated[int | None, Parameter(help="processes; default one a core, or one where there is a GPU")] = None,
@@ -79,7 +79,7 @@ def benchmark_command(
     Args:
         suite: a TOML file, or the name of a packaged suite.
     """
-    from celpaint.metrics.running import benchmark
+    from celpaint.benchmark.runner import benchmark
 
     with report(quiet=quiet, json_lines=False) as told:
         benchmark(suite, out, root=root, workers=workers, device=device, only=tuple(only or ()), progress=told)

@@ -4,47 +4,45 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, fields
-from typing import Annotated, Any, TypeVar, get_type_hints
+from dataclasses import Field
+from typing import Annotated, Any, Literal, TypeVar, get_origin, get_type_hints
 
 from cyclopts import Group, Parameter
 
-from celpaint.errors import OptionError
+from celpaint.options import Options, option_fields, option_info, parse_size, size_text
+from celpaint.options import Size as SizeType
 
 __all__ = ["Size", "given", "takes"]
 
 
 def _size(_: Any, tokens: Any) -> tuple[int, int]:
-    width, cross, height = tokens[0].value.lower().partition("x")
-    if not (cross and width.isdecimal() and height.isdecimal()):
-        raise OptionError(f"--size is {tokens[0].value!r}", wanted="WIDTHxHEIGHT, for example 576x320")
-    return int(width), int(height)
+    return parse_size(tokens[0].value)
 
 
 Size = Annotated[
-    tuple[int, int],
+    SizeType,
     Parameter(
         converter=_size,
         metavar="WIDTHxHEIGHT",
         n_tokens=1,
         accepts_keys=False,
         negative=(),
-        show_default=lambda size: f"{size[0]}x{size[1]}",
+        show_default=size_text,
     ),
 ]
-"""(width, height) as ``576x320``."""
+"""(height, width), written ``576x320``."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def takes(groups: Mapping[str, type]) -> Callable[[F], F]:
+def takes(groups: Mapping[str, type[Options]]) -> Callable[[F], F]:
     """Give a command one option for each field of some dataclasses, in place of its ``**options``.
 
     An option that is not given stays out of ``options``, so that the dataclass's own default holds; :func:`given`
     drops it. A field that several dataclasses share appears once, in the first group that has it.
 
     Args:
-        groups: dataclasses by title of their group in ``--help``. Each field has a default and ``metadata["help"]``.
+        groups: option dataclasses by title of their group in ``--help``.
     """
 
     def decorate(command: F) -> F:
@@ -54,12 +52,11 @@ def takes(groups: Mapping[str, type]) -> Callable[[F], F]:
         hints = {name: hint for name, hint in hints.items() if name in parameters or name == "return"}
         for order, (title, cls) in enumerate(groups.items()):
             group = Group(title, sort_key=order)
-            types = get_type_hints(cls)
-            for field in fields(cls):
-                if field.name not in parameters:
-                    hints[field.name] = _annotation(field, types[field.name], group)
-                    parameters[field.name] = inspect.Parameter(
-                        field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hints[field.name]
+            for name, (field, kind) in option_fields(cls).items():
+                if name not in parameters:
+                    hints[name] = _annotation(field, kind, group)
+                    parameters[name] = inspect.Parameter(
+                        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hints[name]
                     )
         command.__signature__ = signature.replace(parameters=list(parameters.values()))  # type: ignore[attr-defined]
         command.__annotations__ = hints
@@ -74,11 +71,9 @@ def given(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _annotation(field: Field[Any], kind: Any, group: Group) -> Any:
-    default = None if field.default is MISSING else field.default
-    shown = (lambda _: default) if default not in (None, False, ()) else False
-    if kind == tuple[int, int] | None:
+    info = option_info(field)
+    shown = (lambda _: field.default) if field.default not in (None, False, ()) else False
+    said = f"{info.help} ({info.range})" if info.range and get_origin(kind) is not Literal else info.help
+    if kind == SizeType | None:
         kind = Size
-    return Annotated[
-        kind,
-        Parameter(help=field.metadata["help"], group=group, negative=(), show_default=shown),
-    ]
+    return Annotated[kind, Parameter(help=said, group=group, negative=(), show_default=shown)]

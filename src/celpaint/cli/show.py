@@ -152,7 +152,7 @@ class Course:
     """What is being done, how far it is, how fast it goes.
 
     Attributes:
-        doing: for people, such as ``colouring, segment 2/9, step 3/25``.
+        doing: for people, such as ``coloring, segment 2/9, step 3/25``.
         done, total: frames of the stage; the total is 0 while it is not known.
         pace: seconds a frame and time left, empty while they are not known.
     """
@@ -167,16 +167,16 @@ class Course:
 
     def __call__(self, event: Event) -> None:
         """Take note of an event."""
-        stage = event.stage if event.stage in ("read", "write") else "colour"
+        stage = event.stage if event.stage in ("read", "write") else "color"
         if stage != self._stage:
             self._stage, self.done, self.total, self.pace = stage, 0, 0, ""
         if event.stage in ("segment", "step"):
             self._within[event.stage] = event
         else:
             self.done, self.total = event.index, event.total
-        inner = [f"{name} {e.index}/{e.total}" for name, e in self._within.items()] if stage == "colour" else []
-        self.doing = ", ".join([{"read": "reading", "colour": "colouring", "write": "writing"}[stage], *inner])
-        if stage == "colour":
+        inner = [f"{name} {e.index}/{e.total}" for name, e in self._within.items()] if stage == "color" else []
+        self.doing = ", ".join([{"read": "reading", "color": "coloring", "write": "writing"}[stage], *inner])
+        if stage == "color":
             self._time(event)
 
     def _time(self, event: Event) -> None:
@@ -197,7 +197,7 @@ class Course:
         self.pace = ", ".join(pace)
 
     def _share(self) -> float:
-        """How much of all the colouring is done; steps count over the whole shot."""
+        """How much of all the coloring is done; steps count over the whole shot."""
         if "step" in self._within:
             return self._within["step"].index / self._within["step"].total
         return self.done / self.total if self.total else 0.0
@@ -210,9 +210,9 @@ def sentences(summary: Summary) -> list[str]:
     if summary.confidence is not None:
         said[0] += f", mean confidence {summary.confidence:.2f}"
     if summary.paint_next:
-        said.append(f"paint next, where the colours are least sure: {', '.join(summary.paint_next)}")
-    if summary.confidence_out is not None:
-        said.append(f"confidence maps: {summary.confidence_out}")
+        said.append(f"paint next, where the colors are least sure: {', '.join(summary.paint_next)}")
+    if summary.confidence_maps is not None:
+        said.append(f"confidence maps: {summary.confidence_maps}")
     said.append(f"result: {summary.out}")
     return said
 

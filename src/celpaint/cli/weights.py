@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import json as js
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_type_hints
 
 from cyclopts import App, Parameter
 
-from celpaint.errors import WeightsError
-from celpaint.weights.registry import OFFICIAL, packaged
+from celpaint.errors import OptionError, WeightsError
+from celpaint.methods.registry import all_parts, catalog, converters, default_method, method_specs, published_weights
+from celpaint.options import flag
+from celpaint.weights.inspect import locate
+from celpaint.weights.kinds import load_object
+from celpaint.weights.registry import packaged, stated_license
 
 __all__ = ["app"]
 
@@ -19,11 +25,11 @@ Examples:
 
 celpaint weights list
 
-celpaint weights convert --svd svd.safetensors --lvcd lvcd.ckpt --out lvcd/
+celpaint weights convert --svd svd.safetensors --lvcd lvcd.ckpt --out mine/
 
-celpaint weights verify lvcd/
+celpaint weights verify mine/
 
-celpaint colorize cut05/ -r key.png -o cut05.mp4 --method lvcd --weights lvcd/
+celpaint colorize cut05/ -r key.png -o cut05.mp4 --weights mine/
 """
 
 app = App(name="weights", help="Show, check or convert weights.", help_epilogue=_EXAMPLES)
@@ -33,32 +39,33 @@ app = App(name="weights", help="Show, check or convert weights.", help_epilogue=
 def list_command(*, json: Annotated[bool, Parameter(help="print JSON", show_default=False)] = False) -> None:
     """Show which weights there are: in the package, fetched before, and published elsewhere."""
     from celpaint.weights.hub import cached
-    from celpaint.weights.inspect import stated_licence
 
-    fetched = list(cached())
+    fetched = list(cached(_is_method_weights))
     if json:
         here = [
-            {"name": f"{method}/small", "path": str(path), "licence": stated_licence(path)}
+            {"name": f"{method}/small", "path": str(path), "license": stated_license(path)}
             for method, path in packaged().items()
         ]
         there = [{"repo": each.repo, "path": str(each.folder), "bytes": each.bytes} for each in fetched]
-        print(js.dumps({"packaged": here, "fetched": there, "published": [asdict(each) for each in OFFICIAL]}))
+        print(
+            js.dumps({"packaged": here, "fetched": there, "published": [asdict(each) for each in published_weights()]})
+        )
         return
     print("In this package (--weights small):")
     for method, path in packaged().items():
         size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
         print(f"  {method}/small: {_size(size)}")
         print(f"    folder   {path}")
-        print(f"    licence  {stated_licence(path)}")
+        print(f"    license  {stated_license(path)}")
     if fetched:
         print("\nFetched from the hub before (--weights OWNER/NAME):")
     for each in fetched:
         print(f"  {each.repo}  {_size(each.bytes)}  {each.folder}")
     print("\nPublished elsewhere, to be converted (celpaint weights convert):")
-    for official in OFFICIAL:
+    for official in published_weights():
         print(f"  {official.name}: {official.what}")
         print(f"    file     {official.file} at {official.page}")
-        print(f"    licence  {official.licence}")
+        print(f"    license  {official.license}")
 
 
 @app.command(name="info")
@@ -74,9 +81,9 @@ def info_command(
     Args:
         path: a checkpoint, a folder, matcher/small, or a hub id.
     """
-    from celpaint.weights.inspect import describe, locate
+    from celpaint.weights.inspect import describe
 
-    found = describe(locate(path))
+    found = describe(_locate(path), catalog())
     if json:
         networks = [
             {
@@ -91,7 +98,7 @@ def info_command(
         print(js.dumps({**vars(found), "path": str(found.path), "networks": networks}))
         return
     print(f"{found.path}: {found.kind}, {_size(found.bytes)}")
-    print(f"licence: {found.licence}")
+    print(f"license: {found.license}")
     print(f"use: {found.use}")
     for n in found.networks:
         print(f"{n.name:<20}{n.parameters / 1e6:10.2f} M parameters, {len(n.tensors)} tensors, {', '.join(n.dtypes)}")
@@ -108,11 +115,11 @@ def verify_command(path: str, /) -> None:
     Args:
         path: a checkpoint, a folder, matcher/small, or a hub id.
     """
-    from celpaint.weights.inspect import locate, verify
+    from celpaint.weights.inspect import verify
 
-    place = locate(path)
+    place = _locate(path)
     problems = []
-    for check in verify(place):
+    for check in verify(place, catalog()):
         print(f"{'FAULT' if check.problem else 'good'}  {check.what}", flush=True)
         if check.problem:
             problems.append(check.problem)
@@ -121,30 +128,58 @@ def verify_command(path: str, /) -> None:
         raise WeightsError(f"{problems[0].rstrip('.')}{more}")
 
 
+def _sources(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command one option for each source of some converter, in place of its ``**given``."""
+    signature = inspect.signature(command)
+    hints = get_type_hints(command, include_extras=True)
+    parameters = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
+    for converter in converters():
+        for name, said in converter.sources.items():
+            if name not in hints:
+                hints[name] = Annotated[Path | None, Parameter(help=f"{said} ({converter.title})")]
+                parameters.append(
+                    inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hints[name])
+                )
+    command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {name: hint for name, hint in hints.items() if name != "given"}
+    return command
+
+
 @app.command(name="convert")
+@_sources
 def convert_command(
     *,
-    svd: Annotated[Path, Parameter(help="svd.safetensors, or the public SVD folder in diffusers' format")],
-    lvcd: Annotated[Path, Parameter(help="lvcd.ckpt, or its pruned safetensors")],
     out: Annotated[Path, Parameter(alias="-o", help="the folder to write, new or empty")],
     dtype: Annotated[Literal["fp16", "fp32"], Parameter(help="number format on disk")] = "fp16",
     quiet: Annotated[bool, Parameter(alias="-q", help="say nothing but errors", show_default=False)] = False,
+    **given: Path | None,
 ) -> None:
-    """Make a folder of weights from the official checkpoints of Stable Video Diffusion and LVCD."""
+    """Make a folder of weights from foreign checkpoints; which weights is told by the sources given."""
     import sys
 
-    try:
-        from celpaint.weights.convert.official import convert
-    except ModuleNotFoundError as error:
-        from celpaint.errors import MissingExtra
-
-        raise MissingExtra(error.name or "diffusers", "lvcd") from None
+    sources = {name: path for name, path in given.items() if path is not None}
+    chosen = next((each for each in converters() if each.sources.keys() == sources.keys()), None)
+    if chosen is None:
+        raise OptionError(
+            f"nothing is made of {' and '.join(map(flag, sources)) or 'no source'}",
+            wanted=" or ".join(" ".join(map(flag, each.sources)) for each in converters()),
+            todo=f"For example: {converters()[0].example}" if converters() else "",
+        )
 
     def say(text: str) -> None:
         if not quiet:
             print(text, file=sys.stderr, flush=True)
 
-    print(f"weights: {convert(svd, lvcd, out, dtype=dtype, say=say)}")
+    convert = load_object(chosen.run)
+    print(f"weights: {convert(*(sources[name] for name in chosen.sources), out, dtype=dtype, say=say)}")
+
+
+def _locate(name: str) -> Path:
+    return locate(name, default=default_method(), parts=all_parts())
+
+
+def _is_method_weights(folder: Path) -> bool:
+    return any(spec.weights is not None and spec.weights.recognizes(folder) for spec in method_specs().values())
 
 
 def _size(count: int) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from celpaint.conditions.distance import distance_map
-from celpaint.frames.colour import Pixels, quantise
+from celpaint.frames.color import Pixels, quantize
 from celpaint.types import Array
 
 __all__ = ["flow_between", "line_flow", "slopes", "warp"]
@@ -25,7 +25,7 @@ def slopes(line: Array) -> Pixels:
     Returns:
         ``H W`` uint8.
     """
-    return quantise(np.minimum(distance_map(line) / (REACH * max(line.shape)), 1), 8)
+    return quantize(np.minimum(distance_map(line) / (REACH * max(line.shape)), 1), 8)
 
 
 def flow_between(here: Pixels, there: Pixels) -> Array:

@@ -1,6 +1,6 @@
 """Frames -> drawn lines.
 
-A drawing is read as *coverage and ink*: ``line`` says how much of a pixel the ink covers, ``ink`` which colour it
+A drawing is read as *coverage and ink*: ``line`` says how much of a pixel the ink covers, ``ink`` which color it
 has, so that ``1 - line + line * ink`` is the drawing again, soft edges and all. Black on white, white on black and ink
 on transparent paper all come out alike; a painting has no drawn lines, so they are extracted from it.
 """
@@ -38,11 +38,11 @@ class Look(NamedTuple):
 
     Attributes:
         kind: how they show.
-        coloured: that nothing is drawn but saturated lines. Then these are its ink; beside other ink they are trace.
+        colored: that nothing is drawn but saturated lines. Then these are its ink; beside other ink they are trace.
     """
 
     kind: LineKind
-    coloured: bool = False
+    colored: bool = False
 
 
 Mask = npt.NDArray[np.bool_]
@@ -65,7 +65,7 @@ def read_lines(frame: Frame, mode: Literal["auto", "keep", "extract"] = "auto", 
     Args:
         frame: a drawing or a painting.
         mode: ``keep`` takes the lines as drawn even where the frame looks like a painting, ``extract`` finds lines in
-            the colours even where it looks like a drawing, ``auto`` decides by ``look``.
+            the colors even where it looks like a drawing, ``auto`` decides by ``look``.
         look: what :func:`classify_clip` said of the whole shot; None judges this frame alone.
 
     Returns:
@@ -74,7 +74,7 @@ def read_lines(frame: Frame, mode: Literal["auto", "keep", "extract"] = "auto", 
     """
     if mode == "extract":
         return _extracted(frame)
-    kind, coloured = look or classify(frame)
+    kind, colored = look or classify(frame)
     if kind == "on transparent" and not _has_transparency(frame):
         kind = classify(frame).kind
     if kind == "painting" and mode == "auto":
@@ -82,11 +82,11 @@ def read_lines(frame: Frame, mode: Literal["auto", "keep", "extract"] = "auto", 
     if kind == "painting":
         kind = _judge(frame, drawn=True)[0].kind
     if kind == "on transparent" and frame.alpha is not None:
-        return _line_art(frame.alpha.astype(np.float32), frame.rgb, coloured)
+        return _line_art(frame.alpha.astype(np.float32), frame.rgb, colored)
     rgb = flatten(frame)
     if kind == "white on black":
         rgb = _negative(rgb)
-    return _unmix(_white_paper(rgb), coloured)
+    return _unmix(_white_paper(rgb), colored)
 
 
 def classify(frame: Frame) -> Look:
@@ -107,29 +107,29 @@ def classify_clip(samples: Iterable[Frame]) -> Look:
         raise ValueError("classify_clip wants at least one frame")
     looks = [look for look, inked in judged if inked] or [look for look, _ in judged]
     kind = Counter(look.kind for look in looks).most_common(1)[0][0]
-    coloured = [look.coloured for look in looks if look.kind == kind]
-    return Look(kind, 2 * sum(coloured) > len(coloured))
+    colored = [look.colored for look in looks if look.kind == kind]
+    return Look(kind, 2 * sum(colored) > len(colored))
 
 
 # -- drawings: coverage and ink ------------------------------------------------------------------------------------
 
 
-def _unmix(rgb: Array, coloured: bool) -> LineArt:
+def _unmix(rgb: Array, colored: bool) -> LineArt:
     """A drawing on white paper as coverage and ink.
 
     Any coverage c >= 1 - min(rgb) has an ink 1 - (1 - rgb) / c in [0, 1] that gives the drawing back. The least one
-    lets most of the colour below show; dividing it by the darkness of the ink's own cores makes grey ink opaque too.
+    lets most of the color below show; dividing it by the darkness of the ink's own cores makes gray ink opaque too.
     """
     low, high = _extremes(rgb)
     darkness = 1 - low
     cores = darkness > 0.3
-    if not coloured:
+    if not colored:
         cores &= high - low < 0.5 * darkness
     line = np.minimum(darkness / _ink_darkness(darkness[cores]), 1)
     inked = line > 0
     ink = np.zeros_like(rgb)
     ink[inked] = np.clip(1 - (1 - rgb[inked]) / line[inked, None], 0, 1)
-    return _line_art(line, ink, coloured)
+    return _line_art(line, ink, colored)
 
 
 def _ink_darkness(cores: Array) -> float:
@@ -137,13 +137,13 @@ def _ink_darkness(cores: Array) -> float:
     return float(np.clip(np.percentile(cores, 90), 0.5, 1)) if cores.size else 1.0
 
 
-def _line_art(line: Array, ink: Array, coloured: bool) -> LineArt:
-    """Line art whose saturated inks count as colour trace, unless it is ``coloured``, that is, has no other ink.
+def _line_art(line: Array, ink: Array, colored: bool) -> LineArt:
+    """Line art whose saturated inks count as color trace, unless it is ``colored``, that is, has no other ink.
 
     Ink is trace from a :func:`_purity` of 0.7 on; its soft edge and its mixture with black ink beside it are trace by
     their share. What is faint and alone is grain.
     """
-    if coloured:
+    if colored:
         return LineArt(line=line, ink=ink, trace=np.zeros_like(line))
     purity = np.where(line > 0, _purity(ink), 0)
     solid = line > 0.3
@@ -156,7 +156,7 @@ def _line_art(line: Array, ink: Array, coloured: bool) -> LineArt:
 def _purity(ink: Array) -> Array:
     """``H W 3`` -> ``H W``, the share of pure hue in an ink, the rest being black, however thinly it covers the paper.
 
-    (max - min) / (1 - min): 1 for red, green or blue, about 0.3 for a brown outline, 0 for grey.
+    (max - min) / (1 - min): 1 for red, green or blue, about 0.3 for a brown outline, 0 for gray.
     """
     low, high = _extremes(ink)
     return np.asarray((high - low) / np.maximum(1 - low, 1e-3), np.float32)
@@ -237,14 +237,14 @@ def _judge(frame: Frame, *, drawn: bool = False) -> tuple[Look, bool]:
         opaque = alpha > 0.5
         light = _thick(opaque & (rgb.min(axis=2) > 0.85))
         if light.sum() <= 0.1 * opaque.sum() and (drawn or not _is_painting(rgb)):
-            return Look("on transparent", _is_coloured(rgb)), bool(frame.alpha.max() > 0.1)
+            return Look("on transparent", _is_colored(rgb)), bool(frame.alpha.max() > 0.1)
     dark_ink = _ink_is_dark(rgb)
     upright = rgb if dark_ink else _negative(rgb)
     inked = bool(np.ptp(rgb.reshape(-1, 3), axis=0).max() > 0.1)
-    coloured = _is_coloured(_white_paper(upright))
+    colored = _is_colored(_white_paper(upright))
     if not drawn and _is_painting(upright):
-        return Look("painting", coloured), inked
-    return Look("black on white" if dark_ink else "white on black", coloured), inked
+        return Look("painting", colored), inked
+    return Look("black on white" if dark_ink else "white on black", colored), inked
 
 
 def _has_transparency(frame: Frame) -> bool:
@@ -265,10 +265,10 @@ def _ink_is_dark(rgb: Array) -> bool:
     return 2 * bright - 1 + thinness > 0
 
 
-def _is_coloured(rgb: Array) -> bool:
-    """Whether nine tenths of the ink of a drawing on white paper, or more, are saturated colours.
+def _is_colored(rgb: Array) -> bool:
+    """Whether nine tenths of the ink of a drawing on white paper, or more, are saturated colors.
 
-    Compression takes hue from thin lines, but not down to the purity of grey, brown and dark blue ink.
+    Compression takes hue from thin lines, but not down to the purity of gray, brown and dark blue ink.
     """
     low, _ = _extremes(rgb)
     purity = _purity(rgb)[low < 0.7]
@@ -276,9 +276,9 @@ def _is_coloured(rgb: Array) -> bool:
 
 
 def _is_painting(rgb: Array) -> bool:
-    """Whether a picture (dark ink on light paper, or colours) has areas filled with something but paper and black.
+    """Whether a picture (dark ink on light paper, or colors) has areas filled with something but paper and black.
 
-    Grey areas may be pencil tone: they count only from a tenth of the picture on.
+    Gray areas may be pencil tone: they count only from a tenth of the picture on.
     """
     surface = np.stack([_paper_surface(rgb[..., c]) for c in range(3)], axis=2)
     below = surface - rgb
@@ -290,9 +290,9 @@ def _is_painting(rgb: Array) -> bool:
     black = rgb.max(axis=2) < 0.25
     drawn = ~paper
     filled = _thick(drawn & ~black)
-    coloured = float(np.mean(filled & (np.ptp(below, axis=2) > 0.06)))
+    colored = float(np.mean(filled & (np.ptp(below, axis=2) > 0.06)))
     share = float(np.mean(filled))
-    return (coloured > 0.003 or share > 0.1) and share > 0.3 * float(np.mean(drawn))
+    return (colored > 0.003 or share > 0.1) and share > 0.3 * float(np.mean(drawn))
 
 
 def _seen(picture: Array) -> Array:
@@ -319,7 +319,7 @@ def _disc(picture: Array | Mask, share: float) -> npt.NDArray[np.uint8]:
     return disc
 
 
-# -- paintings: lines from colours ---------------------------------------------------------------------------------
+# -- paintings: lines from colors ---------------------------------------------------------------------------------
 
 
 def _extracted(frame: Frame) -> LineArt:
@@ -331,7 +331,7 @@ def _extracted(frame: Frame) -> LineArt:
 def dog_lines(rgb: Array, sigma: float, ratio: float = 3.0) -> Array:
     """Difference of Gaussians, channel by channel: by what share a place is darker than its surroundings.
 
-    Channel by channel, so that an edge between two colours of one brightness is found as well; as a share of the
+    Channel by channel, so that an edge between two colors of one brightness is found as well; as a share of the
     surroundings' own brightness, so that a line on a dark coat counts like one on a pale face.
 
     Args:

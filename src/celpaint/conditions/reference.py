@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import cv2
-import numpy as np
 
 from celpaint.conditions.lines import flatten
+from celpaint.frames.resize import resize
 from celpaint.types import Array, Frame
 
 __all__ = ["Fit", "fit_reference"]
@@ -33,7 +33,7 @@ def fit_reference(frame: Frame, size: tuple[int, int]) -> tuple[Array, Fit]:
     """The reference at the shot's size, on white paper where it is transparent.
 
     A reference of the shot's aspect (within 1 %) is scaled as a whole, so that it stays in register with the line frame
-    it belongs to. Any other is scaled to fit inside, centred, and its edges continued outwards: nothing of the painting
+    it belongs to. Any other is scaled to fit inside, centerd, and its edges continued outwards: nothing of the painting
     is lost and nothing is distorted.
 
     Args:
@@ -68,7 +68,6 @@ def fit_reference(frame: Frame, size: tuple[int, int]) -> tuple[Array, Fit]:
 def _place(picture: Array, box: tuple[int, int, int, int], size: tuple[int, int]) -> Array:
     """``picture`` scaled into ``box`` of a frame of ``size``, its edges continued to the frame's."""
     top, left, h, w = box
-    shrinks = h <= picture.shape[0] and w <= picture.shape[1]
-    scaled = cv2.resize(picture, (w, h), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    scaled = resize(picture, (h, w), "cubic")
     placed: Array = cv2.copyMakeBorder(scaled, top, size[0] - top - h, left, size[1] - left - w, cv2.BORDER_REPLICATE)
-    return np.clip(placed, 0, 1)
+    return placed

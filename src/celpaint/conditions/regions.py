@@ -13,11 +13,11 @@ import numpy.typing as npt
 
 from celpaint.types import Array
 
-__all__ = ["INK", "Labels", "enclosed", "grow_regions", "label_regions"]
+__all__ = ["INK_THRESHOLD", "Labels", "enclosed", "grow_regions", "label_regions"]
 
 Labels = npt.NDArray[np.int32]
 
-INK = 0.25
+INK_THRESHOLD = 0.25
 """Coverage from which a pixel is ink; a soft line one pixel wide has more somewhere across it."""
 
 
@@ -31,7 +31,7 @@ def label_regions(line: Array, *, gap: float | None = None) -> Labels:
     Returns:
         ``H W`` from 1 on, 0 where ink; every other pixel has a region.
     """
-    paper = (line < INK).astype(np.uint8)
+    paper = (line < INK_THRESHOLD).astype(np.uint8)
     if gap is None:
         gap = min(line.shape) / 90
     labels = np.zeros(line.shape, np.int32)
@@ -41,8 +41,8 @@ def label_regions(line: Array, *, gap: float | None = None) -> Labels:
         ball = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
         free = paper & (labels == 0).astype(np.uint8)
         # Beyond the picture's edge is paper too, as far as the ball knows.
-        centres = cv2.erode(free, ball, borderType=cv2.BORDER_CONSTANT, borderValue=1)
-        found, parts = cv2.connectedComponents(centres, connectivity=8)
+        centers = cv2.erode(free, ball, borderType=cv2.BORDER_CONSTANT, borderValue=1)
+        found, parts = cv2.connectedComponents(centers, connectivity=8)
         if found > 1:
             reach = _dilate(parts, ball)
             taken = (free > 0) & (reach > 0)

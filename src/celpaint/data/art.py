@@ -1,7 +1,7 @@
 """Fetching openly licensed drawings and turning them into flat regions with lines.
 
 Packages come through the ordinary client (``npm pack``), pinned by version and sha256 in ``art_sources.json``. Every
-drawing is rendered once. Colours are rendered as codes, not as themselves, so each pixel tells exactly which colour of
+drawing is rendered once. Colors are rendered as codes, not as themselves, so each pixel tells exactly which color of
 the drawing it has; pixels of anti-aliased edges take the nearest exact one. Thin dark strokes of outlined styles are
 taken out, what they divide grows together until it meets, and where it meets is the line.
 """
@@ -25,13 +25,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from celpaint.data.synthetic.art import COLOURS, LINE, Art, Drawing, deflate, flat_lines, with_lines
+from celpaint.atomic_write import write_text
+from celpaint.data.synthetic.art import COLORS, LINE, Art, Drawing, deflate, flat_lines, with_lines
 from celpaint.errors import InputError, MissingExtra
 
 if TYPE_CHECKING:
     from numpy import uint8
 
-__all__ = ["Source", "build", "fetch", "flatten", "main_colours", "notice", "read_dances", "sources"]
+__all__ = ["Source", "build", "fetch", "flatten", "main_colors", "notice", "read_dances", "sources"]
 
 SIZE = 384
 """Width and height of a cel."""
@@ -50,21 +51,21 @@ class Source:
         package: its name in the npm registry.
         version: exactly this one.
         sha256: of the archive.
-        licence: SPDX identifier, or a sentence where styles differ.
+        license: SPDX identifier, or a sentence where styles differ.
         author: whom to name.
         reader: how to read it: ``openmoji``, ``iconify``, ``dicebear`` or ``dancers``.
         style: name of its styles in the collection; a reader may put more after a slash.
         held: styles of it that are kept for validation.
         inked: whether thin dark strokes are its outlines.
         skip: pattern of names to leave out.
-        styles: for packages of many styles: name => licence and author.
+        styles: for packages of many styles: name => license and author.
         many: drawings to make of every combinable style.
     """
 
     package: str
     version: str
     sha256: str
-    licence: str
+    license: str
     author: str
     reader: str
     style: str
@@ -124,18 +125,16 @@ def build(out: Path, *, cache_dir: Path | None = None, limit: int | None = None,
         parts += art.drawings()
     art = Art.collect(SIZE, parts, held)
     art.save(out)
-    aside = out.with_name(".NOTICE.part")
-    aside.write_text(notice(), encoding="utf-8")
-    aside.replace(out.with_name(f"{out.stem}.NOTICE.txt"))
+    write_text(out.with_name(f"{out.stem}.NOTICE.txt"), notice())
     return art
 
 
 def notice() -> str:
-    """Whose drawings they are, and under which licences."""
+    """Whose drawings they are, and under which licenses."""
     lines = ["The drawings in this collection come from these packages of the npm registry.", ""]
     for source in sources():
-        lines += [f"{source.package} {source.version}", f"  {source.author}; {source.licence}"]
-        lines += [f"  {style}: {author}; {licence}" for style, (licence, author) in source.styles.items()]
+        lines += [f"{source.package} {source.version}", f"  {source.author}; {source.license}"]
+        lines += [f"  {style}: {author}; {license}" for style, (license, author) in source.styles.items()]
         lines.append("")
     return "\n".join(lines)
 
@@ -198,11 +197,11 @@ def _openmoji(folder: Path, source: Source, limit: int | None) -> Iterator[Drawi
 
 
 def _dicebear(folder: Path, source: Source, limit: int | None) -> Iterator[Drawing]:
-    for number, (style, (licence, _)) in enumerate(source.styles.items()):
+    for number, (style, (license, _)) in enumerate(source.styles.items()):
         definition = json.loads((folder / "src" / f"{style}.json").read_text(encoding="utf-8"))
         stated = definition["meta"]["license"]["name"]
-        if stated != licence:
-            raise InputError(f"the style {style} says '{stated}' of its licence", wanted=licence)
+        if stated != license:
+            raise InputError(f"the style {style} says '{stated}' of its license", wanted=license)
         for index in range(min(source.many, limit or source.many)):
             rng = np.random.default_rng((number, index))
             character = _Character(definition, rng)
@@ -214,7 +213,7 @@ def _dicebear(folder: Path, source: Source, limit: int | None) -> Iterator[Drawi
 
 
 class _Character:
-    """One character of a DiceBear style: variants and colours chosen at random; eyes and mouth differ by look."""
+    """One character of a DiceBear style: variants and colors chosen at random; eyes and mouth differ by look."""
 
     changing = ("eyes", "mouth", "eyebrows", "expression", "mood")
 
@@ -222,9 +221,7 @@ class _Character:
         self.components = definition["components"]
         self.canvas = definition["canvas"]
         self.root = definition.get("attributes", {})
-        self.colours = {
-            name: str(rng.choice(colour["values"])) for name, colour in definition.get("colors", {}).items()
-        }
+        self.colors = {name: str(rng.choice(color["values"])) for name, color in definition.get("colors", {}).items()}
         self.chosen = {
             name: [str(rng.choice(list(part["variants"]))) for _ in range(_EXPRESSIONS)]
             for name, part in self.components.items()
@@ -261,9 +258,9 @@ class _Character:
         text = ""
         for name, value in attributes.items():
             if isinstance(value, dict):
-                value = self.colours.get(value.get("name", ""), "#808080") if value["type"] == "color" else ""
+                value = self.colors.get(value.get("name", ""), "#808080") if value["type"] == "color" else ""
             if name in ("fill", "stroke") and str(value) not in ("none",) and not str(value).startswith("url"):
-                value = f"{part}@{value}"  # the same colour of another part is another colour
+                value = f"{part}@{value}"  # the same color of another part is another color
             text += f' {name}="{html.escape(str(value))}"'
         return text
 
@@ -271,7 +268,7 @@ class _Character:
 def _dancers(folder: Path, source: Source, limit: int | None) -> Iterator[Drawing]:
     for character, dances in read_dances(folder).items():
         clips = list(dances.values())[slice(limit)]
-        palette = main_colours(np.concatenate([clip[::3] for clip in clips]))
+        palette = main_colors(np.concatenate([clip[::3] for clip in clips]))
         for clip in clips:
             cels = tuple(deflate(flat_lines(cel)) for cel in flatten(clip, palette))
             yield f"{source.style}/{character}", palette, cels, True
@@ -298,8 +295,8 @@ def read_dances(folder: Path) -> dict[str, dict[str, npt.NDArray[uint8]]]:
     return characters
 
 
-def main_colours(frames: npt.NDArray[uint8]) -> npt.NDArray[uint8]:
-    """The colours flat raster frames ``T H W 4`` are painted in, as a palette ``64 3``; blends at edges are none."""
+def main_colors(frames: npt.NDArray[uint8]) -> npt.NDArray[uint8]:
+    """The colors flat raster frames ``T H W 4`` are painted in, as a palette ``64 3``; blends at edges are none."""
     packed = np.ascontiguousarray(frames).view(np.uint32)[..., 0]
     inner = packed[:, 1:-1, 1:-1]
     flat = (frames[:, 1:-1, 1:-1, 3] > _SOLID) & (inner == packed[:, :-2, 1:-1]) & (inner == packed[:, 2:, 1:-1])
@@ -307,18 +304,18 @@ def main_colours(frames: npt.NDArray[uint8]) -> npt.NDArray[uint8]:
     values, counts = np.unique(inner[flat], return_counts=True)
     found: list[npt.NDArray[uint8]] = []
     for index in np.argsort(-counts, kind="stable"):
-        if counts[index] < 3e-4 * counts.sum() or len(found) == COLOURS - 1:
+        if counts[index] < 3e-4 * counts.sum() or len(found) == COLORS - 1:
             break
-        colour = values[index : index + 1].view(np.uint8)[:3]
-        if all(np.abs(colour.astype(int) - known).max() > _NEAR for known in found):
-            found.append(colour)
-    palette = np.zeros((COLOURS, 3), np.uint8)
+        color = values[index : index + 1].view(np.uint8)[:3]
+        if all(np.abs(color.astype(int) - known).max() > _NEAR for known in found):
+            found.append(color)
+    palette = np.zeros((COLORS, 3), np.uint8)
     palette[1 : 1 + len(found)] = found
     return palette
 
 
 _NEAR = 14
-"""Channels of a flat colour differ by no more than this."""
+"""Channels of a flat color differ by no more than this."""
 
 _SOLID = 230
 """Alpha above which a pixel is not at an edge."""
@@ -339,8 +336,8 @@ def flatten(
     side = int(1.08 * max(rows[-1] - rows[0], columns[-1] - columns[0])) + 2
     top, left = (rows[0] + rows[-1] - side) // 2, (columns[0] + columns[-1] - side) // 2
     for frame in clip:
-        colours, which = np.unique(np.ascontiguousarray(frame).view(np.uint32)[..., 0], return_inverse=True)
-        rgba = colours.view(np.uint8).reshape(-1, 4)
+        colors, which = np.unique(np.ascontiguousarray(frame).view(np.uint32)[..., 0], return_inverse=True)
+        rgba = colors.view(np.uint8).reshape(-1, 4)
         apart = np.abs(rgba[:, None, :3].astype(np.int16) - palette[1:used].astype(np.int16)).max(-1)
         clear, solid = rgba[:, 3] == 0, rgba[:, 3] > _SOLID
         number = np.where(clear, 0, apart.argmin(-1) + 1).astype(np.uint8)
@@ -405,7 +402,7 @@ def _drawing(
     middle_x, middle_y = (columns[0] + columns[-1] + 1) / 2 * scale, (rows[0] + rows[-1] + 1) / 2 * scale
     window = (middle_x - side / 2, middle_y - side / 2, side)
     palette = codes.palette()
-    ink = (palette.astype(float) @ [0.299, 0.587, 0.114] < 75) if inked else np.zeros(COLOURS, bool)
+    ink = (palette.astype(float) @ [0.299, 0.587, 0.114] < 75) if inked else np.zeros(COLORS, bool)
     ink[0] = False
     cels = []
     for document in documents:
@@ -413,7 +410,7 @@ def _drawing(
         if image is None:
             return None
         cel = _trace(_decode(image), ink)
-        if (cel & (COLOURS - 1) > 0).mean() < 0.04 or len(np.unique(cel & (COLOURS - 1))) < 2:
+        if (cel & (COLORS - 1) > 0).mean() < 0.04 or len(np.unique(cel & (COLORS - 1))) < 2:
             return None
         packed = deflate(cel)
         if packed not in cels:
@@ -422,29 +419,29 @@ def _drawing(
 
 
 class _Codes:
-    """Region numbers for the colours of one drawing, in the order they come."""
+    """Region numbers for the colors of one drawing, in the order they come."""
 
     def __init__(self) -> None:
-        self.colours: dict[str, int] = {}
+        self.colors: dict[str, int] = {}
 
-    def number(self, colour: str) -> int:
-        if colour not in self.colours:
-            if len(self.colours) < COLOURS - 1:
-                self.colours[colour] = len(self.colours) + 1
+    def number(self, color: str) -> int:
+        if color not in self.colors:
+            if len(self.colors) < COLORS - 1:
+                self.colors[color] = len(self.colors) + 1
             else:
-                seen = np.array([_rgb(known) for known in self.colours], int)
-                nearest = int(np.abs(seen - np.array(_rgb(colour), int)).sum(1).argmin())
-                self.colours[colour] = list(self.colours.values())[nearest]
-        return self.colours[colour]
+                seen = np.array([_rgb(known) for known in self.colors], int)
+                nearest = int(np.abs(seen - np.array(_rgb(color), int)).sum(1).argmin())
+                self.colors[color] = list(self.colors.values())[nearest]
+        return self.colors[color]
 
-    def code(self, colour: str) -> str:
-        number = self.number(colour)
+    def code(self, color: str) -> str:
+        number = self.number(color)
         return "#" + "".join(f"{85 * (number >> shift & 3):02x}" for shift in (0, 2, 4))
 
     def palette(self) -> npt.NDArray[uint8]:
-        palette = np.zeros((COLOURS, 3), np.uint8)
-        for colour, number in reversed(self.colours.items()):
-            palette[number] = _rgb(colour)
+        palette = np.zeros((COLORS, 3), np.uint8)
+        for color, number in reversed(self.colors.items()):
+            palette[number] = _rgb(color)
         return palette
 
     def encode(self, piece: str, body: str) -> str:
@@ -452,12 +449,12 @@ class _Codes:
 
         def paint(match: re.Match[str]) -> str:
             name, value = (match[1], match[2]) if match[1] else (match[3], match[4])
-            part, _, colour = value.strip().rpartition("@")
-            if not colour or colour in ("none", "transparent", "inherit"):
+            part, _, color = value.strip().rpartition("@")
+            if not color or color in ("none", "transparent", "inherit"):
                 return match[0]
-            if colour.startswith("url("):
-                colour = _mean_stop(gradients.get(colour[4:].strip("#)'\" "), ""))
-            coded = self.code(f"{part}@{colour}" if part else colour)
+            if color.startswith("url("):
+                color = _mean_stop(gradients.get(color[4:].strip("#)'\" "), ""))
+            coded = self.code(f"{part}@{color}" if part else color)
             return f'{name}="{coded}"' if match[1] else f"{name}:{coded}"
 
         def opacity(match: re.Match[str]) -> str:
@@ -470,17 +467,17 @@ class _Codes:
 
 
 def _mean_stop(stops: str) -> str:
-    colours = [_rgb(stop) for stop in _STOP.findall(stops)]
-    mean = np.mean(colours, 0) if colours else np.array([128, 128, 128])
+    colors = [_rgb(stop) for stop in _STOP.findall(stops)]
+    mean = np.mean(colors, 0) if colors else np.array([128, 128, 128])
     return "#" + "".join(f"{int(channel):02x}" for channel in mean)
 
 
 @cache
-def _rgb(colour: str) -> tuple[int, int, int]:
+def _rgb(color: str) -> tuple[int, int, int]:
     from PIL import ImageColor
 
     try:
-        red, green, blue = ImageColor.getrgb(colour.rpartition("@")[2])[:3]
+        red, green, blue = ImageColor.getrgb(color.rpartition("@")[2])[:3]
     except ValueError:
         return 0, 0, 0
     return red, green, blue

@@ -16,7 +16,7 @@ class ClipBatch:
     """Short films, and for synthetic ones everything that is known about them.
 
     Attributes:
-        colour: ``B T 3 H W`` float32 in [0, 1].
+        color: ``B T 3 H W`` float32 in [0, 1].
         lines: ``B T 1 H W`` float32 in [0, 1], 1 where ink.
         times: ``B T`` float32, the time of every frame in frames (24 a second); frame 0 of the
             batch need not be the earliest.
@@ -25,13 +25,13 @@ class ClipBatch:
             as the drawing stands in the clip's first frame, so that distances between points compare with picture
             distances.
             NaN where the drawing is known but not the point in it, as in drawings animated by hand; each of their
-            flat-coloured parts then has a number of its own in ``drawing``.
+            flat-colored parts then has a number of its own in ``drawing``.
             Two pixels of two frames correspond where ``drawing`` is equal and ``point`` is (nearly) equal.
-        region: ``B T H W`` int64, the flat-coloured region a pixel belongs to, the same number in every frame;
+        region: ``B T H W`` int64, the flat-colored region a pixel belongs to, the same number in every frame;
             0 = ink or none.
     """
 
-    colour: Tensor
+    color: Tensor
     lines: Tensor
     times: Tensor
     drawing: Tensor | None = None

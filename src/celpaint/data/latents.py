@@ -40,7 +40,7 @@ def load_encoder(folder: Path, device: torch.device) -> Callable[[Tensor], Laten
     try:
         from diffusers import AutoencoderKLTemporalDecoder
     except ImportError:
-        raise MissingExtra("diffusers", "lvcd") from None
+        raise MissingExtra("diffusers", "diffusion") from None
     vae = AutoencoderKLTemporalDecoder.from_config(config)
     load_network(vae, read_tensors(folder), source=folder).to(device)
     factor = float(vae.config.scaling_factor)

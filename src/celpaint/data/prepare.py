@@ -1,7 +1,7 @@
 """A studio's own films -> training clips: shots, line art, optional latents, in WebDataset shards.
 
 1. every video is opened; what can't be read is reported and left out
-2. cuts are found by colour histograms, in stretches of a film side by side
+2. cuts are found by color histograms, in stretches of a film side by side
 3. shots become shards, a shard a process; each appears whole or not at all, so that a stopped run goes on
 4. the manifest lists them all
 """
@@ -26,10 +26,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import cv2
 import numpy as np
 
+from celpaint.atomic_write import aside, disk_errors, rename, write_file
 from celpaint.conditions.lines import extract_lines, working_lines
 from celpaint.errors import CelpaintError, InputError, OptionError
-from celpaint.frames.aside import aside, disk_errors, rename, write_file
 from celpaint.frames.read import open_clip
+from celpaint.frames.resize import resize
 from celpaint.frames.shots import find_cuts, split_shots
 from celpaint.types import Array, Clip, Event, Progress
 
@@ -209,7 +210,7 @@ def _name(path: Path) -> str:
 
 
 def _pack(shots: Sequence[range]) -> Iterator[list[range]]:
-    """Neighbouring shots, at least one and otherwise at most :data:`_SHARD` frames together."""
+    """Neighboring shots, at least one and otherwise at most :data:`_SHARD` frames together."""
     pack: list[range] = []
     for shot in shots:
         if pack and sum(map(len, pack)) + len(shot) > _SHARD:
@@ -311,8 +312,7 @@ class _Shard:
         for number, index in enumerate(shot):
             rgb = clip[index].rgb
             line = working_lines(extract_lines(rgb), (height, width))
-            interpolation = cv2.INTER_AREA if rgb.shape[0] > height else cv2.INTER_LINEAR
-            small = np.clip(cv2.resize(rgb, (width, height), interpolation=interpolation), 0, 1)
+            small = resize(rgb, (height, width))
             yield f"{number:04d}.rgb.png", _png(small[..., ::-1])
             yield f"{number:04d}.line.png", _png(line)
             if encode is not None:

@@ -26,6 +26,7 @@ import torch
 
 from celpaint.data.clips import ClipBatch
 from celpaint.errors import InputError
+from celpaint.frames.resize import resize
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -152,12 +153,12 @@ class PreparedClips:
         names = [f"{key}.{n:04d}.{kind}.png" for kind in ("rgb", "line") for n in numbers]
         pictures = list(self._pool.map(lambda name: self._picture(shard, name), names))
         count = len(numbers)
-        colour = np.stack([picture[..., ::-1] for picture in pictures[:count]]).transpose(0, 3, 1, 2)
+        color = np.stack([picture[..., ::-1] for picture in pictures[:count]]).transpose(0, 3, 1, 2)
         lines = np.stack(pictures[count:])[:, None]
         rate = clip.get("rate") or 24.0
         times = torch.tensor([(n - numbers[0]) * 24.0 / rate for n in numbers])
         found = {
-            "colour": torch.from_numpy(colour.astype(np.float32) / 255),
+            "color": torch.from_numpy(color.astype(np.float32) / 255),
             "lines": torch.from_numpy(lines.astype(np.float32) / 255),
             "times": times,
         }
@@ -173,10 +174,7 @@ class PreparedClips:
         if picture is None:
             raise InputError(f"'{name}' in '{shard.path}' is damaged", todo="Prepare the films again.")
         if self.size is not None and picture.shape[:2] != self.size:
-            smaller = picture.shape[0] > self.size[0]
-            picture = cv2.resize(
-                picture, self.size[::-1], interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-            )
+            picture = resize(picture, self.size)
         return np.asarray(picture, np.uint8)
 
 

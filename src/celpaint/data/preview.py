@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from celpaint.atomic_write import replacing
 from celpaint.data.synthetic import HANDS, Art, ClipSpec, Synthesizer
 from celpaint.errors import OutputError
+from celpaint.frames.contact_sheet import SheetRow, contact_sheet
 
 if TYPE_CHECKING:
     from numpy import uint8
 
     from celpaint.data.clips import ClipBatch
 
-__all__ = ["contact_sheet", "write_preview"]
+__all__ = ["clip_sheet", "write_preview"]
 
 _SHOWN = 5
 
@@ -69,7 +71,7 @@ def write_preview(
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
         sheet, film = out_dir / "sheet.png", out_dir / "film.mp4"
-        _write_png(contact_sheet(made), sheet)
+        _write_png(clip_sheet(made), sheet)
         _write_film(made, film)
     except OSError as error:
         raise OutputError(
@@ -78,48 +80,45 @@ def write_preview(
     return sheet, film
 
 
-def contact_sheet(clips: list[ClipBatch]) -> npt.NDArray[uint8]:
-    """One row a clip: frames from first to last, then line art of the first and the middle; ``H W 3``, half size."""
+def clip_sheet(clips: list[ClipBatch]) -> npt.NDArray[uint8]:
+    """One row a clip, all of one length: frames from first to last, then line art of the first and the middle one.
+
+    Returns:
+        ``H W 3``, pictures at half size under headings.
+    """
+    shown = [int(frame) for frame in np.linspace(0, clips[0].color.shape[1] - 1, _SHOWN).round()]
+    middle = _SHOWN // 2
     rows = []
     for clip in clips:
-        count = clip.colour.shape[1]
-        shown = np.linspace(0, count - 1, _SHOWN).round().astype(int)
-        frames = [_pixels(clip, int(frame)) for frame in shown]
-        pictures = [colour for colour, _ in frames] + [frames[0][1], frames[_SHOWN // 2][1]]
-        rows.append(np.concatenate(pictures, 1))
-    sheet = np.concatenate(rows, 0).astype(np.uint16)
-    height, width = sheet.shape[0] // 2 * 2, sheet.shape[1] // 2 * 2
-    halved = sheet[:height:2, :width:2] + sheet[1:height:2, :width:2]
-    halved = halved + sheet[:height:2, 1:width:2] + sheet[1:height:2, 1:width:2]
-    return (halved // 4).astype(np.uint8)
+        frames = [_pixels(clip, frame) for frame in shown]
+        rows.append(SheetRow([*(color for color, _ in frames), frames[0][1], frames[middle][1]]))
+    heads = [*(f"frame {frame + 1}" for frame in shown), *(f"lines of {shown[i] + 1}" for i in (0, middle))]
+    return contact_sheet(rows, heads, width=clips[0].color.shape[-1] // 2)
 
 
 def _pixels(clip: ClipBatch, frame: int) -> tuple[npt.NDArray[uint8], npt.NDArray[uint8]]:
     """A frame and its line art, black on white, ``H W 3`` each."""
-    colour = clip.colour[0, frame].permute(1, 2, 0).cpu().numpy()
+    color = clip.color[0, frame].permute(1, 2, 0).cpu().numpy()
     lines = 1 - clip.lines[0, frame].permute(1, 2, 0).cpu().numpy().repeat(3, 2)
-    return (colour * 255).round().astype(np.uint8), (lines * 255).round().astype(np.uint8)
+    return (color * 255).round().astype(np.uint8), (lines * 255).round().astype(np.uint8)
 
 
 def _write_png(image: npt.NDArray[uint8], path: Path) -> None:
     from PIL import Image
 
-    aside = path.with_name(f".{path.name}.part")
-    Image.fromarray(image).save(aside, format="PNG")
-    aside.replace(path)
+    with replacing(path) as part:
+        Image.fromarray(image).save(part, format="PNG")
 
 
 def _write_film(clips: list[ClipBatch], path: Path) -> None:
     import av
 
-    aside = path.with_name(f".{path.name}.part")
-    with av.open(str(aside), "w", format="mp4") as container:
-        height, width = clips[0].colour.shape[-2:]
+    with replacing(path) as part, av.open(str(part), "w", format="mp4") as container:
+        height, width = clips[0].color.shape[-2:]
         stream = container.add_stream("h264", rate=Fraction(24))
         stream.width, stream.height, stream.pix_fmt = 2 * width, height, "yuv420p"
         for clip in clips:
-            for frame in range(clip.colour.shape[1]):
+            for frame in range(clip.color.shape[1]):
                 picture = np.concatenate(_pixels(clip, frame), 1)
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
-    aside.replace(path)

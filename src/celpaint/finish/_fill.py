@@ -1,4 +1,4 @@
-"""Colours carried from the middle of regions to their lines, never across one."""
+"""Colors carried from the middle of regions to their lines, never across one."""
 
 from __future__ import annotations
 
@@ -8,19 +8,16 @@ import numpy.typing as npt
 
 from celpaint.types import Array
 
-__all__ = ["BARRIER", "carry_outwards", "take_nearest"]
-
-BARRIER = 0.25
-"""Coverage from which a pixel parts regions; a soft line one pixel wide has more than this somewhere across it."""
+__all__ = ["carry_outwards", "take_nearest"]
 
 Mask = npt.NDArray[np.bool_]
 
 
 def carry_outwards(rgb: Array, barrier: Mask, margin: int) -> Array:
-    """Replace the colours near lines by those a little farther off in the same region; lines take the nearest colour.
+    """Replace the colors near lines by those a little farther off in the same region; lines take the nearest color.
 
     Farther off is ``margin`` pixels from the nearest line, or the middle where a region is narrower than that. From
-    there colours move towards the line a pixel at a time, to the four neighbours only, so that a line one pixel thin
+    there colors move towards the line a pixel at a time, to the four neighbors only, so that a line one pixel thin
     stops them even where it runs diagonally; a pixel reached from several takes their mean.
 
     Args:

@@ -1,21 +1,22 @@
-"""The artist's own lines, laid over the colours."""
+"""The artist's own lines, laid over the colors."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-from celpaint.finish._fill import BARRIER, carry_outwards, take_nearest
+from celpaint.conditions.regions import INK_THRESHOLD
+from celpaint.finish._fill import carry_outwards, take_nearest
 from celpaint.types import Array, Frame, LineArt
 
 __all__ = ["cut_out", "lay_ink"]
 
 
 def lay_ink(rgb: Array, art: LineArt, margin: int | None = None) -> Array:
-    """The coloured frame with the lines as they were drawn.
+    """The colored frame with the lines as they were drawn.
 
-    What the method painted under and beside the lines (its own, softer lines) is replaced by the fill colours next to
-    them; then the ink is laid over by its coverage. Colour-trace lines are not laid: the fills on their two sides meet
+    What the method painted under and beside the lines (its own, softer lines) is replaced by the fill colors next to
+    them; then the ink is laid over by its coverage. Color-trace lines are not laid: the fills on their two sides meet
     under them, softly unless the drawing is without soft edges.
 
     Args:
@@ -31,7 +32,7 @@ def lay_ink(rgb: Array, art: LineArt, margin: int | None = None) -> Array:
         return rgb
     if margin is None:
         margin = max(round(rgb.shape[0] / 160), 2)
-    fill = carry_outwards(rgb, art.line > BARRIER, margin)
+    fill = carry_outwards(rgb, art.line > INK_THRESHOLD, margin)
     if art.trace.any() and np.any((art.line > 0) & (art.line < 1)):
         smooth = cv2.blur(fill, (3, 3), borderType=cv2.BORDER_REPLICATE)
         fill = fill + (smooth - fill) * art.trace[..., None]
@@ -41,20 +42,20 @@ def lay_ink(rgb: Array, art: LineArt, margin: int | None = None) -> Array:
 
 
 def _black_part(art: LineArt) -> tuple[Array, Array]:
-    """Coverage ``H W 1`` and ink ``H W 3`` of what is not colour trace; where they mix, the trace has all the hue."""
+    """Coverage ``H W 1`` and ink ``H W 3`` of what is not color trace; where they mix, the trace has all the hue."""
     coverage = art.line - art.trace
     mixed = art.trace > 0
     ink = art.ink.copy()
-    grey = ink[mixed].min(axis=1) * art.line[mixed] / np.maximum(coverage[mixed], 1e-6)
-    ink[mixed] = np.minimum(grey, 1)[:, None]
+    gray = ink[mixed].min(axis=1) * art.line[mixed] / np.maximum(coverage[mixed], 1e-6)
+    ink[mixed] = np.minimum(gray, 1)[:, None]
     return coverage[..., None], ink
 
 
 def cut_out(rgb: Array, art: LineArt, tolerance: float = 0.1) -> Frame:
     """An inked frame with the unpainted outside made transparent.
 
-    Outside is what is white and reaches the frame's border without meeting a line or a colour; white inside the drawing
-    stays. Soft edges of outer lines keep their coverage as alpha and their ink as colour, so that the cel goes over any
+    Outside is what is white and reaches the frame's border without meeting a line or a color; white inside the drawing
+    stays. Soft edges of outer lines keep their coverage as alpha and their ink as color, so that the cel goes over any
     background without a pale fringe.
 
     Args:
@@ -62,7 +63,7 @@ def cut_out(rgb: Array, art: LineArt, tolerance: float = 0.1) -> Frame:
         art: its lines.
         tolerance: how far from white, in any channel, still counts as unpainted.
     """
-    barrier = art.line > BARRIER
+    barrier = art.line > INK_THRESHOLD
     coverage, ink = _black_part(art) if art.drawn else (art.line[..., None], rgb)
     fill = rgb - ink * coverage
     empty = ~barrier & (fill >= (1 - tolerance) * (1 - coverage)).all(axis=2)

@@ -1,4 +1,4 @@
-"""Drawings on twos and threes: which frames in a row show one drawing, so that it is coloured once."""
+"""Drawings on twos and threes: which frames in a row show one drawing, so that it is colored once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["COMPRESSED_TOLERANCE", "find_holds"]
 COMPRESSED_TOLERANCE = 0.08
 """How far frames of one drawing may differ in a lossy video: the largest mean difference over 4 x 4 pixels.
 
-Measured on thin lines and flat colours at 640 x 360 with H.264 (crf 18 to 23), VP9 and ProRes: 0.07 at most between
+Measured on thin lines and flat colors at 640 x 360 with H.264 (crf 18 to 23), VP9 and ProRes: 0.07 at most between
 frames of one drawing, 0.24 at least where nothing but a line six pixels long and one wide came or went.
 """
 

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from celpaint.errors import CelpaintError, InputError
-from celpaint.frames import colour
-from celpaint.frames.colour import Pixels
+from celpaint.frames import color
+from celpaint.frames.color import Pixels
 from celpaint.types import Array, Frame, PixelFormat
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def decode(path: Path, head: Header | None = None) -> Frame:
             pixels, alpha = _turn(pixels, orientation), alpha if alpha is None else _turn(alpha, orientation)
         if pixels.shape[:2] != head.size:
             raise InputError(f"'{path}' changed while it was read", todo="Run again when nothing writes to it.")
-        rgb = colour.to_float(pixels)
+        rgb = color.to_float(pixels)
         return Frame(np.repeat(rgb, 3, axis=-1) if rgb.shape[-1] == 1 else rgb, alpha)
 
 
@@ -179,7 +179,7 @@ def from_pillow(image: Image.Image) -> tuple[Pixels, Array | None]:
     profile = image.info.get("icc_profile")
     if image.mode == "CMYK":
         ink = np.asarray(image)
-        rgb = colour.to_srgb(ink, profile) if profile else ink
+        rgb = color.to_srgb(ink, profile) if profile else ink
         return (rgb if rgb.shape[-1] == 3 else np.asarray(image.convert("RGB"))), None
     if image.has_transparency_data:
         image = image.convert("LA" if image.mode == "LA" else "RGBA")
@@ -208,12 +208,12 @@ _FLIPS = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 
 
 
 def _to_srgb(pixels: Pixels, profile: bytes | None) -> Pixels:
-    """Grey or RGB -> sRGB; a grey picture with a profile of RGB is taken for RGB."""
+    """Gray or RGB -> sRGB; a gray picture with a profile of RGB is taken for RGB."""
     if not profile:
         return pixels
     if pixels.shape[-1] == 1 and profile[16:20] == b"RGB ":
         pixels = np.repeat(pixels, 3, axis=-1)
-    return colour.to_srgb(pixels, profile)
+    return color.to_srgb(pixels, profile)
 
 
 def _deep_png(path: Path) -> tuple[Pixels, Array | None]:
@@ -227,10 +227,10 @@ def _deep_png(path: Path) -> tuple[Pixels, Array | None]:
 
 
 def _split(pixels: Pixels) -> tuple[Pixels, Array | None]:
-    """``H W C`` of 1 to 4 channels -> colours and alpha."""
+    """``H W C`` of 1 to 4 channels -> colors and alpha."""
     if pixels.shape[-1] in (1, 3):
         return pixels, None
-    return pixels[..., :-1], colour.to_float(pixels[..., -1])
+    return pixels[..., :-1], color.to_float(pixels[..., -1])
 
 
 def _deep_tiff(path: Path) -> tuple[Pixels, Array | None]:
@@ -246,15 +246,15 @@ def _deep_tiff(path: Path) -> tuple[Pixels, Array | None]:
     stored = _turn(stored, int(tags.get(_ORIENTATION, 1)))
     channels = {_TIFF_MINISWHITE: 1, _TIFF_MINISBLACK: 1, _TIFF_RGB: 3}.get(photometric)
     if channels is None:
-        raise _odd_pixels(path, f"16 bits in TIFF colour model {photometric}")
+        raise _odd_pixels(path, f"16 bits in TIFF color model {photometric}")
     pixels: Pixels = stored[..., :channels]
     if photometric == _TIFF_MINISWHITE:
         pixels = ~pixels
     extra = next((i for i, kind in enumerate(extras) if kind in (_TIFF_PREMULTIPLIED, _TIFF_STRAIGHT)), None)
-    alpha = None if extra is None else colour.to_float(stored[..., channels + extra])
+    alpha = None if extra is None else color.to_float(stored[..., channels + extra])
     if alpha is not None and extra is not None and extras[extra] == _TIFF_PREMULTIPLIED:
-        straight = np.divide(colour.to_float(pixels), np.maximum(alpha, 1 / 65535)[..., None], dtype=np.float32)
-        pixels = colour.quantise(straight, 16)
+        straight = np.divide(color.to_float(pixels), np.maximum(alpha, 1 / 65535)[..., None], dtype=np.float32)
+        pixels = color.quantize(straight, 16)
     return _to_srgb(pixels, tags.get(_ICC)), alpha
 
 
@@ -292,9 +292,9 @@ def encode(frame: Frame, suffix: str, format: PixelFormat, *, fast: bool = False
     bits: Literal[8, 16] = 8 if suffix == ".tga" else format.bits
     if format.alpha:
         alpha = np.ones(frame.size, np.float32) if frame.alpha is None else frame.alpha
-        pixels = colour.quantise(np.dstack([frame.rgb, alpha]), bits)
+        pixels = color.quantize(np.dstack([frame.rgb, alpha]), bits)
     else:
-        pixels = colour.quantise(colour.over_paper(frame).rgb, bits)
+        pixels = color.quantize(color.over_paper(frame).rgb, bits)
     return _ENCODERS[suffix](pixels, fast)
 
 

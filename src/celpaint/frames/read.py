@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from celpaint.errors import InputError
-from celpaint.frames import colour, pictures
+from celpaint.frames import color, pictures
 from celpaint.frames.names import Pattern, find_sequences, is_pattern, natural_key
 from celpaint.frames.video import VIDEO_SUFFIXES, VideoClip, explain_times
 from celpaint.types import Array, Clip, Frame, PixelFormat
@@ -153,7 +153,7 @@ class AnimationClip(Clip):
             times.append(times[-1] + Fraction(milliseconds).limit_denominator(10**6) / 1000)
         return times[:-1], alpha
 
-    def _pixels(self, index: int) -> tuple[colour.Pixels, Array | None]:
+    def _pixels(self, index: int) -> tuple[color.Pixels, Array | None]:
         if index + self._skip < self._image.tell():
             self._rewind()
         self._image.seek(index + self._skip)
@@ -167,7 +167,7 @@ class AnimationClip(Clip):
         if self._cached is None or self._cached[0] != index:
             with pictures.reading(self.path, "an animation"):
                 pixels, alpha = self._pixels(index)
-            rgb = colour.to_float(np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels)
+            rgb = color.to_float(np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels)
             if not self.format.alpha:
                 alpha = None
             elif alpha is None:

@@ -1,9 +1,9 @@
-"""Cuts between shots, by colour histograms: LVCD (Huang et al., SIGGRAPH Asia 2024), section 5.1.
+"""Cuts between shots, by color histograms: LVCD (Huang et al., SIGGRAPH Asia 2024), section 5.1.
 
-A frame's colours are counted in 10 x 10 x 10 bins; a cut lies where the root mean square difference between the counts
-of neighbouring frames exceeds 30. The counts grow with the picture, and the paper does not say with which size 30 goes:
+A frame's colors are counted in 10 x 10 x 10 bins; a cut lies where the root mean square difference between the counts
+of neighboring frames exceeds 30. The counts grow with the picture, and the paper does not say with which size 30 goes:
 frames are scaled to 128 x 128 here, where films stay whole with a wide margin to real cuts. The measure does not see
-cuts between shots of equal colours, and takes flashes and fast pans for cuts.
+cuts between shots of equal colors, and takes flashes and fast pans for cuts.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def find_cuts(frames: Iterable[Array], limit: float = 30.0) -> list[int]:
 
 
 def _counts(rgb: Array) -> np.ndarray:
-    """The colours of a frame scaled to 128 x 128: 1,000 counts, float64."""
+    """The colors of a frame scaled to 128 x 128: 1,000 counts, float64."""
     pixels = np.clip(cv2.resize(rgb, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA), 0, 1)
     levels = np.rint(pixels * 255).astype(np.int64) * _LEVELS // 256
     bins = levels @ np.array([_LEVELS**2, _LEVELS, 1])

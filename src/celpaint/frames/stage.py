@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from celpaint.atomic_write import disk_errors, write_file
 from celpaint.frames import pictures
-from celpaint.frames.aside import disk_errors, write_file
 from celpaint.types import Frame, PixelFormat
 
 __all__ = ["Stage"]

@@ -14,7 +14,7 @@ import av.error
 import numpy as np
 
 from celpaint.errors import InputError
-from celpaint.frames import colour
+from celpaint.frames import color
 from celpaint.frames.pictures import check_size, reading
 from celpaint.types import Clip, Frame, PixelFormat
 
@@ -144,7 +144,7 @@ class VideoClip(Clip):
         """As players show it: turned by the file's display matrix."""
         if frame.is_corrupt:
             raise InputError(f"'{self.path}' is damaged at {float(frame.time or 0):.2f} s", todo="Export it again.")
-        shown = colour.from_video(frame, bits=self.format.bits, alpha=self.format.alpha)
+        shown = color.from_video(frame, bits=self.format.bits, alpha=self.format.alpha)
         turns = round(frame.rotation / 90) % 4
         if turns:
             rgb = np.ascontiguousarray(np.rot90(shown.rgb, turns))

@@ -25,8 +25,9 @@ import av.error
 import av.filter
 import numpy as np
 
+from celpaint import atomic_write as aside
 from celpaint.errors import OutputError
-from celpaint.frames import aside, colour, pictures
+from celpaint.frames import color, pictures
 from celpaint.frames.video import VideoClip
 from celpaint.types import Frame, PixelFormat
 
@@ -198,7 +199,7 @@ def _check_size(frame: Frame, size: tuple[int, int]) -> None:
 
 
 class FolderSink(Sink):
-    """Pictures in a folder, prepared in a hidden neighbour.
+    """Pictures in a folder, prepared in a hidden neighbor.
 
     Args:
         out: the folder.
@@ -426,7 +427,7 @@ class VideoSink(Sink):
         if index != self._next:
             raise ValueError(f"frame {index} came where {self._next} was due; a video takes its frames in order")
         with aside.disk_errors(self.out):
-            video = colour.to_video(_padded(frame, self._pad), self._pixels, self._bits)
+            video = color.to_video(_padded(frame, self._pad), self._pixels, self._bits)
             self._encoder.add(video, self._clock.ticks(index, self._base))
         self._next += 1
 
@@ -456,7 +457,7 @@ def _padded(frame: Frame, pad: tuple[int, ...]) -> Frame:
 
 
 class GifSink(Sink):
-    """A GIF with one palette for the whole clip, so that flat colours stay still.
+    """A GIF with one palette for the whole clip, so that flat colors stay still.
 
     The palette needs all frames first, so they wait on the disk until :meth:`commit`.
     """
@@ -469,7 +470,7 @@ class GifSink(Sink):
 
     def write(self, frame: Frame, index: int) -> None:
         self._waiting.write(frame, index)
-        self._palette.add(colour.to_video(frame if self._alpha else colour.over_paper(frame), "rgba", 8))
+        self._palette.add(color.to_video(frame if self._alpha else color.over_paper(frame), "rgba", 8))
 
     def commit(self) -> None:
         self._waiting.commit()
@@ -479,7 +480,7 @@ class GifSink(Sink):
             encoder = _Encoder(part, _GIF, "pal8", self._size, self._clock.rate, base)
             try:
                 for index, frame in enumerate(VideoClip(self._waiting.out)):
-                    mapped = painter.map(colour.to_video(frame, "rgba", 8))
+                    mapped = painter.map(color.to_video(frame, "rgba", 8))
                     encoder.add(mapped, self._clock.ticks(index, base))
                 encoder.finish()
             except BaseException:
@@ -498,7 +499,7 @@ _GIF = _Kind("gif", "gif", ("pal8", "pal8"), container_options={"loop": "0"})
 
 
 class _PaletteMaker:
-    """FFmpeg's palettegen over a whole clip: median cut over the colours of all frames."""
+    """FFmpeg's palettegen over a whole clip: median cut over the colors of all frames."""
 
     def __init__(self, size: tuple[int, int], alpha: bool) -> None:
         self._graph, (self._in,), self._out = _graph(
@@ -523,12 +524,12 @@ class _PaletteUser:
     """FFmpeg's paletteuse; ordered dither, which does not crawl from frame to frame."""
 
     def __init__(self, size: tuple[int, int], palette: av.VideoFrame) -> None:
-        self._graph, (self._in, colours), self._out = _graph(
+        self._graph, (self._in, colors), self._out = _graph(
             [size, (palette.height, palette.width)], "paletteuse", "dither=bayer:bayer_scale=5:alpha_threshold=128"
         )
         palette.pts, palette.time_base = 0, Fraction(1, 100)
-        colours.push(palette)
-        colours.push(None)
+        colors.push(palette)
+        colors.push(None)
         self._count = 0
 
     def map(self, frame: av.VideoFrame) -> av.VideoFrame:

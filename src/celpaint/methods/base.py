@@ -1,55 +1,32 @@
-"""What every method is: shot in, coloured chunks out.
+"""What every method is: shot in, colored chunks out.
 
-A method is one paper in one file. It knows tensors, networks and samplers; it does not know files, formats or the
-command line. The path (``celpaint.colorize``) hands it a :class:`~celpaint.types.Shot` and takes
-:class:`~celpaint.types.Chunk` after chunk; a chunk carries the state to go on from, so that a stopped run resumes.
+A method knows tensors, networks and samplers; it does not know files, formats or the command line. It is given a
+:class:`~celpaint.types.Shot` and yields :class:`~celpaint.types.Chunk` after chunk; a chunk carries the state to go on
+from, so that a stopped run resumes.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from importlib import import_module
-from typing import cast
 
-from celpaint.methods.options import ComputeOptions, LVCDOptions, MatcherOptions
-from celpaint.types import Chunk, Event, Progress, Shot, State
+from celpaint.types import Chunk, Progress, Shot, State, silent
 
-__all__ = ["METHODS", "Method", "load_method", "silent"]
-
-METHODS: dict[str, type[ComputeOptions]] = {"lvcd": LVCDOptions, "matcher": MatcherOptions}
-"""Every method by name, with its options. The class itself is loaded when it is wanted."""
-
-_CLASSES = {LVCDOptions: "celpaint.methods.lvcd:LVCD", MatcherOptions: "celpaint.methods.matcher:Matcher"}
-
-
-def load_method(options: ComputeOptions) -> Method:
-    """The method whose options these are, with its networks loaded.
-
-    Raises:
-        WeightsError: weights missing or of another network.
-        DeviceError: the device asked for is not there.
-    """
-    module, name = _CLASSES[type(options)].split(":")
-    return cast("Method", getattr(import_module(module), name).load(options))
-
-
-def silent(event: Event, /) -> None:
-    """A progress that says nothing."""
+__all__ = ["Method"]
 
 
 class Method(ABC):
-    """A way to colour a shot. Construction loads the networks; :meth:`colour` may then be called for many shots."""
+    """A way to color a shot. Construction loads the networks; :meth:`color` may then be called for many shots."""
 
     @abstractmethod
-    def colour(
+    def color(
         self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = silent
     ) -> Iterator[Chunk]:
-        """Colour drawings ``start`` .. end of the shot, in order, every one exactly once.
+        """Color drawings ``start`` .. end of the shot, in order, every one exactly once.
 
         Args:
             shot: line maps and references at the source's size.
-            start: the first drawing to colour; 0, or the end of a chunk of an earlier run.
+            start: the first drawing to color; 0, or the end of a chunk of an earlier run.
             state: None at the start, else the state of that chunk.
             progress: told of segments, steps and frames.
 

@@ -47,7 +47,7 @@ class Pair:
     Attributes:
         index: of the frame in its clip.
         result, original: ``H W 3`` float32 in [0, 1].
-        line: ``H W`` float32 in [0, 1], the lines that were coloured, 1 = ink; None where they are not known.
+        line: ``H W`` float32 in [0, 1], the lines that were colored, 1 = ink; None where they are not known.
         scored: False for frames that were given painted.
         back: ``H W 2`` float32, optical flow of the originals: where in the frame before each pixel was, as (dx, dy)
             in pixels. None for the first frame, or where no metric needs it.

@@ -1,4 +1,4 @@
-"""How near a frame is to the original: PSNR, SSIM, MS-SSIM, colourfulness. Functions of pictures, no networks.
+"""How near a frame is to the original: PSNR, SSIM, MS-SSIM, colorfulness. Functions of pictures, no networks.
 
 Pictures are ``H W 3`` floating point in [0, 1]; the peak is 1 everywhere.
 """
@@ -18,12 +18,13 @@ from celpaint.metrics.base import Figure, FrameMetric, Metric, Pair
 from celpaint.metrics.sums import Mean
 
 __all__ = [
+    "COLOR_TOLERANCE",
     "MSSSIM",
     "PSNR",
     "PSNR_CEILING",
     "SSIM",
-    "Colourfulness",
-    "colourfulness",
+    "Colorfulness",
+    "colorfulness",
     "ms_ssim",
     "psnr",
     "squared_error",
@@ -31,6 +32,9 @@ __all__ = [
 ]
 
 Picture = npt.NDArray[np.floating]
+
+COLOR_TOLERANCE = 0.08
+"""Largest error of any channel with which a color counts as right; confidence is trained to predict this."""
 
 PSNR_CEILING = 100.0
 """PSNR given to identical pictures, in dB: a mean over frames must not become infinite."""
@@ -82,8 +86,8 @@ def ms_ssim(result: Picture, original: Picture) -> float:
     return float(product.mean())
 
 
-def colourfulness(picture: Picture) -> float:
-    """Hasler and Suesstrunk 2003, on the 0 to 255 scale they print: 0 = grey, about 109 = extremely colourful."""
+def colorfulness(picture: Picture) -> float:
+    """Hasler and Suesstrunk 2003, on the 0 to 255 scale they print: 0 = gray, about 109 = extremely colorful."""
     red, green, blue = (np.asarray(picture, np.float64) * 255.0).transpose(2, 0, 1)
     rg, yb = red - green, (red + green) / 2 - blue
     return float(math.sqrt(rg.var() + yb.var()) + 0.3 * math.sqrt(rg.mean() ** 2 + yb.mean() ** 2))
@@ -99,7 +103,7 @@ def _ssim_maps(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> tuple[
 
 
 def _blur(picture: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Gaussian-weighted mean of every 11x11 neighbourhood inside the picture."""
+    """Gaussian-weighted mean of every 11x11 neighborhood inside the picture."""
     blurred: npt.NDArray[np.float64] = cv2.sepFilter2D(picture, cv2.CV_64F, _WINDOW, _WINDOW)
     return blurred[5:-5, 5:-5]
 
@@ -170,27 +174,27 @@ class MSSSIM(FrameMetric):
 
 
 @dataclass(frozen=True)
-class _ColourfulnessSums:
+class _ColorfulnessSums:
     result: Mean
     original: Mean
 
-    def __add__(self, other: _ColourfulnessSums) -> _ColourfulnessSums:
-        return _ColourfulnessSums(self.result + other.result, self.original + other.original)
+    def __add__(self, other: _ColorfulnessSums) -> _ColorfulnessSums:
+        return _ColorfulnessSums(self.result + other.result, self.original + other.original)
 
 
-class Colourfulness(Metric[_ColourfulnessSums]):
-    """See :func:`colourfulness`; the original's own is given beside it."""
+class Colorfulness(Metric[_ColorfulnessSums]):
+    """See :func:`colorfulness`; the original's own is given beside it."""
 
     figures = (
-        Figure("colourfulness", "original", "Hasler and Suesstrunk 2003, 0 to 255 scale", 1),
-        Figure("colourfulness_original", "original", "the same of the original", 1),
+        Figure("colorfulness", "original", "Hasler and Suesstrunk 2003, 0 to 255 scale", 1),
+        Figure("colorfulness_original", "original", "the same of the original", 1),
     )
 
-    def measure(self, window: Sequence[Pair]) -> _ColourfulnessSums | None:
+    def measure(self, window: Sequence[Pair]) -> _ColorfulnessSums | None:
         pair = window[-1]
         if not pair.scored:
             return None
-        return _ColourfulnessSums(Mean(colourfulness(pair.result), 1), Mean(colourfulness(pair.original), 1))
+        return _ColorfulnessSums(Mean(colorfulness(pair.result), 1), Mean(colorfulness(pair.original), 1))
 
-    def figures_of(self, sums: _ColourfulnessSums) -> tuple[float, ...]:
+    def figures_of(self, sums: _ColorfulnessSums) -> tuple[float, ...]:
         return sums.result.value, sums.original.value

@@ -16,7 +16,7 @@ import numpy as np
 import scipy.linalg
 
 from celpaint.errors import WeightsError
-from celpaint.frames.colour import quantise
+from celpaint.frames.color import quantize
 from celpaint.metrics.base import Figure, Metric, Pair
 from celpaint.metrics.networks import load_lpips, own
 from celpaint.metrics.perceptual import to_tensor
@@ -111,7 +111,7 @@ class FID(_Frechet):
         pair = window[-1]
         if not pair.scored:
             return None
-        both = np.stack([quantise(pair.result, 8), quantise(pair.original, 8)]).transpose(0, 3, 1, 2)
+        both = np.stack([quantize(pair.result, 8), quantize(pair.original, 8)]).transpose(0, 3, 1, 2)
         with torch.inference_mode():
             pictures = torch.from_numpy(np.ascontiguousarray(both)).to(self.device)
             features = self.network(pictures, return_features=True).cpu().numpy()
@@ -142,7 +142,7 @@ class FVD(_Frechet):
         if window[-1].index % self.history != self.history - 1 or len(window) < self.history:
             return None
         sides: tuple[Callable[[Pair], Array], ...] = (lambda pair: pair.result, lambda pair: pair.original)
-        films = [np.stack([_square(quantise(side(pair), 8), 224) for pair in window]) for side in sides]
+        films = [np.stack([_square(quantize(side(pair), 8), 224) for pair in window]) for side in sides]
         with torch.inference_mode():
             batch = torch.from_numpy(np.stack(films).transpose(0, 4, 1, 2, 3).astype(np.float32)).to(self.device)
             logits = self.network(batch, rescale=True, resize=False, return_features=True).cpu().numpy()

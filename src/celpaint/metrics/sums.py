@@ -79,5 +79,5 @@ class Moments:
     @property
     def covariance(self) -> npt.NDArray[np.float64]:
         """``D D``, unbiased (divided by count - 1), as in every published FID."""
-        centred = self.outer - np.outer(self.sum, self.sum) / self.count
-        return centred / max(self.count - 1, 1)
+        centerd = self.outer - np.outer(self.sum, self.sum) / self.count
+        return centerd / max(self.count - 1, 1)

@@ -57,7 +57,7 @@ class DIS(Flow):
 
     def between(self, here: Array, there: Array) -> Array:
         estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        return np.asarray(estimator.calc(_grey(here), _grey(there), None), np.float32)
+        return np.asarray(estimator.calc(_gray(here), _gray(there), None), np.float32)
 
 
 class GMFlow(Flow):
@@ -147,9 +147,9 @@ def best_flow(name: str = "auto", device: str = "cpu") -> Flow:
         return DIS()
 
 
-def _grey(picture: Array) -> npt.NDArray[np.uint8]:
-    grey: npt.NDArray[np.uint8] = cv2.cvtColor(np.rint(picture * 255).astype(np.uint8), cv2.COLOR_RGB2GRAY)
-    return grey
+def _gray(picture: Array) -> npt.NDArray[np.uint8]:
+    gray: npt.NDArray[np.uint8] = cv2.cvtColor(np.rint(picture * 255).astype(np.uint8), cv2.COLOR_RGB2GRAY)
+    return gray
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class TemporalConsistency(Metric[_ConsistencySums]):
         self.figures = (
             Figure(f"tc_{flow.name}", "one", f"LVCD eq. 9, flow of the originals by {flow.about}", 3, True),
             Figure(f"tc_{flow.name}_ratios", "one", "mean of the pairs' ratios, errors of originals over 0.01 only"),
-            Figure("pairs", "original", "pairs of neighbours measured", 0),
+            Figure("pairs", "original", "pairs of neighbors measured", 0),
             Figure("held", "original", f"pairs left out: the drawing is held (RMSE under {HELD})", 0),
         )
 

@@ -55,9 +55,9 @@ class Mixer(nn.Module):
 
 
 class TemporalConv(nn.Conv3d):
-    """Convolution over three neighbouring frames; references see no neighbours.
+    """Convolution over three neighboring frames; references see no neighbors.
 
-    The weight is that of a 3 x 1 x 1 convolution; references meet its centre only.
+    The weight is that of a 3 x 1 x 1 convolution; references meet its center only.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:

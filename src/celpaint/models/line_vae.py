@@ -3,13 +3,13 @@
     rgb in [-1, 1]          -> mean, log variance at 1/8            (LineVAE.encode)
     latents + line art      -> rgb                                   (LineVAE.decode)
 
-The mean colour of every cell has a way of its own, past the layers, in and out (compare the shortcuts of Chen et al.,
+The mean color of every cell has a way of its own, past the layers, in and out (compare the shortcuts of Chen et al.,
 Deep Compression Autoencoder, 2025): an untrained network gives the blurred picture, and training begins with the rest.
 
-What a latent autoencoder loses first are thin lines and small faces, and at colouring time the lines are known. So the
-decoder is given them at every scale, pixels of a cell side by side, and the latents carry colour alone. As in Stable
+What a latent autoencoder loses first are thin lines and small faces, and at coloring time the lines are known. So the
+decoder is given them at every scale, pixels of a cell side by side, and the latents carry color alone. As in Stable
 Video Diffusion's decoder (Blattmann et al. 2023), every residual block in space is followed by one in time. Norms are
-those of a place's own channels and nothing attends, so that every pixel depends on a neighbourhood in space and on
+those of a place's own channels and nothing attends, so that every pixel depends on a neighborhood in space and on
 :attr:`LineVAE.reach` frames in time alone: any size works, and decoding in overlapping chunks is exact.
 """
 
@@ -118,7 +118,7 @@ class ResBlock(nn.Module):
 
 
 class TimeBlock(nn.Module):
-    """Convolution over three neighbouring frames beside a shortcut; starts as the identity."""
+    """Convolution over three neighboring frames beside a shortcut; starts as the identity."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -188,7 +188,7 @@ class LineVAE(nn.Module):
         self.stages = nn.ModuleList(Stage(width, 1 if cell == 1 else config.blocks) for cell, width in scales)
         self.narrow = nn.ModuleList(nn.Conv2d(w, v, 1) for w, v in ((eighth, quarter), (quarter, half), (half, full)))
         self.conv_out = _still(nn.Conv2d(full, 3, 3, padding=1))
-        self.time_conv_out = _centre(nn.Conv2d(3, 3, (3, 1), padding=(1, 0)))
+        self.time_conv_out = _center(nn.Conv2d(3, 3, (3, 1), padding=(1, 0)))
         self.register_buffer("shift", torch.zeros(latent))
         self.register_buffer("scale", torch.ones(latent))
 
@@ -271,7 +271,7 @@ def _still(conv: nn.Conv2d) -> nn.Conv2d:
     return conv
 
 
-def _centre(conv: nn.Conv2d) -> nn.Conv2d:
+def _center(conv: nn.Conv2d) -> nn.Conv2d:
     """Start as the identity."""
     _still(conv)
     with torch.no_grad():

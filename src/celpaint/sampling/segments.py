@@ -73,7 +73,7 @@ def plan_segments(
 
     Args:
         length: drawings to make, 1 or more.
-        overlap: frames shared by neighbours, 0 to ``window - 2``.
+        overlap: frames shared by neighbors, 0 to ``window - 2``.
         placed: for every painted reference, the drawing it belongs to (-1: the one before the first to make), or None.
         amplify: weight of the previous references for the shared frames (alpha of eq. 7).
         faithful: as the official implementation, whose first window has its reference ``1 + overlap`` times and which

@@ -68,7 +68,7 @@ def sample_segments(
         noise: rows of unit noise ``R C H W``, see :func:`~celpaint.sampling.segments.noise_rows`.
         sigmas: falling levels, the last 0.
         window: called once a segment for its denoiser and start.
-        overlap: frames shared by neighbours, as planned.
+        overlap: frames shared by neighbors, as planned.
         carry: to go on from; None at the beginning.
         solver: steps from noise to latents.
         blended: steps with Overlapped Blending; None: all.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from celpaint.errors import MissingExtra
 
 if TYPE_CHECKING:
-    from celpaint.train.loop import Summary
+    from celpaint.train.engine.loop import Summary
 
 __all__ = ["export", "run"]
 
@@ -38,7 +38,7 @@ def run(
         TrainingError: the loss stays NaN.
     """
     try:
-        from celpaint.train.command import run
+        from celpaint.train.engine.command import run
     except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "accelerate", "train") from None
 
@@ -61,7 +61,7 @@ def export(source: Path, out: Path, *, best: bool = True, half: bool = True) -> 
         InputError: no checkpoint there.
     """
     try:
-        from celpaint.train.command import export
+        from celpaint.train.engine.command import export
     except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "accelerate", "train") from None
 

@@ -1,12 +1,12 @@
 """Weights on the Hugging Face hub -> a folder on this machine, in the hub's own cache.
 
-Only what celpaint reads is fetched. Stopped downloads go on where they stopped. The licence is said before.
+Only what celpaint reads is fetched. Stopped downloads go on where they stopped. The license is said before.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from celpaint.errors import MissingExtra, WeightsError
-from celpaint.weights.registry import PARTS
 
 __all__ = ["Cached", "cached", "fetch"]
 
 log = logging.getLogger("celpaint")
 
-_READ = (
+_BESIDE = (
     "*.md",
     "LICENSE*",
     "config.json",
@@ -29,8 +28,12 @@ _READ = (
     "model*.safetensors",
     "model.safetensors.index.json",
     "SHA256SUMS",
-    *(f"{part}/{what}" for part in PARTS for what in ("*.json", "*.safetensors", "SHA256SUMS")),
 )
+_IN_PARTS = ("*.json", "*.safetensors", "SHA256SUMS")
+
+
+def _patterns(parts: Collection[str]) -> list[str]:
+    return [*_BESIDE, *(f"{part}/{what}" for part in parts for what in _IN_PARTS)]
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,14 @@ class Cached:
     bytes: int
 
 
-def wanted_files(files: Iterable[str]) -> list[str]:
-    """Those of a repository's files that celpaint reads: no half copies of full files, nothing in other formats."""
-    read = [name for name in files if any(_matches(name, pattern) for pattern in _READ)]
+def wanted_files(files: Iterable[str], parts: Collection[str] = ()) -> list[str]:
+    """Those of a repository's files that celpaint reads: no half copies of full files, nothing in other formats.
+
+    Args:
+        parts: subfolders that hold a network each.
+    """
+    patterns = _patterns(parts)
+    read = [name for name in files if any(_matches(name, pattern) for pattern in patterns)]
     full = [name for name in read if ".fp16." not in name]
     folders = {Path(name).parent for name in full if name.endswith(".safetensors")}
     return sorted(name for name in read if ".fp16." not in name or Path(name).parent not in folders)
@@ -61,12 +69,15 @@ def _matches(name: str, pattern: str) -> bool:
 
 
 @cache
-def fetch(name: str) -> Path:
+def fetch(name: str, parts: tuple[str, ...] = ()) -> Path:
     """The folder of ``owner/name[@revision]``.
+
+    Args:
+        parts: subfolders that hold a network each; no others are fetched.
 
     Raises:
         MissingExtra: huggingface_hub is not installed.
-        WeightsError: there is no such repository, it needs a licence to be accepted, or the hub can't be reached.
+        WeightsError: there is no such repository, it needs a license to be accepted, or the hub can't be reached.
     """
     hub = _hub()
     repo, _, revision = name.partition("@")
@@ -74,7 +85,7 @@ def fetch(name: str) -> Path:
         info = hub.HfApi().model_info(repo, revision=revision or None, files_metadata=True)
     except hub.errors.GatedRepoError:
         raise WeightsError(
-            f"'{repo}' is given only to those who accept its licence",
+            f"'{repo}' is given only to those who accept its license",
             todo=f"Accept it at https://huggingface.co/{repo} and sign in with: hf auth login",
         ) from None
     except hub.errors.RepositoryNotFoundError:
@@ -85,10 +96,10 @@ def fetch(name: str) -> Path:
     except hub.errors.RevisionNotFoundError:
         raise WeightsError(f"'{repo}' has no revision '{revision}'", wanted="a branch, a tag or a commit") from None
     except Exception as error:  # the hub's client lets through whatever its HTTP client raises
-        return _without_network(hub, repo, revision, error)
+        return _without_network(hub, repo, revision, parts, error)
 
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
-    files = wanted_files(sizes)
+    files = wanted_files(sizes, parts)
     if not any(file.endswith(".safetensors") for file in files):
         raise WeightsError(
             f"'{repo}' has no weights that celpaint reads as they are",
@@ -97,7 +108,7 @@ def fetch(name: str) -> Path:
         )
     if not _here(hub, repo, info.sha, files):
         total = sum(sizes[file] for file in files)
-        log.info("fetching %s, %.2f GB; licence: %s", repo, total / 1e9, _licence(info))
+        log.info("fetching %s, %.2f GB; license: %s", repo, total / 1e9, _license(info))
     try:
         return Path(hub.snapshot_download(repo, revision=revision or None, allow_patterns=files))
     except Exception as error:
@@ -107,8 +118,12 @@ def fetch(name: str) -> Path:
         ) from None
 
 
-def cached() -> Iterator[Cached]:
-    """Repositories in the hub's cache with weights that celpaint reads; none where the hub's client is missing."""
+def cached(recognizes: Callable[[Path], bool]) -> Iterator[Cached]:
+    """Repositories in the hub's cache with weights that celpaint reads; none where the hub's client is missing.
+
+    Args:
+        recognizes: whether a folder holds such weights.
+    """
     try:
         hub = _hub()
     except MissingExtra:
@@ -119,7 +134,7 @@ def cached() -> Iterator[Cached]:
         return
     for repo in sorted(found.repos, key=lambda repo: str(repo.repo_id)):
         newest = max(repo.revisions, key=lambda revision: revision.last_modified, default=None)
-        if repo.repo_type == "model" and newest is not None and (newest.snapshot_path / "unet").is_dir():
+        if repo.repo_type == "model" and newest is not None and recognizes(newest.snapshot_path):
             yield Cached(repo.repo_id, newest.snapshot_path, repo.size_on_disk)
 
 
@@ -127,7 +142,7 @@ def _hub() -> Any:
     try:
         import huggingface_hub
     except ModuleNotFoundError:
-        raise MissingExtra("huggingface_hub", "lvcd") from None
+        raise MissingExtra("huggingface_hub", "hub") from None
     return huggingface_hub
 
 
@@ -135,24 +150,28 @@ def _here(hub: Any, repo: str, revision: str, files: list[str]) -> bool:
     return all(isinstance(hub.try_to_load_from_cache(repo, file, revision=revision), str) for file in files)
 
 
-def _without_network(hub: Any, repo: str, revision: str, error: Exception) -> Path:
+def _without_network(hub: Any, repo: str, revision: str, parts: Collection[str], error: Exception) -> Path:
     """What was fetched before, or what to do by hand."""
     for half in ("*.fp16.*", None):  # half copies were left out where there are full files
         with suppress(Exception):  # not there, or not whole
             return Path(
                 hub.snapshot_download(
-                    repo, revision=revision or None, local_files_only=True, allow_patterns=_READ, ignore_patterns=half
+                    repo,
+                    revision=revision or None,
+                    local_files_only=True,
+                    allow_patterns=_patterns(parts),
+                    ignore_patterns=half,
                 )
             )
     why = "HF_HUB_OFFLINE is set" if hub.constants.HF_HUB_OFFLINE else f"no answer: {_first_line(error)}"
     raise WeightsError(
         f"'{repo}' is no folder here, was not fetched before, and the hub can't be reached ({why})",
-        todo=f"On a machine with a network run: hf download {repo} --local-dir DIR; then bring DIR here (unet, "
-        "controlnet, vae and image_encoder, each with config.json and its safetensors files) and give --weights DIR.",
+        todo=f"On a machine with a network run: hf download {repo} --local-dir DIR; then bring DIR here "
+        f"({', '.join(parts) or 'the network'}: config.json and safetensors files) and give --weights DIR.",
     )
 
 
-def _licence(info: Any) -> str:
+def _license(info: Any) -> str:
     card = info.card_data or {}
     name = card.get("license_name") or card.get("license") or "none stated"
     return f"{name}, see https://huggingface.co/{info.id}"

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from celpaint.errors import CelpaintError, WeightsError
 from celpaint.weights.convert.files import read_checkpoint
-from celpaint.weights.registry import HUB_ID, LVCD_LICENCE, PARTS, SVD_LICENCE, find_weights, packaged
+from celpaint.weights.kinds import CheckpointKind, FolderKind, load_object
+from celpaint.weights.registry import HUB_ID, find_weights, packaged, stated_license
 from celpaint.weights.store import (
     check_fit,
     check_numbers,
@@ -24,7 +24,7 @@ from celpaint.weights.store import (
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Check", "Description", "Network", "describe", "locate", "stated_licence", "verify"]
+__all__ = ["Catalog", "Check", "Description", "Network", "describe", "locate", "verify"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Description:
         path: the file or folder.
         kind: what its names and shapes say it is.
         use: what it is good for.
-        licence: of the weights, as far as it is known.
+        license: of the weights, as far as it is known.
         bytes: on disk.
         networks: what it holds.
         card: what is written beside it.
@@ -72,7 +72,7 @@ class Description:
     path: Path
     kind: str
     use: str
-    licence: str
+    license: str
     bytes: int
     networks: tuple[Network, ...]
     card: Mapping[str, Any] = field(default_factory=dict)
@@ -90,9 +90,22 @@ class Check:
     what: str
     problem: str = ""
 
+    @classmethod
+    def of(cls, what: str, look: Callable[[], None]) -> Check:
+        """Look; the error that is raised is the problem."""
+        try:
+            look()
+        except CelpaintError as error:
+            return cls(what, str(error))
+        return cls(what)
 
-def locate(name: str) -> Path:
+
+def locate(name: str, *, default: str, parts: Collection[str] = ()) -> Path:
     """A file, a folder, ``small`` or ``METHOD/small`` of the package, or a hub id.
+
+    Args:
+        default: the method that ``small`` alone means.
+        parts: subfolders to fetch from the hub.
 
     Raises:
         WeightsError: none of these.
@@ -102,78 +115,83 @@ def locate(name: str) -> Path:
         return path
     method, _, which = name.partition("/")
     if which == "small" or name == "small":
-        return find_weights("matcher" if name == "small" else method, "small")
+        return find_weights(default if name == "small" else method, "small")
     if HUB_ID.fullmatch(name):
-        return find_weights("lvcd", name)
+        return find_weights(default, name, parts=parts)
     raise WeightsError(
         f"there is no file or folder '{name}'",
         wanted=f"a path, a hub id like owner/name, or {' or '.join(f'{m}/small' for m in packaged())}",
     )
 
 
-_UNET, _CONTROL = "model.diffusion_model.", "control_model."
-_FIRST_STAGE, _CLIP, _CONDITIONER = (
-    "first_stage_model.",
-    "conditioner.embedders.0.",
-    "conditioner.embedders.3.encoder.",
-)
-_PREFIXES = {
-    "UNet": _UNET,
-    "ControlNet": _CONTROL,
-    "VAE": _FIRST_STAGE,
-    "image encoder": _CLIP,
-    "condition encoder": _CONDITIONER,
-}
-_CONVERT = "celpaint weights convert --svd svd.safetensors --lvcd lvcd.ckpt --out DIR"
+@dataclass(frozen=True)
+class Catalog:
+    """Every kind of weights that is known.
+
+    Attributes:
+        folders: kinds of folders, those that a method colors with first.
+        checkpoints: kinds of foreign files, the most particular first.
+    """
+
+    folders: Sequence[FolderKind]
+    checkpoints: Sequence[CheckpointKind]
+
+    def folder(self, path: Path) -> FolderKind:
+        """What a folder is.
+
+        Raises:
+            WeightsError: none of the kinds.
+        """
+        found = next((kind for kind in self.folders if kind.recognizes(path)), None)
+        if found is None:
+            name = read_config(path).get("_class_name", "network without a class name")
+            raise WeightsError(
+                f"'{path}': config.json describes a {name}",
+                wanted="weights of a method of celpaint, or a checkpoint to convert",
+            )
+        return found
+
+    def checkpoint(self, names: Collection[str]) -> CheckpointKind | None:
+        """What a file with tensors of these names is; None where it is none of the kinds."""
+        return next((kind for kind in self.checkpoints if kind.recognizes(names)), None)
 
 
-def describe(path: Path) -> Description:
+def describe(path: Path, catalog: Catalog) -> Description:
     """Look at a checkpoint file, a folder of networks or the folder of one.
 
     Raises:
         WeightsError: it is none of these, or broken.
     """
-    return _describe_folder(path) if path.is_dir() else _describe_file(path)
+    return _describe_folder(path, catalog) if path.is_dir() else _describe_file(path, catalog)
 
 
-def _describe_file(path: Path) -> Description:
+def _describe_file(path: Path, catalog: Catalog) -> Description:
     tensors = read_checkpoint(path)
-    groups: dict[str, dict[str, Tensor]] = {}
+    kind = catalog.checkpoint(tensors)
+    title, use, license = "a checkpoint of some other network", "none in celpaint", "unknown"
+    if kind is not None:
+        title, use, license = kind.title, kind.use, kind.license
+    prefixes = {} if kind is None else kind.prefixes
+    groups: dict[str, dict[str, Tensor]] = {name: {} for name in (*prefixes, "other")}
     for key, value in tensors.items():
-        group = next((name for name, prefix in _PREFIXES.items() if key.startswith(prefix)), "other")
-        groups.setdefault(group, {})[key] = value
-    if "ControlNet" in groups:
-        kind, use, licence = "LVCD's checkpoint", f"convert it: {_CONVERT}", LVCD_LICENCE
-    elif {"UNet", "VAE"} <= groups.keys():
-        kind, use, licence = "Stable Video Diffusion, original format", f"convert it: {_CONVERT}", SVD_LICENCE
-    else:
-        kind, use, licence = "a checkpoint of some other network", "none in celpaint", "unknown"
-    networks = tuple(_network(name, {}, groups[name]) for name in (*_PREFIXES, "other") if name in groups)
-    return Description(path, kind, use, licence, path.stat().st_size, networks)
+        group = next((name for name, prefix in prefixes.items() if key.startswith(prefix)), "other")
+        groups[group][key] = value
+    networks = tuple(_network(name, {}, group) for name, group in groups.items() if group)
+    return Description(path, title, use, license, path.stat().st_size, networks)
 
 
-def _describe_folder(folder: Path) -> Description:
+def _describe_folder(folder: Path, catalog: Catalog) -> Description:
+    kind = catalog.folder(folder)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    parts = [part for part in PARTS if (folder / part).is_dir()]
-    networks = tuple(_network(part, read_config(folder / part), read_tensors(folder / part)) for part in parts)
-    if "controlnet" in parts:
-        from celpaint.weights.lvcd import Card
+    networks = tuple(_network(each.name, read_config(each), read_tensors(each)) for each in _networks(folder, kind))
+    license = stated_license(folder) if kind.license is None else kind.license(folder)
+    card = load_object(kind.card)(folder) if kind.card else {}
+    return Description(folder, kind.title, kind.use.format(path=folder), license, size, networks, card)
 
-        card = vars(Card.read(folder))
-        own = "line_vae" in parts
-        licence = stated_licence(folder) if own else f"SVD: {SVD_LICENCE}; LVCD: {LVCD_LICENCE}"
-        use = f"celpaint colorize ... --method lvcd --weights '{folder}'"
-        return Description(folder, "weights of the method lvcd", use, licence, size, networks, card)
-    if "unet" in parts:
-        use = f"convert it: celpaint weights convert --svd '{folder}' --lvcd lvcd.ckpt --out DIR"
-        return Description(folder, "Stable Video Diffusion, diffusers' format", use, SVD_LICENCE, size, networks)
-    config = read_config(folder)
-    kind, _ = _single(config)
-    use = (
-        f"celpaint colorize ... --method matcher --weights '{folder}'" if "matcher" in kind else "part of other weights"
-    )
-    network = _network(folder.name, config, read_tensors(folder))
-    return Description(folder, kind, use, stated_licence(folder), size, (network,))
+
+def _networks(folder: Path, kind: FolderKind) -> list[Path]:
+    """The folders of a folder that hold a network each."""
+    return [folder / part for part in kind.parts if (folder / part).is_dir()] if kind.parts else [folder]
 
 
 def _network(name: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Network:
@@ -181,42 +199,7 @@ def _network(name: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor]
     return Network(name, config, described)
 
 
-def stated_licence(folder: Path) -> str:
-    """The licence that the card in a folder of weights states."""
-    card = folder / "README.md"
-    if card.is_file():
-        paragraphs = card.read_text(encoding="utf-8").split("\n\n")
-        for paragraph in paragraphs:
-            if "licence" in paragraph.lower() or "license" in paragraph.lower():
-                sentence = " ".join(paragraph.split())
-                return sentence.partition(": ")[2].partition(". ")[0].rstrip(".") or sentence
-    return "none stated"
-
-
-def _single(config: Mapping[str, Any]) -> tuple[str, Callable[[], nn.Module]]:
-    """What the config of a folder with one network describes, and how to build it."""
-    name = config.get("_class_name")
-    if name == "LineVAE":
-        return "a line-aware autoencoder", _part("line_vae", config)[1]
-    if name is None:
-        import torch
-
-        from celpaint.models.matcher import Matcher
-
-        def build() -> nn.Module:
-            try:
-                with torch.device("meta"):
-                    return Matcher(**config)
-            except (TypeError, ValueError) as error:
-                raise WeightsError(f"config.json does not describe a matcher ({error})") from None
-
-        return "weights of the method matcher", build
-    raise WeightsError(
-        f"config.json describes a {name}", wanted="weights of a method of celpaint, or a checkpoint to convert"
-    )
-
-
-def verify(path: Path) -> Iterator[Check]:
+def verify(path: Path, catalog: Catalog) -> Iterator[Check]:
     """Look whether weights are whole: checksums, names and shapes, numbers. Takes the memory of one tensor.
 
     Yields:
@@ -226,31 +209,18 @@ def verify(path: Path) -> Iterator[Check]:
         WeightsError: what this is can't be told.
     """
     if path.is_file():
-        yield from _verify_file(path)
+        yield from _verify_file(path, catalog)
         return
-    parts = [part for part in PARTS if (path / part).is_dir()]
-    if not parts:
-        yield from _verify_network(path, _single)
-        return
-    for part in parts:
-        yield from _verify_network(path / part, partial(_part, part))
-    if "controlnet" in parts:
-        absent = [name for name in ("unet", "image_encoder") if name not in parts]
-        if not {"vae", "line_vae"} & set(parts):
-            absent.append("vae")
-        yield Check("all parts of LVCD", f"no folder {', '.join(absent)} in '{path}'" if absent else "")
+    kind = catalog.folder(path)
+    for folder in _networks(path, kind):
+        part = folder.name if kind.parts else ""
+        yield from _verify_network(folder, part, load_object(kind.build))
+    if kind.needs:
+        absent = [" or ".join(group) for group in kind.needs if not any((path / part).is_dir() for part in group)]
+        yield Check("all parts", f"no folder {', '.join(absent)} in '{path}'" if absent else "")
 
 
-def _part(name: str, config: Mapping[str, Any]) -> tuple[str, Callable[[], nn.Module]]:
-    """The network of a part, as :func:`_single` gives it."""
-    from celpaint.weights.lvcd import build_part
-
-    return name, lambda: build_part(name, config, source=f"{name}/config.json")
-
-
-def _verify_network(
-    folder: Path, what: Callable[[Mapping[str, Any]], tuple[str, Callable[[], nn.Module]]]
-) -> Iterator[Check]:
+def _verify_network(folder: Path, part: str, build: Callable[..., nn.Module]) -> Iterator[Check]:
     try:
         compared = check_sums(folder)
         yield Check(f"{folder.name}: sha256 of {compared} files" if compared else f"{folder.name}: no SHA256SUMS")
@@ -258,51 +228,21 @@ def _verify_network(
         yield Check(f"{folder.name}: sha256", str(error))
     try:
         tensors = read_tensors(folder)
-        _, build = what(read_config(folder))
-        network = build()
+        network = build(part, read_config(folder), folder / "config.json")
     except WeightsError as error:
         yield Check(f"{folder.name}: config and files", str(error))
         return
-    yield _check(f"{folder.name}: names and shapes of {len(tensors)} tensors", check_fit, network, tensors, folder)
-    yield _check(f"{folder.name}: no NaN", check_numbers, tensors, folder)
+    what = f"{folder.name}: names and shapes of {len(tensors)} tensors"
+    yield Check.of(what, lambda: check_fit(network, tensors, source=folder))
+    yield Check.of(f"{folder.name}: no NaN", lambda: check_numbers(tensors, source=folder))
 
 
-def _verify_file(path: Path) -> Iterator[Check]:
-    found = describe(path)
+def _verify_file(path: Path, catalog: Catalog) -> Iterator[Check]:
     tensors = read_checkpoint(path)
-    from celpaint.weights.convert import lvcd
-    from celpaint.weights.convert.official import original_parts
-    from celpaint.weights.lvcd import build_part
-
-    yield Check(f"{found.kind}, {len(tensors)} tensors")
-    if any(key.startswith(_CONTROL) for key in tensors):
-        control = {k.removeprefix(_CONTROL): v for k, v in tensors.items() if k.startswith(_CONTROL)}
-
-        def fits() -> None:
-            config = lvcd.controlnet_config(control)
-            network = build_part("controlnet", config.to_dict(), source=path)
-            check_fit(network, lvcd.controlnet_tensors(control, config.layers_per_block), source=path)
-            lvcd.trained_unet_tensors(tensors, config.layers_per_block)
-
-        yield _check("controlnet: names and shapes", fits)
-    elif any(key.startswith(_FIRST_STAGE) for key in tensors):
-        try:
-            parts = original_parts(tensors, path)
-        except WeightsError as error:
-            yield Check("names", str(error))
-            return
-        for name, part in parts.items():
-            network = build_part(name, part.config, source=path)
-            yield _check(f"{name}: names and shapes", check_fit, network, part.tensors, path)
+    kind = catalog.checkpoint(tensors)
+    if kind is None:
+        yield Check("architecture", f"'{path}' is a checkpoint of some other network")
     else:
-        yield Check("architecture", f"'{path}' is {found.kind}")
-    yield _check("no NaN", check_numbers, tensors, path)
-
-
-def _check(what: str, look: Callable[..., None], *given: Any) -> Check:
-    """Run one look; its last argument is what to call the weights."""
-    try:
-        look(*given[:-1], source=given[-1]) if given else look()
-    except CelpaintError as error:
-        return Check(what, str(error))
-    return Check(what)
+        yield Check(f"{kind.title}, {len(tensors)} tensors")
+        yield from load_object(kind.check)(tensors, path)
+    yield Check.of("no NaN", lambda: check_numbers(tensors, source=path))

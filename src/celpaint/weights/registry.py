@@ -1,77 +1,18 @@
-"""Where a method's weights are, and which there are."""
+"""Where a method's weights are, and which are in the package."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Collection
 from importlib import resources
 from pathlib import Path
 
 from celpaint.errors import WeightsError
 
-__all__ = ["HUB_ID", "LVCD_LICENCE", "OFFICIAL", "PARTS", "SVD_LICENCE", "Official", "find_weights", "packaged"]
-
-SVD_LICENCE = (
-    "Stability AI's own licence (at first for non-commercial research, later its Community License); "
-    "not open source, read it on the model's page"
-)
-LVCD_LICENCE = "none stated by its authors: ask them before any use beyond your own study"
-
-PARTS = ("unet", "controlnet", "vae", "line_vae", "first_stage_encoder", "image_encoder")
-"""Folders of LVCD's weights that hold a network each."""
+__all__ = ["HUB_ID", "find_weights", "packaged", "stated_license"]
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?")
 """``owner/name``, with ``@revision`` where one is wanted."""
-
-
-@dataclass(frozen=True)
-class Official:
-    """Published weights that can be converted. None of them are part of celpaint.
-
-    Attributes:
-        name: what to call them.
-        what: what they are.
-        repo: on the Hugging Face hub.
-        file: in it.
-        licence: under which they may be used.
-    """
-
-    name: str
-    what: str
-    repo: str
-    file: str
-    licence: str
-
-    @property
-    def page(self) -> str:
-        """Where people read about it."""
-        return f"https://huggingface.co/{self.repo}"
-
-
-OFFICIAL = (
-    Official(
-        "svd",
-        "Stable Video Diffusion, 14 frames: UNet, VAE, image encoder",
-        "stabilityai/stable-video-diffusion-img2vid",
-        "svd.safetensors",
-        SVD_LICENCE,
-    ),
-    Official(
-        "lvcd",
-        "LVCD by its authors: ControlNet, trained part of the UNet",
-        "luckyhzt/lvcd_pretrained_models",
-        "lvcd.ckpt",
-        LVCD_LICENCE,
-    ),
-    Official(
-        "lvcd-fp16",
-        "the same, pruned to half precision by Kijai",
-        "Kijai/LVCD-pruned",
-        "lvcd-fp16.safetensors",
-        LVCD_LICENCE,
-    ),
-)
-"""What `celpaint weights convert` reads."""
 
 
 def packaged() -> dict[str, Path]:
@@ -80,25 +21,26 @@ def packaged() -> dict[str, Path]:
     return {path.name: path for path in sorted(folder.iterdir()) if path.is_dir()} if folder.is_dir() else {}
 
 
-def find_weights(method: str, name: str) -> Path:
+def find_weights(method: str, name: str, *, parts: Collection[str] = ()) -> Path:
     """The folder of a method's weights.
 
     Args:
         method: the method's name.
-        name: ``small`` for those in the package, a folder, or a Hugging Face hub id ``owner/name[@revision]``, which is
-            fetched once and kept in the hub's own cache.
+        name: ``small`` or ``METHOD/small`` for those in the package, a folder, or a Hugging Face hub id
+            ``owner/name[@revision]``, which is fetched once and kept in the hub's own cache.
+        parts: subfolders of the method's weights that hold a network each; no others are fetched.
 
     Raises:
         WeightsError: no such weights, or they can't be fetched.
         MissingExtra: a hub id, and the package that fetches it is not installed.
     """
-    if name == "small":
+    if name in ("small", f"{method}/small"):
         if method in (found := packaged()):
             return found[method]
         raise WeightsError(
             f"this version of celpaint has no small weights for the method {method}",
-            todo=f"Give others with --weights DIR; `celpaint weights list` shows where there are some"
-            f"{'' if method == 'matcher' else ', or take --method matcher'}.",
+            todo="Give others with --weights DIR (`celpaint weights list` shows where there are some), or take a "
+            f"method that has small weights: {', '.join(found) or 'none'}.",
         )
     folder = Path(name).expanduser()
     if folder.is_dir():
@@ -107,13 +49,27 @@ def find_weights(method: str, name: str) -> Path:
         raise WeightsError(
             f"'{name}' is a file",
             wanted="a folder with config.json and safetensors files",
-            todo="Make one with: celpaint weights convert --svd svd.safetensors --lvcd lvcd.ckpt --out DIR",
+            todo=f"See what to do with it: celpaint weights info '{name}'",
         )
+    owner, _, which = name.partition("/")
+    if which == "small" and owner in packaged():
+        raise WeightsError(f"'{name}' are weights of the method {owner}", wanted=f"weights of {method}")
     if HUB_ID.fullmatch(name):
         from celpaint.weights.hub import fetch
 
-        return fetch(name)
+        return fetch(name, tuple(parts))
     raise WeightsError(
         f"there are no weights '{name}' for the method {method}",
         wanted="'small', a folder with config.json and safetensors files, or a hub id like owner/name",
     )
+
+
+def stated_license(folder: Path) -> str:
+    """The license that the card (``README.md``) in a folder of weights states."""
+    card = folder / "README.md"
+    if card.is_file():
+        for paragraph in card.read_text(encoding="utf-8").split("\n\n"):
+            if "license" in paragraph.lower():
+                sentence = " ".join(paragraph.split())
+                return sentence.partition(": ")[2].partition(". ")[0].rstrip(".") or sentence
+    return "none stated"

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from celpaint.atomic_write import replacing, write_text
 from celpaint.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -84,10 +85,9 @@ def write_network(
         names = [f"{name}-{i + 1:05d}-of-{len(shards):05d}.safetensors" for i in range(len(shards))]
     stale = {*folder.glob(f"{name}*.safetensors"), folder / f"{name}.safetensors.index.json"}
     for file, keys in zip(names, shards, strict=True):
-        aside = folder / f".{file}.part"
         shard = {key: tensors[key].detach().to("cpu", kind(tensors[key])).contiguous() for key in keys}
-        save_file(_apart(shard), aside, metadata={"format": "pt"})
-        aside.replace(folder / file)
+        with replacing(folder / file) as part:
+            save_file(_apart(shard), part, metadata={"format": "pt"})
         stale.discard(folder / file)
     if len(shards) > 1:
         where = {key: file for file, keys in zip(names, shards, strict=True) for key in keys}
@@ -99,7 +99,7 @@ def write_network(
     for old in stale:
         old.unlink(missing_ok=True)
     sums = "".join(f"{sha256(folder / file)}  {file}\n" for file in ["config.json", *names])
-    _write_text(folder / SUMS, sums)
+    write_text(folder / SUMS, sums)
 
 
 def _apart(shard: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -149,13 +149,7 @@ def check_sums(folder: Path) -> int:
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:
-    _write_text(path, json.dumps(value, indent=2) + "\n")
-
-
-def _write_text(path: Path, text: str) -> None:
-    aside = path.with_name(f".{path.name}.part")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
+    write_text(path, json.dumps(value, indent=2) + "\n")
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Drawings as flat regions and lines: what the synthesizer animates.
 
-A drawing is one or more *cels*, each a square map of region numbers. Colours are not in the cels: a palette gives
-every region number of a drawing its colour, so a clip repaints a drawing by looking up another palette. Cels are kept
+A drawing is one or more *cels*, each a square map of region numbers. Colors are not in the cels: a palette gives
+every region number of a drawing its color, so a clip repaints a drawing by looking up another palette. Cels are kept
 deflated, about 3 kB each, and are inflated when a clip needs them.
 """
 
@@ -16,18 +16,19 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from celpaint.atomic_write import replacing
 from celpaint.errors import InputError
 
 if TYPE_CHECKING:
     from numpy import float32, int64, uint8
 
-__all__ = ["COLOURS", "LINE", "Art", "Drawing", "Split", "deflate", "flat_lines", "toy_art", "with_lines"]
+__all__ = ["COLORS", "LINE", "Art", "Drawing", "Split", "deflate", "flat_lines", "toy_art", "with_lines"]
 
-COLOURS = 64
+COLORS = 64
 """Region numbers a drawing may use; 0 is transparent."""
 
 LINE = 0x80
-"""Bit of a cel's byte that is set on the centre of a drawn line; the other bits are the region number."""
+"""Bit of a cel's byte that is set on the center of a drawn line; the other bits are the region number."""
 
 Split = Literal["train", "validation"]
 
@@ -46,7 +47,7 @@ class Art:
         data: all cels, deflated, one after the other.
         offsets: ``cels + 1``, where in ``data`` each begins.
         first: ``drawings + 1``, the number of each drawing's first cel.
-        palette: ``drawings 64 3`` RGB, the drawing's own colours.
+        palette: ``drawings 64 3`` RGB, the drawing's own colors.
         style: per drawing, index in ``styles``.
         styles: names of the styles the drawings come from.
         held: per style, whether it is held out for validation.
@@ -107,7 +108,6 @@ class Art:
         from safetensors.numpy import save_file
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{path.name}.part")
         arrays: dict[str, npt.NDArray[Any]] = {
             "data": self.data,
             "offsets": self.offsets,
@@ -121,8 +121,8 @@ class Art:
             "styles": "\n".join(self.styles),
             "held": "".join("1" if held else "0" for held in self.held),
         }
-        save_file(arrays, aside, metadata=meta)
-        aside.replace(path)
+        with replacing(path) as part:
+            save_file(arrays, part, metadata=meta)
 
     def split(self, name: Split) -> Art:
         """Only the drawings of styles to train on, or only those held out.
@@ -156,15 +156,15 @@ class Art:
         return int(self.first[index + 1] - self.first[index])
 
     def cel(self, drawing: int, cel: int = 0) -> npt.NDArray[uint8]:
-        """One cel of a drawing, ``size size``: region numbers, plus `LINE` where a line's centre is."""
+        """One cel of a drawing, ``size size``: region numbers, plus `LINE` where a line's center is."""
         at = int(self.first[self.chosen[drawing]]) + cel % self.cels(drawing)
         raw = zlib.decompress(self.data[self.offsets[at] : self.offsets[at + 1]].tobytes())
         return np.frombuffer(raw, np.uint8).reshape(self.size, self.size)
 
-    def colours(self, drawing: int) -> npt.NDArray[float32]:
+    def colors(self, drawing: int) -> npt.NDArray[float32]:
         """The drawing's own palette, ``64 3`` in [0, 1]."""
-        colours: npt.NDArray[float32] = self.palette[self.chosen[drawing]].astype(np.float32) / 255
-        return colours
+        colors: npt.NDArray[float32] = self.palette[self.chosen[drawing]].astype(np.float32) / 255
+        return colors
 
     def moving(self, drawing: int) -> bool:
         """Whether the drawing's cels are drawn motion."""
@@ -229,25 +229,25 @@ def toy_art(seed: int = 0, *, drawings: int = 64, size: int = 128) -> Art:
 def _puppet(rng: np.random.Generator, size: int, cels: int, style: str) -> Drawing:
     import cv2
 
-    palette = np.zeros((COLOURS, 3), np.uint8)
+    palette = np.zeros((COLORS, 3), np.uint8)
     parts = int(rng.integers(3, 9))
-    palette[1:] = rng.integers(20, 250, (COLOURS - 1, 3))
+    palette[1:] = rng.integers(20, 250, (COLORS - 1, 3))
     shapes = []
     for part in range(parts):
         spread = 0.0 if part == 0 else 0.24
-        centre = 0.5 + rng.normal(0, spread + 1e-3, 2).clip(-0.28, 0.28)
+        center = 0.5 + rng.normal(0, spread + 1e-3, 2).clip(-0.28, 0.28)
         radii = rng.uniform(0.05, 0.2, 2) * (1.5 if part == 0 else 1.0)
         corners = int(rng.choice([0, 0, 3, 4, 5]))
         angles = np.sort(rng.uniform(0, 2 * np.pi, corners)) if corners else np.linspace(0, 2 * np.pi, 40)
-        shapes.append((centre, radii, angles, rng.uniform(0, np.pi), rng.uniform(-0.5, 0.5), rng.uniform(0, 6.28)))
+        shapes.append((center, radii, angles, rng.uniform(0, np.pi), rng.uniform(-0.5, 0.5), rng.uniform(0, 6.28)))
     made = []
     for cel in range(cels):
         phase = 2 * np.pi * cel / cels
         canvas = np.zeros((size, size), np.uint8)
-        for number, (centre, radii, angles, turn, swing, start) in enumerate(shapes, 1):
+        for number, (center, radii, angles, turn, swing, start) in enumerate(shapes, 1):
             move = swing * np.sin(phase + start) if cels > 1 and number > 1 else 0.0
             rotate = np.array([[np.cos(turn + move), -np.sin(turn + move)], [np.sin(turn + move), np.cos(turn + move)]])
-            points = (np.stack([np.cos(angles), np.sin(angles)], 1) * radii) @ rotate.T + centre + 0.1 * move
+            points = (np.stack([np.cos(angles), np.sin(angles)], 1) * radii) @ rotate.T + center + 0.1 * move
             cv2.fillPoly(canvas, [np.round(points * size * 16).astype(np.int32)], number, shift=4)
         made.append(deflate(flat_lines(canvas)))
     return style, palette, made, cels > 1

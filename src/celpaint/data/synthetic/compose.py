@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from celpaint.data.clips import ClipBatch
-from celpaint.data.synthetic import colours, lines, scenery
-from celpaint.data.synthetic.art import COLOURS, LINE, Art
+from celpaint.data.synthetic import colors, lines, scenery
+from celpaint.data.synthetic.art import COLORS, LINE, Art
 from celpaint.data.synthetic.motion import Camera, Path, Warp, invert
 from celpaint.data.synthetic.puppets import Puppet
 from celpaint.data.synthetic.spec import ClipSpec
@@ -75,7 +75,7 @@ class Synthesizer:
         hand = _choice(rng, self.spec.hands)
         line_art = lines.draw(canvas.drawn(), hand, _mix(seed, clip))
         return ClipBatch(
-            canvas.colour,
+            canvas.color,
             line_art,
             torch.from_numpy(times.astype(np.float32)).to(self.device),
             canvas.drawing,
@@ -109,10 +109,10 @@ class Synthesizer:
             path = Path.random(rng, size, x, y, spec.speed, at)
             view = camera.matrix(times, float(depth)) @ path.matrix(on_hold)
             self._add(canvas, rng, 1 + _MOST_PARTS * number, view, on_hold)
-        matrix, offset = (torch.from_numpy(part).to(self.device) for part in colours.grade(rng))
-        canvas.colour = (torch.einsum("dc,tchw->tdhw", matrix, canvas.colour) + offset[:, None, None]).clamp(0, 1)
+        matrix, offset = (torch.from_numpy(part).to(self.device) for part in colors.grade(rng))
+        canvas.color = (torch.einsum("dc,tchw->tdhw", matrix, canvas.color) + offset[:, None, None]).clamp(0, 1)
         if rng.random() < 0.25:  # a soft scan
-            canvas.colour = lines.gaussian_blur(canvas.colour, rng.uniform(0.35, 0.8) * spec.height / 192)
+            canvas.color = lines.gaussian_blur(canvas.color, rng.uniform(0.35, 0.8) * spec.height / 192)
         return canvas, times
 
     def _size(self, rng: np.random.Generator, count: int) -> float:
@@ -129,7 +129,7 @@ class Synthesizer:
         height, width = round(2 * half_height * spec.height), round(2 * half_width * spec.height)
         image, regions = scenery.paint(rng, height, width, spec.height)
         stage = _Canvas.blank(1, height, width, spec.height, self.device)
-        stage.colour[0] = torch.from_numpy(image).permute(2, 0, 1).to(self.device)
+        stage.color[0] = torch.from_numpy(image).permute(2, 0, 1).to(self.device)
         stage.region[0] = torch.from_numpy(regions).to(self.device)
         if rng.random() < 0.6:
             borders = np.ones(regions.shape, np.uint8)
@@ -141,8 +141,8 @@ class Synthesizer:
                 if rng.random() < 0.5:
                     width_px = rng.uniform(0.8, 1.8)
                     ink = (width_px / 2 + 0.5 - stage.distance).clamp(0, 1)
-                    dark = torch.from_numpy(colours.random_colour(rng, 1)[0] * 0.35).to(self.device)[:, None, None]
-                    stage.colour = stage.colour * (1 - ink) + dark * ink
+                    dark = torch.from_numpy(colors.random_color(rng, 1)[0] * 0.35).to(self.device)[:, None, None]
+                    stage.color = stage.color * (1 - ink) + dark * ink
         still = np.zeros(1)
         props = int(rng.integers(1, 10)) if len(self._stills) and rng.random() < 0.55 else 0
         for number in range(props):
@@ -219,9 +219,9 @@ class Synthesizer:
         unit: int,
     ) -> tuple[_Sheet, npt.NDArray[np.int64]]:
         """The cels of a drawing that are seen, newly painted, and which of them at which time."""
-        palette = self.art.colours(drawing)
+        palette = self.art.colors(drawing)
         if self.spec.repaint:
-            palette = colours.repaint(palette, rng)
+            palette = colors.repaint(palette, rng)
         cels = self.art.cels(drawing)
         if self.art.moving(drawing):
             # A dance is drawn on twos and goes to and fro.
@@ -255,9 +255,9 @@ class _Look:
 
     Attributes:
         ink: width of its lines, as a share of the frame's height; 0 = none.
-        dark: colour of the ink, ``3``; None darkens the colour below.
+        dark: color of the ink, ``3``; None darkens the color below.
         light: direction of the light and how fast it turns.
-        shadow: factor of the colours in shadow, ``3``.
+        shadow: factor of the colors in shadow, ``3``.
         edge: where shadow begins, and how softly.
         glow: how much highlights add.
     """
@@ -291,7 +291,7 @@ class _Sheet:
     """Cels of one drawing, as fine as the size they are seen at asks for.
 
     Attributes:
-        paint: ``N 4 s s``: colour times alpha, alpha.
+        paint: ``N 4 s s``: color times alpha, alpha.
         slope: ``N 2 32 32``: how the form falls to the right and downwards.
         cels: ``N S*S`` region numbers, 0 = transparent.
         distance: ``N 1 S S`` to the nearest line; a drawing is 2 wide.
@@ -308,7 +308,7 @@ class _Sheet:
     def make(
         cls,
         cels: Sequence[npt.NDArray[uint8]],
-        palette: colours.Colours,
+        palette: colors.Colors,
         pixels: float,
         device: torch.device,
     ) -> _Sheet:
@@ -321,7 +321,7 @@ class _Sheet:
         skip = max(1, step // 2)
         away = np.stack([_distance(cel, skip) for cel in cels])
         stack = torch.from_numpy(np.stack([cel[::skip, ::skip] for cel in cels]) & (LINE - 1)).to(device)
-        table = torch.zeros(COLOURS, 4, device=device)
+        table = torch.zeros(COLORS, 4, device=device)
         table[1:, :3] = torch.from_numpy(palette[1:]).to(device)
         table[1:, 3] = 1
         flat = table[stack.int()].permute(0, 3, 1, 2)
@@ -349,7 +349,7 @@ def _distance(cel: npt.NDArray[uint8], skip: int) -> npt.NDArray[np.float32]:
 class _Canvas:
     """``T`` frames while they are composed; see `ClipBatch` and `lines.Drawn` for the maps."""
 
-    colour: Tensor
+    color: Tensor
     distance: Tensor
     shade: Tensor
     drawing: Tensor
@@ -371,17 +371,17 @@ class _Canvas:
         )
 
     def drawn(self) -> lines.Drawn:
-        return lines.Drawn(self.colour, self.distance, self.shade)
+        return lines.Drawn(self.color, self.distance, self.shade)
 
     def seen(
         self, view: npt.NDArray[float64], height: int, width: int, half_height: float, half_width: float
     ) -> _Canvas:
         """This one still canvas through a camera: ``view`` is world => frame, ``T 3 3``."""
-        device, frames = self.colour.device, len(view)
+        device, frames = self.color.device, len(view)
         world = _apply(invert(view), _pixels(np.zeros((frames, 2)), height, width, height, width, 1, device))
         grid = world / torch.tensor([half_width, half_height], device=device)
         flat = grid.reshape(1, frames * height, width, 2)
-        maps = torch.cat([self.colour, self.distance, self.shade], 1)
+        maps = torch.cat([self.color, self.distance, self.shade], 1)
         seen = F.grid_sample(maps, flat, padding_mode="reflection", align_corners=False)
         seen = seen.reshape(5, frames, height, width).transpose(0, 1)
         mirrored = 1 - ((grid + 1).remainder(4) - 2).abs() / 2
@@ -410,8 +410,8 @@ class _Canvas:
         animated: bool,
     ) -> None:
         """Lay a drawing over all frames."""
-        height, width = self.colour.shape[-2:]
-        device, unit = self.colour.device, self.unit
+        height, width = self.color.shape[-2:]
+        device, unit = self.color.device, self.unit
         boxes, shown = _boxes(view, height, width, unit)
         if not len(shown):
             return
@@ -458,7 +458,7 @@ class _Canvas:
             rgb = torch.lerp(rgb, dark.expand_as(rgb), ink)
             alpha = torch.lerp(alpha, torch.ones_like(alpha), ink)
         # 5. lay
-        drawing = torch.full_like(number_of, number * COLOURS)
+        drawing = torch.full_like(number_of, number * COLORS)
         region = drawing + number_of
         if animated:
             point, drawing = torch.full_like(point, torch.nan), region
@@ -466,7 +466,7 @@ class _Canvas:
             box = (int(frame), slice(None), slice(y, y + high), slice(x, x + wide))
             flat = (int(frame), slice(y, y + high), slice(x, x + wide))
             here = inside[k]
-            self.colour[box].mul_(1 - alpha[k]).add_(rgb[k])
+            self.color[box].mul_(1 - alpha[k]).add_(rgb[k])
             self.distance[box] = torch.where(here, distance[k], torch.minimum(self.distance[box], distance[k]))
             self.shade[box] = torch.where(here, shade[k], self.shade[box])
             self.point[box] = torch.where(here, point[k], self.point[box])

@@ -21,12 +21,12 @@ class Drawn:
     """What a hand needs to know of ``T`` composed frames.
 
     Attributes:
-        colour: ``T 3 H W`` in [0, 1].
-        distance: ``T 1 H W``, pixels to the centre of the nearest visible line.
+        color: ``T 3 H W`` in [0, 1].
+        distance: ``T 1 H W``, pixels to the center of the nearest visible line.
         shade: ``T 1 H W`` in [0, 1], where cel shading lies.
     """
 
-    colour: Tensor
+    color: Tensor
     distance: Tensor
     shade: Tensor
 
@@ -34,7 +34,7 @@ class Drawn:
 def draw(drawn: Drawn, hand: str, seed: int) -> Tensor:
     """Line art ``T 1 H W`` in [0, 1], 1 where ink.
 
-    Hands: ``soft`` is extracted from the colours by a difference of Gaussians, as filters do it; the others draw the
+    Hands: ``soft`` is extracted from the colors by a difference of Gaussians, as filters do it; the others draw the
     true lines. ``clean`` is smooth and even, ``thin`` and ``thick`` are that in other widths, ``binary`` has no
     anti-aliasing, ``broken`` has gaps, ``jitter`` trembles from frame to frame, ``pencil`` has grain and varying
     pressure, ``trace`` adds lines at the borders of shading.
@@ -45,7 +45,7 @@ def draw(drawn: Drawn, hand: str, seed: int) -> Tensor:
 
 def _soft(drawn: Drawn, rng: np.random.Generator) -> Tensor:
     sigma = rng.uniform(0.5, 1.1) * _unit(drawn)
-    narrow, wide = gaussian_blur(drawn.colour, sigma), gaussian_blur(drawn.colour, sigma * rng.uniform(1.6, 4.0))
+    narrow, wide = gaussian_blur(drawn.color, sigma), gaussian_blur(drawn.color, sigma * rng.uniform(1.6, 4.0))
     edge = wide - narrow
     edge = edge.abs() if rng.random() < 0.3 else edge.relu()
     if rng.random() < 0.4:  # contrast as a share of the brightness around, so that dark scenes have lines too

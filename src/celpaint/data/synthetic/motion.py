@@ -164,12 +164,12 @@ class Bend:
 class Turn:
     """What lies inside a round form slides over it, its outline stays: a head that turns, a ball that rolls."""
 
-    centre: Floats
+    center: Floats
     radius: float
     slide: tuple[Swing, Swing]
 
     def __call__(self, q: Tensor, t: Floats) -> Tensor:
-        x, y = q[..., 0] - float(self.centre[0]), q[..., 1] - float(self.centre[1])
+        x, y = q[..., 0] - float(self.center[0]), q[..., 1] - float(self.center[1])
         bump = (1 - (x * x + y * y) / self.radius**2).clamp(min=0)
         return q + _column(q, [swing(t) for swing in self.slide]) * bump[..., None]
 

@@ -13,14 +13,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from celpaint.data.synthetic.art import COLOURS, flat_lines
-from celpaint.data.synthetic.colours import random_colour
+from celpaint.data.synthetic.art import COLORS, flat_lines
+from celpaint.data.synthetic.colors import random_color
 from celpaint.data.synthetic.motion import Floats, Swing
 
 if TYPE_CHECKING:
     from numpy import uint8
 
-    from celpaint.data.synthetic.colours import Colours
+    from celpaint.data.synthetic.colors import Colors
 
 __all__ = ["Part", "Puppet"]
 
@@ -57,7 +57,7 @@ class Puppet:
         trim: what the shirt has: none, a stripe, a belt or buttons.
     """
 
-    palette: Colours
+    palette: Colors
     girth: float
     head: float
     arm: tuple[float, float]
@@ -70,8 +70,8 @@ class Puppet:
 
     @classmethod
     def random(cls, rng: np.random.Generator, lively: float) -> Puppet:
-        palette = np.zeros((COLOURS, 3), np.float32)
-        palette[1:6] = random_colour(rng, 5)
+        palette = np.zeros((COLORS, 3), np.float32)
+        palette[1:6] = random_color(rng, 5)
         head, torso = rng.uniform(0.18, 0.36), rng.uniform(0.4, 0.55)
         leg, arm = rng.uniform(0.33, 0.45, 2), rng.uniform(0.22, 0.34, 2)
         if rng.random() < 0.5:  # walking or running: legs in turn, arms against them

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from celpaint.data.synthetic.colours import random_colour
+from celpaint.data.synthetic.colors import random_color
 
 if TYPE_CHECKING:
     from numpy import float32, int64
@@ -18,7 +18,7 @@ __all__ = ["KINDS", "paint"]
 KINDS = {"flat": 0.1, "gradient": 0.12, "banded": 0.14, "painted": 0.1, "hills": 0.2, "rooms": 0.18, "foliage": 0.16}
 """Kinds of background => how often."""
 
-_COLOURS = 16
+_COLORS = 16
 
 
 def paint(
@@ -34,7 +34,7 @@ def paint(
     """
     kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
     near = rng.random() if rng.random() < 0.6 else None
-    colours = random_colour(rng, _COLOURS, near=near)
+    colors = random_color(rng, _COLORS, near=near)
     regions = np.ones((height, width), np.int64)
     if kind == "banded":
         tilt = rng.uniform(-1, 1) * np.linspace(-1.5, 1.5, height, dtype=np.float32)[:, None]
@@ -50,31 +50,31 @@ def paint(
     elif kind == "rooms":
         regions = _rooms(rng, height, width)
     if kind == "foliage":
-        image, regions = _foliage(rng, colours, height, width, unit)
+        image, regions = _foliage(rng, colors, height, width, unit)
     else:
-        image = colours[(regions - 1) % _COLOURS]
+        image = colors[(regions - 1) % _COLORS]
     if kind == "gradient" or (kind not in ("flat", "foliage") and rng.random() < 0.5):
-        image = _shade(rng, image, np.ones_like(regions) if kind == "gradient" else regions, colours, height, width)
+        image = _shade(rng, image, np.ones_like(regions) if kind == "gradient" else regions, colors, height, width)
     if kind == "painted" or (kind in ("hills", "rooms", "banded") and rng.random() < 0.4):
         strength = rng.uniform(0.5, 1.0) if kind == "painted" else rng.uniform(0.1, 0.4)
-        image = _brush(rng, image, colours, height, width, unit, strength)
+        image = _brush(rng, image, colors, height, width, unit, strength)
     if rng.random() < 0.25:  # out of focus
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.004, 0.015) * unit), np.float32)
     return image.clip(0, 1).astype(np.float32), regions
 
 
 def _foliage(
-    rng: np.random.Generator, colours: npt.NDArray[float32], height: int, width: int, unit: int
+    rng: np.random.Generator, colors: npt.NDArray[float32], height: int, width: int, unit: int
 ) -> tuple[npt.NDArray[float32], npt.NDArray[int64]]:
     """Leaves, stones, clouds: many dabs of a few tones, layer over layer, each higher up in the light."""
-    image = np.full((height, width, 3), colours[0], np.float32)
+    image = np.full((height, width, 3), colors[0], np.float32)
     regions = np.ones((height, width), np.int32)
-    tone = colours[1] * 0.35
+    tone = colors[1] * 0.35
     layers = int(rng.integers(2, 5))
     top, sides = rng.uniform(-0.1, 0.6), int(rng.choice([0, 0, 3, 4, 7]))
     size = rng.uniform(0.02, 0.12) * unit
     for layer in range(layers):
-        tone = tone + (colours[2] - tone) * rng.uniform(0.2, 0.6)
+        tone = tone + (colors[2] - tone) * rng.uniform(0.2, 0.6)
         for _ in range(int(rng.integers(15, 70))):
             x, y = rng.uniform(0, width), rng.uniform(min(top, 1.0), 1.1) * height
             radii, angle = size * rng.uniform(0.4, 1.6, 2), rng.uniform(0, 2 * np.pi)
@@ -82,8 +82,8 @@ def _foliage(
             cos, sin = np.cos(angle), np.sin(angle)
             dab = (np.stack([np.cos(angles), np.sin(angles)], 1) * radii) @ np.array([[cos, sin], [-sin, cos]]) + [x, y]
             points = [np.round(dab * 16).astype(np.int32)]
-            colour = tone * rng.uniform(0.85, 1.15)
-            cv2.fillPoly(image, points, colour.tolist(), lineType=cv2.LINE_AA, shift=4)
+            color = tone * rng.uniform(0.85, 1.15)
+            cv2.fillPoly(image, points, color.tolist(), lineType=cv2.LINE_AA, shift=4)
             cv2.fillPoly(regions, points, 2 + layer, shift=4)
         top += rng.uniform(0.05, 0.3)
         size *= rng.uniform(0.6, 1.0)
@@ -110,8 +110,8 @@ def _rooms(rng: np.random.Generator, height: int, width: int) -> npt.NDArray[int
     """Walls, floors, windows, boards: overlapping straight-edged patches."""
     canvas = np.ones((height, width), np.int32)
     for patch in range(int(rng.integers(3, 14))):
-        centre, half = rng.uniform(0, 1, 2), rng.uniform(0.04, 0.4, 2) * rng.uniform(0.4, 1)
-        corners = centre + half * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
+        center, half = rng.uniform(0, 1, 2), rng.uniform(0.04, 0.4, 2) * rng.uniform(0.4, 1)
+        corners = center + half * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
         corners = corners + rng.normal(0, 0.03, (1 if rng.random() < 0.6 else 4, 2)) * np.array([1, 1])
         cv2.fillPoly(canvas, [np.round(corners * [width, height]).astype(np.int32)], int(2 + patch))
     if rng.random() < 0.5:
@@ -123,15 +123,15 @@ def _shade(
     rng: np.random.Generator,
     image: npt.NDArray[float32],
     regions: npt.NDArray[int64],
-    colours: npt.NDArray[float32],
+    colors: npt.NDArray[float32],
     height: int,
     width: int,
 ) -> npt.NDArray[float32]:
-    """A ramp to another colour within every region."""
-    angles, goals = rng.uniform(-0.6, 0.6, _COLOURS) + np.pi / 2, rng.permutation(colours)
-    reach = rng.uniform(0.2, 0.9, _COLOURS).astype(np.float32)
+    """A ramp to another color within every region."""
+    angles, goals = rng.uniform(-0.6, 0.6, _COLORS) + np.pi / 2, rng.permutation(colors)
+    reach = rng.uniform(0.2, 0.9, _COLORS).astype(np.float32)
     y, x = np.meshgrid(np.linspace(0, 1, height), np.linspace(0, 1, width), indexing="ij")
-    which = (regions - 1) % _COLOURS
+    which = (regions - 1) % _COLORS
     ramp = (x * np.cos(angles)[which] + y * np.sin(angles)[which]).clip(0, 1).astype(np.float32) * reach[which]
     shaded: npt.NDArray[float32] = image * (1 - ramp[..., None]) + goals[which] * ramp[..., None]
     return shaded
@@ -140,14 +140,14 @@ def _shade(
 def _brush(
     rng: np.random.Generator,
     image: npt.NDArray[float32],
-    colours: npt.NDArray[float32],
+    colors: npt.NDArray[float32],
     height: int,
     width: int,
     unit: int,
     strength: float,
 ) -> npt.NDArray[float32]:
-    """Mottled paint: a few colours mixed by noise in several octaves, and brush strokes along one direction."""
-    for goal, cells in zip(colours[-2:], np.exp(rng.uniform(np.log(1), np.log(6), 2)), strict=True):
+    """Mottled paint: a few colors mixed by noise in several octaves, and brush strokes along one direction."""
+    for goal, cells in zip(colors[-2:], np.exp(rng.uniform(np.log(1), np.log(6), 2)), strict=True):
         field = _noise(rng, height, width, unit, cells)
         field += 0.4 * _noise(rng, height, width, unit, cells * 3)
         mix = (strength * 0.6 / (1 + np.exp(-2.5 * field))).astype(np.float32)[..., None]

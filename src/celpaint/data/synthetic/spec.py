@@ -46,7 +46,7 @@ class ClipSpec:
         speed: 1 is film-like; 0 holds everything still.
         holds: how long a drawing is held, in frames => weight. The camera always moves on ones.
         hands: hands of line art => weight; each clip is drawn in one of them.
-        repaint: give every drawing new colours in every clip, so that only the reference tells them.
+        repaint: give every drawing new colors in every clip, so that only the reference tells them.
     """
 
     height: int = 192

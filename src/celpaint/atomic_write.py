@@ -1,0 +1,142 @@
+"""Files and folders appear whole or not at all: prepared beside their place, flushed to the disk, then renamed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from celpaint.errors import CelpaintError, DiskFull, OutputError
+
+__all__ = ["aside", "claim", "disk_errors", "remove", "rename", "replacing", "write_file", "write_text"]
+
+_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+
+def aside(path: Path) -> Path:
+    """The hidden neighbor in which ``path`` is prepared: same folder, so that renaming is one step."""
+    return path.with_name(f".{path.name}.part")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A place beside ``path`` to write a file or folder to.
+
+    When the block ends, what was written is flushed to the disk and takes the place of ``path``. When the block raises,
+    it is removed and ``path`` stays as it was.
+
+    >>> with replacing(out / "weights.safetensors") as part:  # doctest: +SKIP
+    ...     save_file(tensors, part)
+    """
+    part = aside(path)
+    remove(part)
+    try:
+        yield part
+        rename(part, path)
+    except BaseException:
+        remove(part)
+        raise
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a whole file or none."""
+    part = aside(path)
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole text file, UTF-8, or none."""
+    write_file(path, text.encode())
+
+
+def claim(path: Path) -> None:
+    """Make the folder and an empty file aside, so that a place that can't be written to is known at once.
+
+    Raises:
+        OutputError, DiskFull: it can't be.
+    """
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside(path).write_bytes(b"")
+
+
+def rename(part: Path, path: Path) -> None:
+    """Flush a finished file or folder to the disk, then give it its name; an older folder of that name is replaced."""
+    _sync(part)
+    if part.is_dir() and path.is_dir() and any(path.iterdir()):
+        old = path.with_name(f".{path.name}.old")
+        remove(old)
+        path.rename(old)
+        part.rename(path)
+        remove(old)
+    else:
+        part.replace(path)
+    _sync(path.parent, inside=False)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder of ours, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turns what the system says about writing ``path`` into one :class:`OutputError` or :class:`DiskFull`."""
+    try:
+        yield
+    except CelpaintError:
+        raise
+    except Exception as error:
+        number = getattr(error, "errno", None)
+        if number in _FULL:
+            raise DiskFull(
+                f"the disk has no room for '{path}'", todo="Make room and run the same command again."
+            ) from error
+        if isinstance(error, OSError):
+            reason = os.strerror(number) if isinstance(number, int) and number > 0 else str(error)
+            raise OutputError(
+                f"'{path}' can't be written ({reason})",
+                wanted="a place that may be written to",
+                todo="Choose another --out, or change its permissions.",
+            ) from error
+        if _is_codec_error(error):
+            raise OutputError(
+                f"the codec of '{path}' refuses these frames ({getattr(error, 'strerror', error)})",
+                wanted="a size that it can hold",
+                todo="Choose another kind of file, or a folder.",
+            ) from error
+        raise
+
+
+def _is_codec_error(error: Exception) -> bool:
+    from av.error import FFmpegError  # here, so that writing a text file does not load a video library
+
+    return isinstance(error, FFmpegError)
+
+
+def _sync(path: Path, *, inside: bool = True) -> None:
+    """Flush a file, or a folder and (``inside``) everything in it."""
+    if path.is_dir():
+        for child in path.iterdir() if inside else ():
+            _sync(child)
+        if os.name == "nt":
+            return  # Windows can't open a folder to flush it
+    descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,358 @@
+"""The matcher: every drawing colored in one pass, by matching its lines with those of painted pictures.
+
+Our own method; the network is :class:`celpaint.models.matcher.network.Matcher`. Correspondence of line drawings by
+attention follows Shi et al. ("Deep line art video colorization with a few references", 2020) and LoFTR (Sun et al.,
+CVPR 2021).
+
+A drawing is matched with all painted references and with the drawings colored just before it. The references always
+stay; what was colored only helps where it is more alike, so that errors do not pile up. Painted frames come out as
+they were painted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from celpaint.conditions.lines import working_lines
+from celpaint.conditions.regions import enclosed
+from celpaint.device import resolve_device, resolve_dtype
+from celpaint.frames.resize import resize_tensor
+from celpaint.methods.base import Method
+from celpaint.methods.matcher import weights
+from celpaint.methods.matcher.alignment import Sketch, Source, align, enlarge
+from celpaint.methods.matcher.flat_fill import Drawing, ExactFill, Found, Known
+from celpaint.methods.matcher.spec import SPEC, MatcherOptions
+from celpaint.methods.matcher.surface_smoothing import calm
+from celpaint.models.matcher.blend import Aligned, Blended
+from celpaint.models.matcher.network import STRIDE, Lines, Matching, Offer, pixels
+from celpaint.models.matcher.network import Matcher as Network
+from celpaint.types import Array, Chunk, Event, Painted, Progress, Reference, Shot, State, silent
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+__all__ = ["Matcher", "working_size"]
+
+CHUNK = 4
+"""Drawings a chunk."""
+
+MEMORY_PRIOR = math.log(0.3)
+"""What a place of a drawing just colored weighs against one of a painted reference, before its own confidence."""
+
+ROWS = 1024
+"""Rows of the matching matrix in memory at a time."""
+
+TOKEN = 8
+"""Pixels a token at 1/8."""
+
+MOVED = 2
+"""Painted references that are moved onto a drawing by optical flow."""
+
+
+def working_size(size: tuple[int, int], options: MatcherOptions) -> tuple[int, int]:
+    """Height and width the network works at: the shot's own if that has few enough tokens, else smaller.
+
+    Args:
+        size: (height, width) of the shot.
+        options: ``size`` overrides; ``max_tokens`` bounds.
+    """
+    height, width = size if options.size is None else options.size
+
+    def count(h: int, w: int) -> int:
+        return -(-h // STRIDE) * -(-w // STRIDE) * (STRIDE // TOKEN) ** 2
+
+    scale = 1.0
+    while count(math.ceil(height * scale), math.ceil(width * scale)) > options.max_tokens:
+        scale *= 0.99
+    return max(STRIDE, math.ceil(height * scale)), max(STRIDE, math.ceil(width * scale))
+
+
+class Matcher(Method):
+    """See the module.
+
+    Args:
+        network: its weights loaded, in evaluation mode, on ``device`` in ``dtype``.
+        options: of the method.
+    """
+
+    def __init__(self, network: Network, options: MatcherOptions, device: torch.device, dtype: torch.dtype) -> None:
+        self.network, self.options, self.device, self.dtype = network, options, device, dtype
+
+    @classmethod
+    def load(cls, options: MatcherOptions) -> Matcher:
+        """Find the weights and build the network.
+
+        Raises:
+            WeightsError: missing, broken or of another network.
+            DeviceError: no such device.
+        """
+        device = resolve_device(options.device)
+        dtype = resolve_dtype(options.dtype, device)
+        network = weights.load(SPEC.find_weights(options.weights))
+        network = network.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if options.compile:
+            network.compile()
+        return cls(network, options, device, dtype)
+
+    @torch.inference_mode()
+    def color(
+        self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = silent
+    ) -> Iterator[Chunk]:
+        work = working_size(shot.size, self.options)
+        exact = ExactFill([(r.rgb, r.line) for r in shot.references], work) if self.options.flat else None
+        fills = [None] * len(shot.references) if exact is None else exact.known
+        painted = [self._reference(r, work, fill) for r, fill in zip(shot.references, fills, strict=True)]
+        given = {r.frame: r for r in shot.references if r.frame is not None}
+        recent = self._resume(shot, work, state)
+        for begin in range(start, len(shot), CHUNK):
+            done: list[Painted] = []
+            for index in range(begin, min(begin + CHUNK, len(shot))):
+                if index in given:
+                    done.append(Painted(given[index].rgb, np.ones(shot.size, np.float32)))
+                else:
+                    finished, colored = self._color(shot.lines[index], work, exact, painted, list(recent.values()))
+                    done.append(finished)
+                    if self.options.memory_frames:
+                        recent[index] = self._remember(colored)
+                    for old in list(recent)[: -self.options.memory_frames]:
+                        del recent[old]
+                progress(Event("frame", index + 1, len(shot)))
+            yield Chunk(begin, tuple(done), _state(recent))
+
+    # -- one drawing ------------------------------------------------------------------------------------------
+
+    def _color(
+        self,
+        line: Array,
+        work: tuple[int, int],
+        exact: ExactFill | None,
+        painted: list[_Painting],
+        recent: list[_Painting],
+    ) -> tuple[Painted, _Colored]:
+        """A drawing colored: at the shot's size, and as it may be remembered."""
+        drawing = None if exact is None else Drawing.of(line, work)
+        drawn = self._draw(line, work, drawing)
+        known = [*painted, *recent]
+        rgb, confidence, matching = self._paint(drawn.features, Offer.join([k.offer for k in known]))
+        chosen = [*_most_matched(matching, painted), *range(len(known) - len(recent[-1:]), len(known))]
+        sources = [known[i].source for i in chosen]
+        aligned = align(drawn.sketch, sources)
+        mixed = self._calm(self._blend(drawn, rgb, confidence, aligned), drawn)
+        full = self._full(line, drawn, mixed, aligned, sources)
+        if exact is None or drawing is None:
+            return full, _Colored(drawn, mixed.rgb, mixed.confidence)
+        assert matching.votes is not None
+        found = [_found(matching, work, mixed), *_carried(aligned, mixed, chosen)]
+        fills = [k.fill for k in known if k.fill is not None]
+        flat, fill = exact.fill(drawing, fills, found, matching.votes[0].cpu().numpy())
+        rgb = resize_tensor(torch.from_numpy(flat).permute(2, 0, 1)[None], work)
+        return Painted(flat, full.confidence), _Colored(drawn, rgb, mixed.confidence, fill)
+
+    def _draw(self, line: Array, work: tuple[int, int], drawing: Drawing | None = None) -> _Drawn:
+        """A drawing at the network's size; a line one pixel thin is still one where it shrinks.
+
+        Args:
+            line: at the shot's size.
+            drawing: what it encloses, seen at that size; None: seen at the network's.
+        """
+        small = working_lines(line, work)
+        regions = enclosed(small) if drawing is None else drawing.small.astype(np.int64)
+        features = self.network.encode_lines(
+            self._tensor(small)[None, None, None], torch.from_numpy(regions)[None, None].to(self.device)
+        )
+        return _Drawn(Sketch.of(small, regions), features)
+
+    def _paint(self, features: Lines, offer: Offer) -> tuple[Tensor, Tensor, Matching]:
+        """RGB ``1 3 h w`` and confidence ``1 1 h w`` in [0, 1], and the matching they come from."""
+        matching = self.network.match(features, offer, rows=ROWS)
+        decoded = self.network.decode(features, matching, offer)
+        rgb, confidence = decoded.rgb[0].float().clamp(0, 1), decoded.confidence[0].float().sigmoid()
+        return rgb.cpu(), confidence.cpu(), matching
+
+    def _blend(self, drawn: _Drawn, rgb: Tensor, confidence: Tensor, aligned: Aligned) -> Blended:
+        """What was painted, mixed with pictures moved onto the drawing; all on the CPU."""
+        given = [x.to(self.device) for x in (torch.from_numpy(drawn.sketch.line)[None, None], rgb, confidence)]
+        mixed: Blended = self.network.blend(*given, aligned.to(self.device))
+        return mixed.cpu()
+
+    def _calm(self, mixed: Blended, drawn: _Drawn) -> Blended:
+        """The same without noise where it is unsure."""
+        plain, sure = _plain(mixed.rgb), _plain(mixed.confidence)[..., 0]
+        copied = mixed.share.sum(0)[0].numpy()
+        calmed = calm(plain, sure, drawn.sketch.line, drawn.sketch.regions, copied)
+        return replace(mixed, rgb=torch.from_numpy(calmed).permute(2, 0, 1)[None])
+
+    def _full(self, line: Array, drawn: _Drawn, mixed: Blended, aligned: Aligned, sources: list[Source]) -> Painted:
+        """At the shot's own size."""
+        small = drawn.sketch.line
+        if small.shape == line.shape:
+            return Painted(_plain(mixed.rgb), _plain(mixed.confidence)[..., 0])
+        both = torch.cat([mixed.rgb, mixed.confidence], 1).to(self.device, self.dtype)
+        both = self.network.detail(both, self._tensor(small)[None, None], self._tensor(line)[None, None]).float().cpu()
+        rgb = enlarge(_plain(both[:, :3]), aligned, mixed.share, sources)
+        return Painted(rgb, _plain(both[:, 3:])[..., 0])
+
+    # -- paintings --------------------------------------------------------------------------------------------
+
+    def _reference(self, reference: Reference, work: tuple[int, int], fill: Known | None) -> _Painting:
+        drawn = self._draw(reference.line, work, None if fill is None else fill.drawing)
+        rgb = resize_tensor(torch.from_numpy(reference.rgb).permute(2, 0, 1)[None], work)
+        lines = self._tensor(drawn.sketch.line)[None, None, None]
+        offer = self.network.encode_reference(drawn.features, lines, rgb[None].to(self.device, self.dtype))
+        whole = None if reference.line.shape == work else reference.rgb
+        return _Painting(offer, Source(drawn.sketch, _plain(rgb), np.ones(work, np.float32), whole), fill)
+
+    def _remember(self, colored: _Colored) -> _Painting:
+        """A drawing colored before, as a reference trusted as far as its colors were sure."""
+        drawn, rgb, confidence = colored.drawn, colored.rgb, colored.confidence
+        prior = (confidence.clamp(min=1e-3).log() + MEMORY_PRIOR).to(self.device, self.dtype)
+        lines = self._tensor(drawn.sketch.line)[None, None, None]
+        offer = self.network.encode_reference(drawn.features, lines, rgb[None].to(self.device, self.dtype), prior[None])
+        return _Painting(offer, Source(drawn.sketch, _plain(rgb), _plain(confidence)[..., 0]), colored.fill)
+
+    def _resume(self, shot: Shot, work: tuple[int, int], state: State | None) -> dict[int, _Painting]:
+        """The drawings colored last, by index, as :func:`_state` kept them."""
+        if not state:
+            return {}
+        recent: dict[int, _Painting] = {}
+        paints: Sequence[npt.NDArray[np.int64] | None] = [None] * len(state["index"])
+        if "paint" in state:
+            paints = np.split(state["paint"], np.cumsum(state["regions"])[:-1])
+        for i, rgb, confidence, paint in zip(state["index"], state["rgb"], state["confidence"], paints, strict=True):
+            line = shot.lines[int(i)]
+            fill = None if paint is None else Known(Drawing.of(line, work), paint)
+            drawn = self._draw(line, work, None if fill is None else fill.drawing)
+            colors, sure = (torch.from_numpy(np.array(x)) for x in (rgb, confidence))
+            colored = _Colored(drawn, colors.permute(2, 0, 1)[None], sure[None, None], fill)
+            recent[int(i)] = self._remember(colored)
+        return recent
+
+    def _tensor(self, x: Array) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(x)).to(self.device, self.dtype)
+
+    # -- advice -----------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def advise(self, shot: Shot, confidence: list[float]) -> list[int]:
+        """The drawings worth painting next, best first.
+
+        Greedy: each is the one that would raise the shot's confidence most, going by how much of the other drawings
+        it shows. Looked at in small, and at no more than 24 drawings of which 8 may be chosen, so the cost is bounded.
+        """
+        if not confidence or min(confidence) >= 0.9:
+            return []
+        judged = sorted({round(i) for i in np.linspace(0, len(shot) - 1, min(24, len(shot)))})
+        spread = np.array_split(np.arange(len(shot)), min(8, len(shot)))
+        candidates = [int(part[np.argmin(np.array(confidence)[part])]) for part in spread]
+        work = working_size(shot.size, MatcherOptions(max_tokens=240))
+        lines = {i: self._tensor(working_lines(shot.lines[i], work))[None, None, None] for i in {*judged, *candidates}}
+        features = {i: self.network.encode_lines(line) for i, line in lines.items()}
+        shows = np.zeros((len(candidates), len(judged)))
+        for row, c in enumerate(candidates):
+            offer = self.network.encode_reference(features[c], lines[c], lines[c].expand(-1, -1, 3, -1, -1))
+            for column, j in enumerate(judged):
+                shows[row, column] = float(self.network.match(features[j], offer, rows=ROWS).found.float().mean())
+        now = np.array([confidence[j] for j in judged])
+        chosen: list[int] = []
+        for _ in range(3):
+            gain = np.maximum(shows - now, 0).mean(1)
+            best = int(gain.argmax())
+            if gain[best] < 0.01:
+                break
+            chosen.append(candidates[best])
+            now = np.maximum(now, shows[best])
+        return chosen
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A drawing at the network's size, and its features."""
+
+    sketch: Sketch
+    features: Lines
+
+
+@dataclass(frozen=True)
+class _Colored:
+    """A drawing colored, at the network's size: RGB ``1 3 h w``, confidence ``1 1 h w``; exactly by region, or not."""
+
+    drawn: _Drawn
+    rgb: Tensor
+    confidence: Tensor
+    fill: Known | None = None
+
+
+@dataclass(frozen=True)
+class _Painting:
+    """A painted picture.
+
+    Attributes:
+        offer: what the network may take from it.
+        source: what may be moved onto a drawing.
+        fill: its regions' colors, where fills are exact.
+    """
+
+    offer: Offer
+    source: Source
+    fill: Known | None = None
+
+
+def _most_matched(matching: Matching, painted: list[_Painting]) -> list[int]:
+    """The painted references that most places of the drawing match, :data:`MOVED` at most, best first."""
+    tokens = painted[0].offer.key.shape[1]
+    count = torch.bincount(matching.best.flatten().cpu() // tokens, minlength=len(painted))[: len(painted)]
+    return [int(i) for i in count.argsort(descending=True, stable=True)[:MOVED]]
+
+
+def _found(matching: Matching, work: tuple[int, int], mixed: Blended) -> Found:
+    """Where the network finds a drawing's pixels, as far as the mixture is what it painted."""
+    height = -(-work[0] // STRIDE) * STRIDE
+    x, y = (axis[0, : work[0], : work[1]].cpu().numpy() for axis in pixels(matching.place, height))
+    weight = mixed.confidence[0, 0] * (1 - mixed.share.sum(0)[0]).clamp(min=0)
+    return Found(x, y, weight.numpy())
+
+
+def _carried(aligned: Aligned, mixed: Blended, chosen: list[int]) -> list[Found]:
+    """Where flow carries a drawing's pixels, for each of the pictures moved, as far as the mixture is that picture.
+
+    Args:
+        chosen: which of all that is known they are, each as it is and moved.
+    """
+    height, width = mixed.rgb.shape[-2:]
+    tall = -(-height // STRIDE) * STRIDE
+    y, x = np.indices((height, width), np.float32) + 0.5
+    found = []
+    for k, (flow, share) in enumerate(zip(aligned.flow.numpy(), mixed.share, strict=True)):
+        which = chosen[k // 2]
+        weight = (share[0] * mixed.confidence[0, 0]).numpy()
+        there = np.clip(x + flow[0], 0.5, width - 0.5), np.clip(y + flow[1], 0.5, height - 0.5) + which * tall
+        found.append(Found(*there, weight))
+    return found
+
+
+def _plain(x: Tensor) -> Array:
+    """``1 C h w`` -> ``h w C``."""
+    return np.ascontiguousarray(x[0].clamp(0, 1).permute(1, 2, 0).numpy())
+
+
+def _state(recent: dict[int, _Painting]) -> State:
+    """Drawings colored, by index, as arrays that survive a stop."""
+    if not recent:
+        return {}
+    sources, fills = [p.source for p in recent.values()], [p.fill for p in recent.values() if p.fill is not None]
+    state = {
+        "index": np.array(list(recent)),
+        "rgb": np.stack([source.rgb for source in sources]),
+        "confidence": np.stack([source.trust for source in sources]),
+    }
+    if fills:
+        state["paint"] = np.concatenate([fill.paint for fill in fills])
+        state["regions"] = np.array([len(fill.paint) for fill in fills])
+    return state

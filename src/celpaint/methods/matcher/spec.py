@@ -1,0 +1,60 @@
+"""The matcher's entry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from celpaint.errors import WeightsError
+from celpaint.methods.spec import MethodSpec, Rank
+from celpaint.options import ComputeOptions, option
+from celpaint.weights.kinds import FolderKind
+from celpaint.weights.store import read_config
+
+__all__ = ["SPEC", "MatcherOptions"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatcherOptions(ComputeOptions):
+    """The matcher: one feed-forward pass a frame, colors carried over by explicit matching."""
+
+    flat: bool = option(False, "flat fills: every closed region takes exactly one color of the references")
+    memory_frames: int = option(
+        1, "frames already colored that serve as further references, for consistency in time", ge=0, le=16, step=1
+    )
+    max_tokens: int = option(
+        4096,
+        "maximum number of positions matched per frame; higher is finer and slower",
+        ge=64,
+        le=65536,
+        step=64,
+    )
+
+
+def _is_matcher(folder: Path) -> bool:
+    try:
+        config = read_config(folder)
+    except WeightsError:
+        return False
+    return "_class_name" not in config and "fine_key" in config
+
+
+SPEC = MethodSpec(
+    name="matcher",
+    title="Matcher",
+    options=MatcherOptions,
+    run="celpaint.methods.matcher.run:Matcher",
+    confidence=True,
+    ranks=(Rank(psnr=24.9, source="docs/lvcd_small.md"),),
+    save_memory="Lower --size (for example 576x320) or --max-tokens.",
+    weights=FolderKind(
+        title="weights of the method matcher",
+        recognizes=_is_matcher,
+        use="celpaint colorize ... --method matcher --weights '{path}'",
+        build="celpaint.methods.matcher.weights:build",
+    ),
+    tasks={
+        "matcher": "celpaint.train.tasks.matching:Matching",
+        "matcher_blend": "celpaint.train.tasks.blending:Blending",
+    },
+)

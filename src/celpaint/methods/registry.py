@@ -1,0 +1,233 @@
+"""Every method by name, and which one a run takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+from celpaint.errors import OptionError, WeightsError
+from celpaint.methods.base import Method
+from celpaint.methods.spec import MethodSpec
+from celpaint.options import ComputeOptions, flag
+from celpaint.weights.inspect import Catalog
+from celpaint.weights.kinds import CheckpointKind, Converter, FolderKind, Published, load_object
+from celpaint.weights.registry import find_weights
+
+__all__ = [
+    "all_parts",
+    "catalog",
+    "choose_method",
+    "converters",
+    "default_method",
+    "load_method",
+    "method_name",
+    "method_names",
+    "method_spec",
+    "method_specs",
+    "published_weights",
+    "register",
+    "spec_of",
+    "weight_files",
+]
+
+_SPECS = {
+    "lvcd": "celpaint.methods.lvcd.spec:SPEC",
+    "matcher": "celpaint.methods.matcher.spec:SPEC",
+}
+"""One line a method."""
+
+
+def register(name: str, spec: str) -> None:
+    """Make a method known to this process.
+
+    Args:
+        name: what ``--method`` calls it.
+        spec: ``module:name`` of its :class:`~celpaint.methods.spec.MethodSpec`.
+    """
+    _SPECS[name] = spec
+
+
+def method_names() -> tuple[str, ...]:
+    """The names of all methods."""
+    return tuple(_SPECS)
+
+
+def method_spec(name: str) -> MethodSpec:
+    """A method's entry.
+
+    Raises:
+        OptionError: no such method.
+    """
+    if name not in _SPECS:
+        *others, last = _SPECS
+        raise OptionError(f"--method is {name!r}", wanted=f"{', '.join(['auto', *others])} or {last}")
+    return _load_spec(_SPECS[name])
+
+
+@cache
+def _load_spec(where: str) -> MethodSpec:
+    return cast("MethodSpec", load_object(where))
+
+
+def method_specs() -> dict[str, MethodSpec]:
+    """Every method's entry, by name."""
+    return {name: method_spec(name) for name in _SPECS}
+
+
+def spec_of(options: ComputeOptions) -> MethodSpec:
+    """The entry of the method whose options these are."""
+    return next(spec for spec in method_specs().values() if spec.options is type(options))
+
+
+def method_name(options: ComputeOptions) -> str:
+    """The name of the method whose options these are."""
+    return spec_of(options).name
+
+
+def load_method(options: ComputeOptions) -> Method:
+    """The method whose options these are, with its networks loaded.
+
+    Raises:
+        MissingExtra: its optional packages are not installed.
+        WeightsError: weights missing or of another network.
+        DeviceError: the device asked for is not there.
+    """
+    spec = spec_of(options)
+    spec.check_extra()
+    return cast("Method", load_object(spec.run).load(options))
+
+
+def weight_files(options: ComputeOptions) -> list[Path]:
+    """Every weight file that decides what these options make, those of methods run inside the method too.
+
+    Raises:
+        WeightsError: the weights are not there.
+    """
+    return [file for each in (options, *options.inner()) for file in spec_of(each).weight_files(each)]
+
+
+# -- which method -------------------------------------------------------------------------------------------------
+
+
+def choose_method(method: str | ComputeOptions, given: Mapping[str, Any]) -> ComputeOptions:
+    """The options of the method wanted, with those ``given`` filled in.
+
+    Args:
+        method: a method's name, ``auto``, or options to start from. ``auto`` takes, of the methods whose weights and
+            whose options are given and whose packages are installed, the one that measured best: the highest
+            :class:`~celpaint.methods.spec.Rank`.
+        given: options by field name.
+
+    Raises:
+        OptionError: no such method, no such option, one of another method, or a value it can't have.
+        WeightsError: ``auto`` is to go by weights that are not there, or that no method reads.
+    """
+    auto = method == "auto"
+    if isinstance(method, str):
+        spec = _best(given) if auto else method_spec(method)
+    else:
+        spec = spec_of(method)
+    known = {field.name for field in fields(spec.options)}
+    for name in given:
+        if name not in known:
+            raise _stray(name, spec.name, chosen_by_itself=auto)
+    if isinstance(method, str):
+        return spec.options.of(given)
+    return replace(method, **{name: getattr(spec.options.of({name: given[name]}), name) for name in given})
+
+
+def _best(given: Mapping[str, Any]) -> MethodSpec:
+    """What ``auto`` takes. Where no method has all the options given, the best of all, which then says so."""
+    specs = [spec for spec in method_specs().values() if spec.extra is None or spec.extra.installed]
+    if given.get("weights", "small") != "small":
+        specs = _readers(str(given["weights"]))
+    able = [spec for spec in specs if given.keys() <= {field.name for field in fields(spec.options)}] or specs
+    device = _device_type(str(given.get("device", "auto"))) if any(r.devices for s in able for r in s.ranks) else ""
+    return max(able, key=lambda spec: _rank(spec, device))
+
+
+def _rank(spec: MethodSpec, device: str) -> float:
+    figures = [rank.psnr for rank in spec.ranks if not rank.devices or device in rank.devices]
+    return max(figures, default=float("-inf"))
+
+
+def _device_type(name: str) -> str:
+    from celpaint.device import resolve_device
+
+    return resolve_device(name).type
+
+
+def _readers(weights: str) -> list[MethodSpec]:
+    """The methods that read these weights."""
+    specs = method_specs()
+    owner = weights.partition("/")[0]
+    if owner in specs and weights == f"{owner}/small":
+        return [specs[owner]]
+    folder = find_weights("auto", weights, parts=all_parts())
+    readers = [spec for spec in specs.values() if spec.weights and spec.weights.recognizes(folder)]
+    if not readers:
+        raise WeightsError(
+            f"'{weights}' holds weights of no method of celpaint",
+            wanted=f"weights of {' or '.join(specs)}",
+            todo=f"See what they are with: celpaint weights info '{weights}'",
+        )
+    return readers
+
+
+def _stray(name: str, chosen: str, *, chosen_by_itself: bool) -> OptionError:
+    known = {key: {field.name for field in fields(spec.options)} for key, spec in method_specs().items()}
+    owners = [owner for owner, names in known.items() if name in names]
+    if owners:
+        why = " (chosen by itself: --method auto)" if chosen_by_itself else ""
+        return OptionError(
+            f"{flag(name)} is an option of the method {' and '.join(owners)}, and the method here is {chosen}{why}",
+            todo=f"Add --method {owners[0]}, or leave {flag(name)} out.",
+        )
+    every = {each for names in known.values() for each in names}
+    close = get_close_matches(name, every, n=1)
+    return OptionError(f"there is no option {name!r}", wanted=repr(close[0]) if close else ", ".join(sorted(every)))
+
+
+# -- weights on disk ----------------------------------------------------------------------------------------------
+
+
+def _folder_kinds() -> list[FolderKind]:
+    """Every kind of folder that a method knows: first those that methods color with."""
+    specs = method_specs().values()
+    own = [spec.weights for spec in specs if spec.weights]
+    return list(dict.fromkeys([*own, *(kind for spec in specs for kind in spec.related)]))
+
+
+def _checkpoint_kinds() -> list[CheckpointKind]:
+    """Every kind of foreign checkpoint that a method knows, the most particular first."""
+    kinds = [kind for spec in method_specs().values() for kind in spec.checkpoints]
+    return sorted(kinds, key=lambda kind: -len(kind.marks))
+
+
+def converters() -> list[Converter]:
+    """What ``celpaint weights convert`` can do."""
+    return [converter for spec in method_specs().values() for converter in spec.converters]
+
+
+def published_weights() -> list[Published]:
+    """Weights published elsewhere that can be converted."""
+    return list(dict.fromkeys(each for spec in method_specs().values() for each in spec.published))
+
+
+def catalog() -> Catalog:
+    """Everything by which weights are recognized."""
+    return Catalog(_folder_kinds(), _checkpoint_kinds())
+
+
+def all_parts() -> tuple[str, ...]:
+    """Every subfolder in which some method has a network."""
+    return tuple(dict.fromkeys(part for spec in method_specs().values() if spec.weights for part in spec.weights.parts))
+
+
+def default_method() -> str:
+    """What ``auto`` is where nothing is said."""
+    return _best({}).name

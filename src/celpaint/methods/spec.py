@@ -1,0 +1,125 @@
+"""What a method says of itself before anything of it is loaded. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from celpaint.errors import MissingExtra
+from celpaint.options import ComputeOptions
+from celpaint.weights.kinds import CheckpointKind, Converter, FolderKind, Published
+from celpaint.weights.registry import find_weights
+
+__all__ = ["Condition", "Extra", "MethodSpec", "Rank"]
+
+Condition = Literal["lines", "gray", "references", "palette", "text", "hints"]
+"""What may be known of a shot: line art, gray frames, painted frames, a palette, text, colors at places."""
+
+
+@dataclass(frozen=True)
+class Extra:
+    """The optional packages a method needs.
+
+    Attributes:
+        name: of the extra: ``pip install 'celpaint[name]'``.
+        package: one that the extra brings, by which it is known to be there.
+    """
+
+    name: str
+    package: str
+
+    @property
+    def installed(self) -> bool:
+        """Whether it is."""
+        return find_spec(self.package) is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rank:
+    """How well a method did where it was measured; ``auto`` takes the method whose rank is highest.
+
+    Attributes:
+        psnr: dB. Ranks are compared, so all are of the films and the protocol of ``docs/lvcd_small.md``: clean lines,
+            15 frames from the painting.
+        source: where the figure stands.
+        conditions: what a shot must have, beside what the method requires, for the figure to hold.
+        devices: where it holds: ``cpu``, ``cuda``, ``mps``; () = anywhere.
+    """
+
+    psnr: float
+    source: str
+    conditions: frozenset[Condition] = frozenset()
+    devices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodSpec:
+    """A method's entry: all that the rest of celpaint asks about it.
+
+    Classes and functions are named as ``module:name`` and imported when they are wanted.
+
+    Attributes:
+        name: what ``--method`` calls it.
+        title: for people.
+        paper: where it is published, empty for a method of our own.
+        options: its options; the class belongs to this method alone.
+        run: the class of :class:`~celpaint.methods.base.Method` that colors, with a ``load(options)``.
+        requires: what a shot must have.
+        uses: what it makes use of beside that.
+        confidence: whether it says how sure it is of its colors.
+        ranks: figures for ``auto``; without any, ``auto`` takes it only where no ranked method will do.
+        extra: the optional packages it needs.
+        save_memory: what helps where memory runs out, a sentence.
+        weights: its own weights on disk; None for a method without.
+        related: other folders it knows: parts of its weights, what its weights are made from.
+        checkpoints: foreign files it knows.
+        published: weights published elsewhere that :attr:`converters` read.
+        converters: offered to ``celpaint weights convert``.
+        ablations: parts that a benchmark can take away, with the class that runs without them.
+        tasks: kinds of training, with the task's class.
+    """
+
+    name: str
+    title: str
+    paper: str = ""
+    options: type[ComputeOptions]
+    run: str
+    requires: frozenset[Condition] = frozenset({"lines", "references"})
+    uses: frozenset[Condition] = frozenset()
+    confidence: bool = False
+    ranks: tuple[Rank, ...] = ()
+    extra: Extra | None = None
+    save_memory: str = "Lower --size (for example 576x320)."
+    weights: FolderKind | None = None
+    related: tuple[FolderKind, ...] = ()
+    checkpoints: tuple[CheckpointKind, ...] = ()
+    published: tuple[Published, ...] = ()
+    converters: tuple[Converter, ...] = ()
+    ablations: Mapping[str, str] = field(default_factory=dict)
+    tasks: Mapping[str, str] = field(default_factory=dict)
+
+    def find_weights(self, name: str) -> Path:
+        """The folder of the weights called ``name``; see :func:`~celpaint.weights.registry.find_weights`."""
+        return find_weights(self.name, name, parts=self.weights.parts if self.weights else ())
+
+    def weight_files(self, options: ComputeOptions) -> list[Path]:
+        """Every file of the weights that these options name; they decide the result's bytes.
+
+        Raises:
+            WeightsError: the weights are not there.
+        """
+        if self.weights is None:
+            return []
+        return sorted(file for file in self.find_weights(options.weights).rglob("*") if file.is_file())
+
+    def check_extra(self) -> None:
+        """Look whether the optional packages are there, before any work.
+
+        Raises:
+            MissingExtra: they are not.
+        """
+        if self.extra is not None and not self.extra.installed:
+            raise MissingExtra(self.extra.package, self.extra.name)
