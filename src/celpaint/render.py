@@ -25,7 +25,7 @@ from celpaint.methods.registry import (
 )
 from celpaint.options import ComputeOptions, PathOptions, flag, refuse
 from celpaint.session import Colorizer, split_options
-from celpaint.types import RGB, Array, ColorHint, Progress, silent
+from celpaint.types import Array, ColorHint, Progress, silent
 
 if TYPE_CHECKING:
     from celpaint.job import Job
@@ -72,7 +72,7 @@ def render(
     *,
     reference: Any = (),
     method: str | ComputeOptions | Colorizer = "auto",
-    palette: Sequence[RGB] = (),
+    palette: Any = None,
     text: str = "",
     hints: Sequence[ColorHint] = (),
     overwrite: bool = False,
@@ -106,7 +106,7 @@ def render(
     from celpaint.frames.selection import select
     from celpaint.job import Job
     from celpaint.result import Result
-    from celpaint.shot import ShotContext, listed
+    from celpaint.shot import ShotContext, listed, palette_colors
 
     if fps is not None and fps <= 0:
         raise refuse("fps", str(fps), "more than 0")
@@ -115,6 +115,7 @@ def render(
     path = PathOptions.of(by_name)
     given = given_conditions(reference=reference, palette=palette, text=text, hints=hints)
     chosen = _chosen(method, own, given, confidence=confidence_maps is not None)
+    colors = palette_colors(palette)
     clip = select(open_clip(source), path.frames)
     places = place_references(listed(reference), clip)
     inputs = [source, *(place.path for place in places if place.path is not None and place.path.exists())]
@@ -132,7 +133,7 @@ def render(
             clip,
             places,
             path,
-            palette=palette,
+            palette=colors,
             text=text,
             hints=hints,
             cache=job.cache,

@@ -24,7 +24,6 @@ from celpaint.methods.registry import check_conditions, choose_method, load_meth
 from celpaint.methods.spec import DEFAULT_REQUIRES
 from celpaint.options import ComputeOptions, PathOptions
 from celpaint.types import (
-    RGB,
     Chunk,
     ColorHint,
     ColorizedFrame,
@@ -87,7 +86,7 @@ class Colorizer:
         /,
         *,
         reference: Any = (),
-        palette: Sequence[RGB] = (),
+        palette: Any = None,
         text: str = "",
         hints: Sequence[ColorHint] = (),
         progress: Progress = silent,
@@ -102,7 +101,7 @@ class Colorizer:
             source: a path, a clip, NumPy ``T H W C``, torch ``B H W C`` or ``B C H W``, PIL pictures, or a
                 :class:`~celpaint.shot.ShotContext`, which brings along all that follows but ``progress``.
             reference: painted frames: paths ``PICTURE[@FRAME]``, pictures, or pairs ``(picture, frame)``; any number.
-            palette: colors in [0, 1] to paint with.
+            palette: colors to paint with: see :func:`~celpaint.shot.palette_colors`.
             text: a description or tags.
             hints: colors at places.
             progress: told of every event.
