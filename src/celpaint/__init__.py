@@ -15,6 +15,7 @@ from celpaint.methods.registry import method_names, method_spec
 from celpaint.options import PathOptions
 from celpaint.render import Summary, render
 from celpaint.session import Colorizer
+from celpaint.threads import wait_passively
 from celpaint.types import Clip, Event, Frame, Progress
 
 __all__ = [
@@ -32,6 +33,9 @@ __all__ = [
     "open_clip",
     "render",
 ]
+
+
+wait_passively()  # before anything loads torch; nothing above does
 
 
 def open_clip(source: object) -> Clip:

@@ -25,6 +25,7 @@ from celpaint.methods.registry import (
 )
 from celpaint.options import ComputeOptions, PathOptions, flag, refuse
 from celpaint.session import Colorizer, split_options
+from celpaint.threads import default_threads
 from celpaint.types import Array, ColorHint, Progress, silent
 
 if TYPE_CHECKING:
@@ -202,6 +203,7 @@ def _request(context: ShotContext, path: PathOptions, chosen: ComputeOptions, re
     device = resolve_device(chosen.device)
     options = {flag(name): value for name, value in {**asdict(path), **asdict(chosen)}.items()}
     options |= {"--method": method_name(chosen), "--device": device, "--dtype": resolve_dtype(chosen.dtype, device)}
+    options |= {"--threads": default_threads() if chosen.threads is None else chosen.threads}
     shot = context.shot
     return {
         "celpaint's version": __version__,

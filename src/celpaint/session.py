@@ -23,6 +23,7 @@ from celpaint.methods.base import Method
 from celpaint.methods.registry import check_conditions, choose_method, load_method, spec_of
 from celpaint.methods.spec import DEFAULT_REQUIRES
 from celpaint.options import ComputeOptions, PathOptions
+from celpaint.threads import use_threads
 from celpaint.types import (
     Chunk,
     ColorHint,
@@ -79,6 +80,7 @@ class Colorizer:
         self.name, self._save_memory, self._requires = spec.name, spec.save_memory, spec.requires
         with self._enough_memory():
             self.method = load_method(self.options)
+        use_threads(self.options.threads)
 
     def colorize(
         self,

@@ -1,4 +1,4 @@
-"""A method from one folder outside the package colors, resumes, benchmarks, lists and converts; nothing else changes."""
+"""A method from one folder outside the package colors, resumes, benchmarks, lists and converts without a change."""
 
 from __future__ import annotations
 

@@ -104,16 +104,16 @@ def main(request: dict[str, Any]) -> None:
 
     register()
     torch.set_num_threads(1)
+    commit = Job.commit
+
+    def killing(job: Job, *what: Any) -> None:
+        commit(job, *what)
+        os.kill(os.getpid(), signal.SIGKILL)
+
     killed = 0
     while True:
         child = os.fork()
         if child == 0:
-            commit = Job.commit
-
-            def killing(job: Job, *what: Any) -> None:
-                commit(job, *what)
-                os.kill(os.getpid(), signal.SIGKILL)
-
             if killed < request["kills"]:
                 Job.commit = killing  # type: ignore[method-assign]
             try:
