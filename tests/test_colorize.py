@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -139,7 +140,7 @@ def test_options_as_an_object(shot: tuple[Path, Path]) -> None:
         ({"method": "magic"}, "--method is 'magic'; wanted auto, lvcd, matcher"),
         ({"stps": 3}, "there is no option 'stps'; wanted 'steps'"),
         ({"ink": "none"}, "--ink is 'none'; wanted keep or model"),
-        ({"steps": 3}, "--steps is an option of the method lvcd, and the method here is copycat"),
+        ({"steps": 3}, "--steps is an option of the methods lvcd, palette and colorize-diffusion"),
         ({"dtype": "int8"}, "--dtype is 'int8'; wanted auto, float32, bfloat16 or float16"),
     ],
 )
@@ -222,6 +223,38 @@ def test_a_stopped_run_goes_on_and_gives_the_same_bytes(shot: tuple[Path, Path],
     summary = celpaint.render(lines, tmp_path / "out", reference=key, method="copycat")
     assert summary.resumed == (frame - 1) // 4 * 4
     assert summary.confidence == pytest.approx(np.mean([1 / (1 + i) for i in range(10)]))
+    assert pictures(tmp_path / "out") == pictures(tmp_path / "whole")
+
+
+def cut_in_half(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def flip_a_bit(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[-20] ^= 1
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize("harm", [cut_in_half, flip_a_bit, Path.unlink])
+@pytest.mark.parametrize(("which", "said"), [("frames/000002.*.png", "A_0003.png"), ("state.safetensors", "its state")])
+def test_damaged_work_of_an_earlier_run_is_made_again_and_said(
+    shot: tuple[Path, Path],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    harm: Callable[[Path], None],
+    which: str,
+    said: str,
+) -> None:
+    lines, key = shot
+    celpaint.render(lines, tmp_path / "whole", reference=key, method="copycat")
+    with pytest.raises(Stop):
+        celpaint.render(lines, tmp_path / "out", reference=key, method="copycat", progress=stop_at(9))
+    (file,) = (tmp_path / ".out.celpaint").glob(which)
+    harm(file)
+    summary = celpaint.render(lines, tmp_path / "out", reference=key, method="copycat")
+    assert summary.resumed == 0
+    assert (said in caplog.text) != (harm == Path.unlink and which.startswith("state"))
     assert pictures(tmp_path / "out") == pictures(tmp_path / "whole")
 
 

@@ -15,6 +15,7 @@ truth about how far the run has come: what was staged after it does not count an
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import logging
 import shutil
@@ -27,7 +28,7 @@ from typing import IO
 
 import numpy as np
 
-from celpaint.atomic_write import disk_errors, hidden_neighbor, place, write_file
+from celpaint.atomic_write import disk_errors, hidden_neighbor, place, remove, write_file
 from celpaint.errors import InputError, OutputError
 from celpaint.types import State
 
@@ -107,6 +108,8 @@ class Job:
         try:
             with safe_open(path, framework="np") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                if (file.metadata() or {}).get("sum") != _sum(tensors):
+                    raise ValueError("it is not as it was written")
                 if not tensors.keys() >= {"drawings", "confidence"}:
                     raise ValueError("it is of another version")
         except FileNotFoundError:
@@ -134,12 +137,16 @@ class Job:
         colored = (*self.drawings, *drawings)
         known = np.concatenate([self.confidence, np.asarray(confidence, np.float32)])
         arrays = {f"state.{name}": np.require(array, requirements="C") for name, array in state.items()}
+        arrays |= {"drawings": np.array(colored, np.int64), "confidence": known}
         with disk_errors(self.out):
-            write_file(
-                self.folder / "state.safetensors",
-                save({"drawings": np.array(colored, np.int64), "confidence": known, **arrays}),
-            )
+            write_file(self.folder / "state.safetensors", save(arrays, metadata={"sum": _sum(arrays)}))
         self.drawings, self.state, self.confidence = colored, state, known
+
+    def restart(self) -> None:
+        """Forget what an earlier run has done: all is colored anew."""
+        with disk_errors(self.out):
+            remove(self.folder / "state.safetensors")
+        self.drawings, self.state, self.confidence = (), None, np.zeros(0, np.float32)
 
     def finish(self) -> None:
         """The result is in its place: the folder goes when the context is left."""
@@ -147,7 +154,7 @@ class Job:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         shutil.rmtree(self.cache, ignore_errors=True)
-        worth_keeping = bool(self.drawings) and not isinstance(error, InputError) and not self._finished
+        worth_keeping = self.state is not None and not isinstance(error, InputError) and not self._finished
         if self._begun and not worth_keeping:
             with suppress(OutputError):
                 self._clear()
@@ -200,6 +207,16 @@ def _is_held(lock: IO[bytes]) -> bool:
             return True
         log.info("this drive can't lock files, so nothing keeps a second run from making the same result")
     return False
+
+
+def _sum(arrays: Mapping[str, np.ndarray]) -> str:
+    """A sum of arrays and their names."""
+    content = hashlib.sha256()
+    for name in sorted(arrays):
+        array = arrays[name]
+        content.update(f"{name} {array.dtype} {array.shape}".encode())
+        content.update(array.tobytes())
+    return content.hexdigest()
 
 
 def _read_json(path: Path) -> dict[str, str] | None:

@@ -119,7 +119,8 @@ def render(
     colors = palette_colors(palette)
     clip = select(open_clip(source), path.frames)
     places = place_references(listed(reference), clip)
-    inputs = [source, *(place.path for place in places if place.path is not None and place.path.exists())]
+    given_files = [*chosen.files(), *(place.path for place in places if place.path is not None)]
+    inputs = [source, *(file for file in given_files if file.exists())]
     with Job(Path(out)) as job:
         result = Result(
             out,
@@ -144,6 +145,13 @@ def render(
         colorizer.check(context.shot)
         job.begin(_request(context, path, chosen, result))
         result.stage_in(job.folder)
+        damaged = result.damaged(job.drawings)
+        if damaged:
+            log.warning(
+                "%d frames that an earlier run left are not as it wrote them, such as %s: coloring begins anew",
+                *(len(damaged), context.label(damaged[0])),
+            )
+            job.restart()
         resumed = context.frames_of(job.drawings)
         with _saying_how_far(context, job):
             for chunk in colorizer.chunks(context.shot, done=len(job.drawings), state=job.state, progress=progress):
@@ -214,7 +222,7 @@ def _request(context: ShotContext, path: PathOptions, chosen: ComputeOptions, re
         "--text": shot.text,
         "the color hints": str(shot.hints),
         **{f"the frame of {place.name}": str(place.frame) for place in context.places},
-        **{f"'{file}'": file_identity(file) for file in [*context.files, *_weight_files(chosen)]},
+        **{f"'{file}'": file_identity(file) for file in [*context.files, *chosen.files(), *_weight_files(chosen)]},
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -92,6 +92,10 @@ class Result:
     def stage_in(self, folder: Path) -> None:
         """Keep drawings in ``folder`` until :meth:`publish`; those already in it are there again."""
         self._stages = {name: Stage(folder / name, self.bits) for name in self._sinks}
+
+    def damaged(self, drawings: Collection[int]) -> list[int]:
+        """Those of these drawings that are not staged as they were put."""
+        return sorted({index for stage in self._stages.values() for index in stage.damaged(drawings)})
 
     def put(self, drawing: int, frame: Frame, confidence: Array | None) -> None:
         """Stage a drawing."""

@@ -161,15 +161,21 @@ class Colorizer:
         """
         self._cancelled.clear()
         before = 0
+        left = state or None
         for scene in shot.scenes:
             skip = min(max(done - before, 0), len(scene))
             if skip < len(scene):
                 part = shot.part(scene) if shot.cuts else shot
                 tell = self._telling(progress, before, len(shot))
                 with self._enough_memory(shot.size):
-                    for chunk in self._scene(part, skip, state if skip else None, tell):
-                        yield replace(chunk, drawings=tuple(scene[drawing] for drawing in chunk.drawings))
+                    colored = skip
+                    for chunk in self._scene(part, skip, left, tell):
+                        colored += len(chunk.drawings)
+                        # the next scene begins without a state
+                        after = chunk.state if colored < len(scene) else {}
+                        yield replace(chunk, drawings=tuple(scene[drawing] for drawing in chunk.drawings), state=after)
                         self._stop_if_cancelled()
+                left = None
             before += len(scene)
 
     def drawings(self, shot: Shot, *, progress: Progress = silent) -> Iterator[tuple[int, ColorizedFrame]]:

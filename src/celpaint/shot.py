@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
-import cv2
 import numpy as np
 
 from celpaint.conditions.lines import Look, classify_clip, extract_lines, flatten, read_lines
+from celpaint.conditions.luminance import has_color, luminance
 from celpaint.conditions.palette.value import Palette
 from celpaint.conditions.reference import fit_reference
 from celpaint.conditions.reference_assignment import Place, frame_label, place_references
@@ -150,7 +150,8 @@ class ShotContext:
             lines=self._drawings,
             references=tuple(map(self._reference, self.places)),
             size=clip.size,
-            gray=None if drawn else _Mapped(self._drawings, lambda i: _lightness(frames[starts[i]])),
+            gray=None if drawn else _Mapped(self._drawings, _Grays(frames, starts)),
+            alpha=_Mapped(self._drawings, self._opacity) if self._is_masked() else None,
             palette=tuple(palette),
             text=text,
             hints=tuple(hints),
@@ -190,16 +191,25 @@ class ShotContext:
             return cut_out(rgb, art) if self._keep_ink else Frame(rgb)
         return Frame(rgb, alpha)
 
+    def _is_masked(self) -> bool:
+        """Whether frames have an alpha channel that says more than their lines do."""
+        return self.clip.format.alpha and self._drawings.look.kind != "on transparent"
+
+    def _opacity(self, drawing: int) -> Array:
+        _, alpha = self._drawings.art(drawing)
+        return np.ones(self.clip.size, np.float32) if alpha is None else alpha
+
     def _reference(self, place: Place) -> Reference:
-        rgb, fit = fit_reference(as_frame(place.picture), self.clip.size)
+        picture = as_frame(place.picture)
+        rgb, fit = fit_reference(picture, self.clip.size)
         if fit.sentence:
             log.info("%s: %s", place.name, fit.sentence)
         if place.frame is None:
-            return Reference(rgb, extract_lines(rgb), None)
+            return Reference(rgb, extract_lines(rgb), None, picture)
         drawing = bisect([span.start for span in self.spans], place.frame) - 1
         if fit.box == (0, 0, *self.clip.size):
             self._paintings[drawing] = rgb
-        return Reference(rgb, self._drawings[drawing], drawing)
+        return Reference(rgb, self._drawings[drawing], drawing, picture)
 
     def _unpainted(self) -> tuple[range, ...]:
         if not self.places or any(place.frame is None for place in self.places):
@@ -222,10 +232,18 @@ def _shows(painting: Array, art: LineArt) -> bool:
     return bool(cores.any()) and float(np.mean(off < _SAME_INK)) > 0.9
 
 
-def _lightness(frame: Frame) -> Array:
-    """``H W`` in [0, 1]: L* of CIELAB / 100, on white paper."""
-    lab: Array = cv2.cvtColor(flatten(frame), cv2.COLOR_RGB2Lab)
-    return np.ascontiguousarray(lab[..., 0] / 100)
+class _Grays:
+    """Drawing -> its luma ``H W`` in [0, 1], on white paper; of gray pixels exactly their value."""
+
+    def __init__(self, clip: Clip, frames: Sequence[int]) -> None:
+        self._clip, self._frames, self._told = clip, frames, False
+
+    def __call__(self, drawing: int) -> Array:
+        rgb = flatten(self._clip[self._frames[drawing]])
+        if not self._told and has_color(rgb):
+            self._told = True
+            log.info("the frames have color; they are turned to gray first")
+        return luminance(rgb)
 
 
 class _Mapped(Sequence[Array]):

@@ -40,6 +40,8 @@ __all__ = [
 _SPECS = {
     "lvcd": "celpaint.methods.lvcd.spec:SPEC",
     "matcher": "celpaint.methods.matcher.spec:SPEC",
+    "palette": "celpaint.methods.palette.spec:SPEC",
+    "colorize-diffusion": "celpaint.methods.colorize_diffusion.spec:SPEC",
 }
 """One line a method."""
 
@@ -205,8 +207,10 @@ def _stray(name: str, chosen: str, *, chosen_by_itself: bool) -> OptionError:
     owners = [owner for owner, names in known.items() if name in names]
     if owners:
         why = " (chosen by itself: --method auto)" if chosen_by_itself else ""
+        *first, last = owners
+        said = f"the methods {', '.join(first)} and {last}" if first else f"the method {last}"
         return OptionError(
-            f"{flag(name)} is an option of the method {' and '.join(owners)}, and the method here is {chosen}{why}",
+            f"{flag(name)} is an option of {said}, and the method here is {chosen}{why}",
             todo=f"Add --method {owners[0]}, or leave {flag(name)} out.",
         )
     every = {each for names in known.values() for each in names}

@@ -178,6 +178,5 @@ SPEC = MethodSpec(
         "line_vae": "celpaint.train.tasks.autoencoding:Autoencoding",
         "lvcd_small": "celpaint.train.tasks.diffusion:DiffusionSmall",
         "lvcd_finetune": "celpaint.train.tasks.diffusion:DiffusionFineTune",
-        "palette_small": "celpaint.train.tasks.palette:PaletteVideo",
     },
 )

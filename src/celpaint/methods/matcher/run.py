@@ -21,13 +21,16 @@ import torch
 from torch import Tensor
 
 from celpaint.conditions.lines import working_lines
+from celpaint.conditions.palette.matching import snapped
+from celpaint.conditions.palette.value import Palette
 from celpaint.conditions.regions import enclosed
 from celpaint.device import resolve_device, resolve_dtype
+from celpaint.errors import OptionError
 from celpaint.frames.resize import resize_tensor
 from celpaint.methods.base import Method
 from celpaint.methods.matcher import weights
 from celpaint.methods.matcher.alignment import Sketch, Source, align, enlarge
-from celpaint.methods.matcher.flat_fill import Drawing, ExactFill, Found, Known
+from celpaint.methods.matcher.flat_fill import Drawing, FlatFill, Found, Known
 from celpaint.methods.matcher.spec import SPEC, MatcherOptions
 from celpaint.methods.matcher.surface_smoothing import calm
 from celpaint.methods.propagation import needed_later, plan_propagation
@@ -111,13 +114,15 @@ class Matcher(Method):
     def color(
         self, shot: Shot, *, done: int = 0, state: State | None = None, progress: Progress = silent
     ) -> Iterator[Chunk]:
+        if shot.palette:
+            shot = self._snapped(shot)
         work = working_size(shot.size, self.options)
-        exact = ExactFill([(r.rgb, r.line) for r in shot.references], work) if self.options.flat else None
-        fills = [None] * len(shot.references) if exact is None else exact.known
+        flat = FlatFill([(r.rgb, r.line) for r in shot.references], work) if self.options.flat else None
+        fills = [None] * len(shot.references) if flat is None else flat.known
         painted = [self._reference(r, work, fill) for r, fill in zip(shot.references, fills, strict=True)]
         given = {r.frame: r for r in shot.references if r.frame is not None}
         steps = plan_propagation(len(shot), given, self.options.memory_frames)
-        recent = self._resume(shot, work, state)
+        recent = self._resume(shot, work, state, flat)
         for begin in range(done, len(steps), CHUNK):
             chunk = steps[begin : begin + CHUNK]
             frames: list[ColorizedFrame] = []
@@ -126,7 +131,7 @@ class Matcher(Method):
                     frames.append(ColorizedFrame(given[step.drawing].rgb, np.ones(shot.size, np.float32)))
                 else:
                     memory = [recent[i] for i in step.memory]
-                    finished, colored = self._color(shot.lines[step.drawing], work, exact, painted, memory)
+                    finished, colored = self._color(shot.lines[step.drawing], work, flat, painted, memory)
                     frames.append(finished)
                     needed = needed_later(steps, count)
                     if step.drawing in needed:
@@ -135,18 +140,28 @@ class Matcher(Method):
                 progress(DrawingColored(count, len(shot)))
             yield Chunk(tuple(step.drawing for step in chunk), tuple(frames), _state(recent))
 
+    def _snapped(self, shot: Shot) -> Shot:
+        """The shot with its references in the colors of the palette, of which flat fills then take theirs."""
+        if not self.options.flat:
+            raise OptionError(
+                "--palette is given, and the method matcher uses a palette for flat fills only",
+                todo="Add --flat, or leave out --palette.",
+            )
+        palette = Palette(shot.palette)
+        return replace(shot, references=tuple(replace(r, rgb=snapped(r.rgb, palette)) for r in shot.references))
+
     # -- one drawing ------------------------------------------------------------------------------------------
 
     def _color(
         self,
         line: Array,
         work: tuple[int, int],
-        exact: ExactFill | None,
+        flat: FlatFill | None,
         painted: list[_Painting],
         recent: list[_Painting],
     ) -> tuple[ColorizedFrame, _Colored]:
         """A drawing colored: at the shot's size, and as it may be remembered."""
-        drawing = None if exact is None else Drawing.of(line, work)
+        drawing = None if flat is None else flat.enclose(line)
         drawn = self._draw(line, work, drawing)
         known = [*painted, *recent]
         rgb, confidence, matching = self._paint(drawn.features, Offer.join([k.offer for k in known]))
@@ -155,14 +170,14 @@ class Matcher(Method):
         aligned = align(drawn.sketch, sources)
         mixed = self._calm(self._blend(drawn, rgb, confidence, aligned), drawn)
         full = self._full(line, drawn, mixed, aligned, sources)
-        if exact is None or drawing is None:
+        if flat is None or drawing is None:
             return full, _Colored(drawn, mixed.rgb, mixed.confidence)
         assert matching.votes is not None
         found = [_found(matching, work, mixed), *_carried(aligned, mixed, chosen)]
         fills = [k.fill for k in known if k.fill is not None]
-        flat, fill = exact.fill(drawing, fills, found, matching.votes[0].cpu().numpy())
-        rgb = resize_tensor(torch.from_numpy(flat).permute(2, 0, 1)[None], work)
-        return ColorizedFrame(flat, full.confidence), _Colored(drawn, rgb, mixed.confidence, fill)
+        filled, fill = flat.fill(drawing, fills, found, matching.votes[0].cpu().numpy())
+        rgb = resize_tensor(torch.from_numpy(filled).permute(2, 0, 1)[None], work)
+        return ColorizedFrame(filled, full.confidence), _Colored(drawn, rgb, mixed.confidence, fill)
 
     def _draw(self, line: Array, work: tuple[int, int], drawing: Drawing | None = None) -> _Drawn:
         """A drawing at the network's size; a line one pixel thin is still one where it shrinks.
@@ -228,7 +243,9 @@ class Matcher(Method):
         offer = self.network.encode_reference(drawn.features, lines, rgb[None].to(self.device, self.dtype), prior[None])
         return _Painting(offer, Source(drawn.sketch, _plain(rgb), _plain(confidence)[..., 0]), colored.fill)
 
-    def _resume(self, shot: Shot, work: tuple[int, int], state: State | None) -> dict[int, _Painting]:
+    def _resume(
+        self, shot: Shot, work: tuple[int, int], state: State | None, flat: FlatFill | None
+    ) -> dict[int, _Painting]:
         """The drawings colored last, by index, as :func:`_state` kept them."""
         if not state:
             return {}
@@ -238,7 +255,7 @@ class Matcher(Method):
             paints = np.split(state["paint"], np.cumsum(state["regions"])[:-1])
         for i, rgb, confidence, paint in zip(state["index"], state["rgb"], state["confidence"], paints, strict=True):
             line = shot.lines[int(i)]
-            fill = None if paint is None else Known(Drawing.of(line, work), paint)
+            fill = None if paint is None or flat is None else Known(flat.enclose(line), paint)
             drawn = self._draw(line, work, None if fill is None else fill.drawing)
             colors, sure = (torch.from_numpy(np.array(x)) for x in (rgb, confidence))
             colored = _Colored(drawn, colors.permute(2, 0, 1)[None], sure[None, None], fill)
@@ -292,7 +309,7 @@ class _Drawn:
 
 @dataclass(frozen=True)
 class _Colored:
-    """A drawing colored, at the network's size: RGB ``1 3 h w``, confidence ``1 1 h w``; exactly by region, or not."""
+    """A drawing colored, at the network's size: RGB ``1 3 h w``, confidence ``1 1 h w``."""
 
     drawn: _Drawn
     rgb: Tensor
@@ -307,7 +324,7 @@ class _Painting:
     Attributes:
         offer: what the network may take from it.
         source: what may be moved onto a drawing.
-        fill: its regions' colors, where fills are exact.
+        fill: its regions' colors, where fills are flat.
     """
 
     offer: Offer
