@@ -125,6 +125,7 @@ def render(
         result = Result(
             out,
             clip,
+            alpha=True if any(place.transparent for place in places if place.exists) else None,
             maps=confidence_maps,
             inputs=inputs,
             overwrite=overwrite,
@@ -156,7 +157,7 @@ def render(
         with _saying_how_far(context, job):
             for chunk in colorizer.chunks(context.shot, done=len(job.drawings), state=job.state, progress=progress):
                 for drawing, painted in zip(chunk.drawings, chunk.painted, strict=True):
-                    result.put(drawing, context.finish(drawing, painted.rgb), painted.confidence)
+                    result.put(drawing, context.finish(drawing, painted), painted.confidence)
                 job.commit(chunk.drawings, chunk.state, [_mean(painted.confidence) for painted in chunk.painted])
             result.publish(context.spans, progress)
         job.finish()

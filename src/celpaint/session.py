@@ -216,7 +216,7 @@ class Colorizer:
         ready: set[int] = set()
         turn = 0
         for drawing, painted in self.drawings(context.shot, progress=progress):
-            finished = context.finish(drawing, painted.rgb)
+            finished = context.finish(drawing, painted)
             waiting.put(drawing, (finished.rgb, finished.alpha))
             ready.add(drawing)
             while turn in ready:
