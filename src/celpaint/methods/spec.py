@@ -104,7 +104,9 @@ class MethodSpec:
 
     def find_weights(self, name: str) -> Path:
         """The folder of the weights called ``name``; see :func:`~celpaint.weights.registry.find_weights`."""
-        return find_weights(self.name, name, parts=self.weights.parts if self.weights else ())
+        if self.weights is None:
+            return find_weights(self.name, name)
+        return find_weights(self.name, name, parts=self.weights.parts, obtain=self.weights.obtain)
 
     def weight_files(self, options: ComputeOptions) -> list[Path]:
         """Every file of the weights that these options name; they decide the result's bytes.
