@@ -38,24 +38,24 @@ report: $(READY) build/art.safetensors
 	$(BIN)/celpaint benchmark report --out build/report
 
 validate-matcher: $(READY) build/art.safetensors
-	$(BIN)/python benchmarks/matcher.py --out build/validate/matcher $(ARGS)
+	$(BIN)/celpaint benchmark validate-matcher --out build/validate/matcher $(ARGS)
 
 validate-small: $(READY) build/art.safetensors
-	$(BIN)/python benchmarks/validate_lvcd.py --out build/validate/small $(ARGS)
+	$(BIN)/celpaint benchmark validate-lvcd --out build/validate/small $(ARGS)
 
 build/art.safetensors: | $(READY)
 	$(BIN)/celpaint data art --out $@
 
 bench: $(READY)
 	mkdir -p build/bench
-	$(BIN)/python benchmarks/lvcd.py --steps 8 --out build/bench/lvcd.json > build/bench/lvcd.md
-	$(BIN)/python benchmarks/matcher.py speed > build/bench/matcher.md
-	$(BIN)/python benchmarks/frames.py > build/bench/frames.md
-	$(BIN)/python benchmarks/finish.py > build/bench/finish.md
+	$(BIN)/celpaint benchmark speed lvcd --steps 8 --out build/bench/lvcd.json > build/bench/lvcd.md
+	$(BIN)/celpaint benchmark speed matcher > build/bench/matcher.md
+	$(BIN)/celpaint benchmark speed frames > build/bench/frames.md
+	$(BIN)/celpaint benchmark speed finish > build/bench/finish.md
 	cat build/bench/*.md
 
 smoke-train: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/smoke_training.py --minutes 1 --out build/smoke
+	OMP_NUM_THREADS=1 $(BIN)/celpaint benchmark smoke-train --minutes 1 --out build/smoke
 
 clean:
 	rm -rf build dist out

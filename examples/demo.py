@@ -13,20 +13,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 import celpaint
 from celpaint.cli.show import report, sentences
+from celpaint.frames.contact_sheet import SheetRow, contact_sheet
 from celpaint.frames.read import open_clip, read_picture
 from celpaint.frames.write import open_sink
+from celpaint.metrics.frame import moving_parts, pooled_psnr
 from celpaint.types import Array, Clip
 
 RATE = 12
 """Frames a second of the example shot."""
-
-MOVES = 8 / 255
-"""A pixel belongs to the moving parts if it ever differs by more than this from the first frame, in any channel."""
-
 
 METHODS = ("matcher", "lvcd")
 
@@ -35,10 +33,9 @@ def main(shot: Path, out: Path, methods: Sequence[str] = METHODS) -> None:
     reference = shot / "reference.png"
     lines, original = open_clip(shot / "lines"), open_clip(shot / "original")
     painted = read_picture(reference)[0].rgb
-    moving = np.zeros(original.size, bool)
-    for frame in original:
-        moving |= np.abs(frame.rgb - original[0].rgb).max(axis=-1) > MOVES
-    copied = psnr([painted] * len(original), original, moving)
+    truth = [frame.rgb for frame in original]
+    moving = moving_parts(truth)
+    copied = psnr([painted] * len(truth), truth, moving)
 
     said, results = [], {}
     for method in methods:
@@ -49,7 +46,7 @@ def main(shot: Path, out: Path, methods: Sequence[str] = METHODS) -> None:
             )
         result = results[method] = open_clip(folder)
         write_video(result, video)
-        ours = psnr([frame.rgb for frame in result], original, moving)
+        ours = psnr([frame.rgb for frame in result], truth, moving)
         said += [
             sentences(summary)[0],
             f"  moving parts, {moving.mean():.0%} of the picture: {ours:.2f} dB PSNR; "
@@ -62,10 +59,9 @@ def main(shot: Path, out: Path, methods: Sequence[str] = METHODS) -> None:
     print(*said, f"contact sheet: {sheet}", sep="\n")
 
 
-def psnr(pictures: list[Array], original: Clip, where: np.ndarray) -> float:
+def psnr(pictures: Sequence[Array], truth: Sequence[Array], where: np.ndarray) -> float:
     """Peak signal-to-noise ratio in dB over the pixels ``where``, pooled over all frames but the painted first."""
-    errors = [np.square(a - b.rgb)[where].mean() for a, b in zip(pictures[1:], list(original)[1:], strict=True)]
-    return float(-10 * np.log10(np.mean(errors)))
+    return pooled_psnr(pictures[1:], truth[1:], where)
 
 
 def write_video(clip: Clip, path: Path) -> None:
@@ -77,21 +73,14 @@ def write_video(clip: Clip, path: Path) -> None:
 
 def write_sheet(rows: dict[str, Clip], path: Path, columns: int = 5, width: int = 288) -> None:
     """Frames from first to last side by side, a row a clip."""
-    clips = list(rows.values())
-    chosen = np.linspace(0, len(clips[0]) - 1, columns).round().astype(int)
-    height, margin, side = round(width * clips[0].size[0] / clips[0].size[1]), 6, 96
-    sheet = Image.new("RGB", (side + columns * (width + margin), len(rows) * (height + margin) + 28), "white")
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(16)
-    for row, (name, clip) in enumerate(rows.items()):
-        top = 28 + row * (height + margin)
-        pen.text((8, top + height // 2), name, fill="black", font=font, anchor="lm")
-        for column, index in enumerate(chosen):
-            left = side + column * (width + margin)
-            picture = Image.fromarray((clip[int(index)].rgb * 255).round().astype(np.uint8))
-            sheet.paste(picture.resize((width, height), Image.Resampling.LANCZOS), (left, top))
-            if row == 0:
-                pen.text((left + width // 2, 14), f"frame {index + 1}", fill="black", font=font, anchor="mm")
-    sheet.save(path)
+    count = len(next(iter(rows.values())))
+    chosen = [int(index) for index in np.linspace(0, count - 1, columns).round()]
+    sheet = contact_sheet(
+        [SheetRow([clip[index].rgb for index in chosen], name) for name, clip in rows.items()],
+        [f"frame {index + 1}" for index in chosen],
+        width=width,
+    )
+    Image.fromarray(sheet).save(path)
 
 
 if __name__ == "__main__":

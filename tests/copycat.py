@@ -15,7 +15,16 @@ from celpaint.methods.base import Method
 from celpaint.methods.registry import register as register_method
 from celpaint.methods.spec import MethodSpec
 from celpaint.options import ComputeOptions, option
-from celpaint.types import Chunk, Event, Painted, Progress, Shot, State, silent
+from celpaint.types import (
+    Chunk,
+    ColorizedFrame,
+    DrawingColored,
+    Progress,
+    SegmentStarted,
+    Shot,
+    State,
+    silent,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +49,12 @@ class Copycat(Method):
         return cls(options)
 
     def color(
-        self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = silent
+        self, shot: Shot, *, done: int = 0, state: State | None = None, progress: Progress = silent
     ) -> Iterator[Chunk]:
         tint = np.float64(self.options.seed) if state is None else state["tint"]
         chunk = self.options.chunk
-        for begin in range(start, len(shot), chunk):
-            progress(Event("segment", begin // chunk + 1, -(-len(shot) // chunk)))
+        for begin in range(done, len(shot), chunk):
+            progress(SegmentStarted(begin // chunk + 1, -(-len(shot) // chunk)))
             painted = []
             for drawing in range(begin, min(begin + chunk, len(shot))):
                 if drawing == self.options.fail_at:
@@ -56,9 +65,9 @@ class Copycat(Method):
                 nearest = min(shot.references, key=lambda r: abs((r.frame or 0) - drawing))
                 rgb = nearest.rgb * np.float32(0.5 + 0.5 * tint)
                 sure = np.full(shot.size, 1 / (1 + abs((nearest.frame or 0) - drawing)), np.float32)
-                painted.append(Painted(rgb, None if self.options.unsure else sure))
-                progress(Event("frame", drawing + 1, len(shot)))
-            yield Chunk(begin, tuple(painted), {"tint": np.asarray(tint)})
+                painted.append(ColorizedFrame(rgb, None if self.options.unsure else sure))
+                progress(DrawingColored(drawing + 1, len(shot)))
+            yield Chunk(tuple(range(begin, begin + len(painted))), tuple(painted), {"tint": np.asarray(tint)})
 
     def advise(self, shot: Shot, confidence: list[float]) -> list[int]:
         return list(range(len(shot))) if self.options.eager else super().advise(shot, confidence)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageColor, ImageOps
 
 import celpaint
 from celpaint.errors import DiskFull, InputError, OptionError, OutOfMemory, OutputError, ReferenceFrameError
@@ -28,6 +29,7 @@ def pictures(folder: Path) -> dict[str, bytes]:
 def test_the_public_names() -> None:
     assert sorted(celpaint.__all__) == [
         "CelpaintError",
+        "Colorizer",
         "Event",
         "Frame",
         "PathOptions",
@@ -37,6 +39,7 @@ def test_the_public_names() -> None:
         "colorize",
         "method_names",
         "method_spec",
+        "open_clip",
         "render",
     ]
     assert all(hasattr(celpaint, name) for name in celpaint.__all__)
@@ -62,6 +65,9 @@ def test_the_artists_lines_stay_where_they_were(shot: tuple[Path, Path]) -> None
 @pytest.mark.parametrize("color", ["blue", "red"])
 def test_lines_drawn_in_one_color_only_stay_as_drawn(shot: tuple[Path, Path], color: str) -> None:
     lines, key = shot
+    painted = np.asarray(Image.open(key)).copy()
+    painted[(painted == 0).all(axis=2)] = ImageColor.getrgb(color)
+    Image.fromarray(painted).save(key)
     for file in lines.iterdir():
         ImageOps.colorize(Image.open(file), color, "white").save(file)
     for file, frame in zip(
@@ -137,7 +143,7 @@ def test_options_as_an_object(shot: tuple[Path, Path]) -> None:
         ({"method": "magic"}, "--method is 'magic'; wanted auto, lvcd, matcher"),
         ({"stps": 3}, "there is no option 'stps'; wanted 'steps'"),
         ({"ink": "none"}, "--ink is 'none'; wanted keep or model"),
-        ({"steps": 3}, "--steps is an option of the method lvcd, and the method here is copycat"),
+        ({"steps": 3}, "--steps is an option of the methods lvcd, palette and colorize-diffusion"),
         ({"dtype": "int8"}, "--dtype is 'int8'; wanted auto, float32, bfloat16 or float16"),
     ],
 )
@@ -164,12 +170,19 @@ def test_maps_of_confidence(shot: tuple[Path, Path], tmp_path: Path) -> None:
     assert [int(np.asarray(Image.open(file)).mean()) for file in maps[:3]] == [255, 128, 85]
 
 
-def test_a_method_that_cannot_tell_has_black_maps_and_no_advice(shot: tuple[Path, Path], tmp_path: Path) -> None:
-    summary = celpaint.render(
-        shot[0], tmp_path / "out", reference=shot[1], method="copycat", unsure=True, confidence_maps=tmp_path / "maps"
-    )
+def test_a_method_that_cannot_tell_gives_no_advice(shot: tuple[Path, Path], tmp_path: Path) -> None:
+    summary = celpaint.render(shot[0], tmp_path / "out", reference=shot[1], method="copycat", unsure=True)
     assert (summary.confidence, summary.paint_next) == (None, ())
-    assert not np.asarray(Image.open(tmp_path / "maps" / "A_0001.png")).any()
+
+
+def test_maps_of_a_method_that_has_no_confidence_are_refused_before_anything_is_loaded(
+    shot: tuple[Path, Path], tmp_path: Path
+) -> None:
+    options = {"method": "lvcd", "weights": str(tmp_path / "nowhere")}
+    with pytest.raises(OptionError) as error:
+        celpaint.render(shot[0], tmp_path / "out", reference=shot[1], confidence_maps=tmp_path / "maps", **options)
+    assert "lvcd" in error.value.seen
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["shot"]
 
 
 def test_colored_frames_are_recognized_and_their_lines_extracted(
@@ -213,6 +226,38 @@ def test_a_stopped_run_goes_on_and_gives_the_same_bytes(shot: tuple[Path, Path],
     summary = celpaint.render(lines, tmp_path / "out", reference=key, method="copycat")
     assert summary.resumed == (frame - 1) // 4 * 4
     assert summary.confidence == pytest.approx(np.mean([1 / (1 + i) for i in range(10)]))
+    assert pictures(tmp_path / "out") == pictures(tmp_path / "whole")
+
+
+def cut_in_half(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def flip_a_bit(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[-20] ^= 1
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize("harm", [cut_in_half, flip_a_bit, Path.unlink])
+@pytest.mark.parametrize(("which", "said"), [("frames/000002.*.png", "A_0003.png"), ("state.safetensors", "its state")])
+def test_damaged_work_of_an_earlier_run_is_made_again_and_said(
+    shot: tuple[Path, Path],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    harm: Callable[[Path], None],
+    which: str,
+    said: str,
+) -> None:
+    lines, key = shot
+    celpaint.render(lines, tmp_path / "whole", reference=key, method="copycat")
+    with pytest.raises(Stop):
+        celpaint.render(lines, tmp_path / "out", reference=key, method="copycat", progress=stop_at(9))
+    (file,) = (tmp_path / ".out.celpaint").glob(which)
+    harm(file)
+    summary = celpaint.render(lines, tmp_path / "out", reference=key, method="copycat")
+    assert summary.resumed == 0
+    assert (said in caplog.text) != (harm == Path.unlink and which.startswith("state"))
     assert pictures(tmp_path / "out") == pictures(tmp_path / "whole")
 
 
@@ -351,7 +396,7 @@ def test_a_reference_named_like_a_later_frame_is_asked_about(
 
 
 def test_no_reference(shot: tuple[Path, Path]) -> None:
-    with pytest.raises(ReferenceFrameError, match="no painted reference is given"):
+    with pytest.raises(ReferenceFrameError, match="the method copycat needs a painted frame"):
         celpaint.colorize(shot[0], reference=[], method="copycat")
 
 

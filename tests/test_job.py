@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import subprocess
 import sys
@@ -25,7 +26,8 @@ def run_into(error: Exception, out: Path, done: int) -> None:
     with Job(out) as job:
         job.begin(REQUEST)
         (job.folder / "staged").write_text("frames")
-        job.commit(done, {"memory": np.arange(done)}, [0.5] * done)
+        new = range(len(job.drawings), done)
+        job.commit(new, {"memory": np.arange(done), "count": np.array(done)}, [0.5] * len(new))
         raise error
 
 
@@ -37,7 +39,7 @@ def stop_after(out: Path, done: int) -> None:
 def test_a_new_job_starts_at_nothing(tmp_path: Path) -> None:
     with Job(tmp_path / "out") as job:
         job.begin(REQUEST)
-        assert (job.done, job.state, job.confidence.tolist()) == (0, None, [])
+        assert (job.drawings, job.state, job.confidence.tolist()) == ((), None, [])
         assert job.folder == tmp_path / ".out.celpaint"
         job.finish()
     assert list(tmp_path.iterdir()) == []
@@ -47,11 +49,13 @@ def test_it_goes_on_after_the_last_chunk(tmp_path: Path) -> None:
     stop_after(tmp_path / "out", 3)
     with Job(tmp_path / "out") as job:
         job.begin(REQUEST)
-        assert job.done == 3
+        assert job.drawings == (0, 1, 2)
         assert job.state is not None
         np.testing.assert_array_equal(job.state["memory"], [0, 1, 2])
+        assert job.state["count"].shape == ()
         assert (job.folder / "staged").read_text() == "frames"
-        job.commit(5, {}, [0.25, float("nan")])
+        job.commit([9, 4], {}, [0.25, float("nan")])
+        assert job.drawings == (0, 1, 2, 9, 4)
         np.testing.assert_array_equal(job.confidence, np.float32([0.5, 0.5, 0.5, 0.25, np.nan]))
         assert job.state == {}
 
@@ -60,7 +64,7 @@ def test_another_request_begins_anew_and_says_why(tmp_path: Path, caplog: pytest
     stop_after(tmp_path / "out", 3)
     with caplog.at_level(logging.WARNING), Job(tmp_path / "out") as job:
         job.begin({**REQUEST, "--seed": "1"})
-        assert (job.done, job.state) == (0, None)
+        assert (job.drawings, job.state) == ((), None)
         assert not (job.folder / "staged").exists()
     assert "--seed changed since: beginning anew" in caplog.text
 
@@ -70,7 +74,7 @@ def test_a_broken_state_begins_anew(tmp_path: Path, caplog: pytest.LogCaptureFix
     (tmp_path / ".out.celpaint" / "state.safetensors").write_bytes(b"half a fi")
     with caplog.at_level(logging.WARNING), Job(tmp_path / "out") as job:
         job.begin(REQUEST)
-        assert job.done == 0
+        assert job.drawings == ()
     assert "beginning anew" in caplog.text
 
 
@@ -93,7 +97,7 @@ def test_an_error_before_it_begins_keeps_what_an_earlier_run_did(tmp_path: Path)
         raise InputError("a.png is away")
     with Job(tmp_path / "out") as job:
         job.begin(REQUEST)
-        assert job.done == 3
+        assert job.drawings == (0, 1, 2)
 
 
 def test_a_fault_of_the_input_leaves_nothing(tmp_path: Path) -> None:
@@ -107,22 +111,65 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
         first.begin(REQUEST)
         with pytest.raises(OutputError, match="another run is making"), Job(tmp_path / "out"):
             pass
-        first.commit(1, {}, [0.5])
+        first.commit([0], {}, [0.5])
         with Job(tmp_path / "other") as other:
             other.begin(REQUEST)
-            assert other.done == 0
+            assert other.drawings == ()
     with Job(tmp_path / "out") as again:
         again.begin(REQUEST)
-        assert again.done == 1
+        assert again.drawings == (0,)
 
 
 def test_a_killed_run_holds_no_lock(tmp_path: Path) -> None:
     script = (
         "import os, signal; from pathlib import Path; from celpaint.job import Job\n"
         f"job = Job(Path({str(tmp_path / 'out')!r})).__enter__(); job.begin({REQUEST!r})\n"
-        "job.commit(2, {}, [0.5, 0.5]); os.kill(os.getpid(), signal.SIGKILL)"
+        "job.commit([0, 1], {}, [0.5, 0.5]); os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -9
     with Job(tmp_path / "out") as job:
         job.begin(REQUEST)
-        assert job.done == 2
+        assert job.drawings == (0, 1)
+
+
+def test_work_for_a_folder_that_exists_lies_inside_it(tmp_path: Path) -> None:
+    """It may be a drive of its own, or the only place that may be written to."""
+    out = tmp_path / "out"
+    out.mkdir()
+    (tmp_path / "link").symlink_to(out)
+    for name in ("out", "link"):
+        stop_after(tmp_path / name, 3)
+        assert [file.name for file in out.iterdir()] == [".celpaint"]
+        assert sorted(file.name for file in tmp_path.iterdir()) == ["link", "out"]
+    with Job(out) as job:
+        job.begin(REQUEST)
+        assert job.drawings == (0, 1, 2)
+        job.finish()
+    assert list(out.iterdir()) == []
+
+
+def test_it_goes_on_where_the_folder_was_made_since(tmp_path: Path) -> None:
+    stop_after(tmp_path / "out", 3)
+    (tmp_path / "out").mkdir()
+    with Job(tmp_path / "out") as job:
+        job.begin(REQUEST)
+        assert job.drawings == (0, 1, 2)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="flock is POSIX")
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_drive_without_locks_is_said_and_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, code: int
+) -> None:
+    import fcntl
+
+    def refuse(file: object, how: int) -> None:
+        raise OSError(code, "no locks")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with caplog.at_level(logging.INFO), Job(tmp_path / "out") as job:
+        job.begin(REQUEST)
+        job.commit([0], {}, [0.5])
+        job.finish()
+    assert "can't lock files" in caplog.text
+    assert list(tmp_path.iterdir()) == []

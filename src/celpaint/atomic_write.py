@@ -3,22 +3,54 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from celpaint.errors import CelpaintError, DiskFull, OutputError
 
-__all__ = ["aside", "claim", "disk_errors", "remove", "rename", "replacing", "write_file", "write_text"]
+__all__ = [
+    "aside",
+    "claim",
+    "disk_errors",
+    "flush",
+    "hidden_neighbor",
+    "place",
+    "remove",
+    "rename",
+    "replacing",
+    "write_file",
+    "write_text",
+]
 
 _FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+_CANNOT_FLUSH = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF, errno.EACCES, errno.EPERM}
+"""What drives answer that can't flush a folder, or a file: nothing is wrong with what was written."""
+
+_SHORTEST_LIMIT = 143
+"""Bytes of a name that every file system takes; eCryptfs takes the fewest."""
+
+
+def place(path: str | Path) -> Path:
+    """Where something written to ``path`` ends up: absolute, and behind all links."""
+    return Path(os.path.realpath(path))
+
+
+def hidden_neighbor(path: Path, kind: str) -> Path:
+    """A hidden name beside the place of ``path``, on the same disk, short enough for any file system."""
+    real = place(path)
+    name = f".{real.name}.{kind}"
+    if len(os.fsencode(name)) > _SHORTEST_LIMIT:
+        name = f".{hashlib.sha256(os.fsencode(real.name)).hexdigest()[:16]}.{kind}"
+    return real.with_name(name)
 
 
 def aside(path: Path) -> Path:
     """The hidden neighbor in which ``path`` is prepared: same folder, so that renaming is one step."""
-    return path.with_name(f".{path.name}.part")
+    return hidden_neighbor(path, "part")
 
 
 @contextmanager
@@ -43,16 +75,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def write_file(path: Path, data: bytes) -> None:
     """Write a whole file or none."""
-    part = aside(path)
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    with replacing(path) as part:
+        part.write_bytes(data)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -67,22 +91,30 @@ def claim(path: Path) -> None:
         OutputError, DiskFull: it can't be.
     """
     with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        aside(path).parent.mkdir(parents=True, exist_ok=True)
         aside(path).write_bytes(b"")
 
 
 def rename(part: Path, path: Path) -> None:
-    """Flush a finished file or folder to the disk, then give it its name; an older folder of that name is replaced."""
-    _sync(part)
+    """Flush a finished file or folder to the disk, then give it its name.
+
+    An older folder of that name is replaced. An older file is too, and its permissions are kept; if ``path`` is a link,
+    what it leads to is replaced and the link stays.
+    """
+    path = place(path)
+    flush(part)
     if part.is_dir() and path.is_dir() and any(path.iterdir()):
-        old = path.with_name(f".{path.name}.old")
+        old = hidden_neighbor(path, "old")
         remove(old)
         path.rename(old)
         part.rename(path)
         remove(old)
     else:
+        if part.is_file() and path.is_file():
+            with suppress(OSError):  # a drive without permissions, or a file of somebody else's
+                shutil.copymode(path, part)
         part.replace(path)
-    _sync(path.parent, inside=False)
+    flush(path.parent, inside=False)
 
 
 def remove(path: Path) -> None:
@@ -128,15 +160,20 @@ def _is_codec_error(error: Exception) -> bool:
     return isinstance(error, FFmpegError)
 
 
-def _sync(path: Path, *, inside: bool = True) -> None:
-    """Flush a file, or a folder and (``inside``) everything in it."""
+def flush(path: Path, *, inside: bool = True) -> None:
+    """Bring a file, or a folder and (``inside``) everything in it, to the disk, as far as the drive can."""
     if path.is_dir():
         for child in path.iterdir() if inside else ():
-            _sync(child)
+            flush(child)
         if os.name == "nt":
             return  # Windows can't open a folder to flush it
-    descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
+    descriptor = None
     try:
+        descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT_FLUSH:
+            raise
     finally:
-        os.close(descriptor)
+        if descriptor is not None:
+            os.close(descriptor)

@@ -6,6 +6,7 @@
     ├── OptionError          an option has a value it can't have
     ├── OutputError          the result can't be written where it was asked for
     ├── WeightsError         weights are missing, broken or of another network
+    ├── Cancelled            somebody stopped the run; exit code 130
     ├── TrainingError        training can't go on
     ├── MissingExtra         an optional package is not installed
     └── ResourceError        the machine has not enough of something
@@ -19,6 +20,7 @@ Every message says what was seen, what was wanted and what to do.
 from __future__ import annotations
 
 __all__ = [
+    "Cancelled",
     "CelpaintError",
     "DeviceError",
     "DiskFull",
@@ -71,6 +73,12 @@ class OutputError(CelpaintError):
 
 class WeightsError(CelpaintError):
     """Weights are missing, broken or of another network."""
+
+
+class Cancelled(CelpaintError):
+    """Somebody stopped the run."""
+
+    exit_code = 130
 
 
 class TrainingError(CelpaintError):

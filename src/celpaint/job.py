@@ -1,6 +1,7 @@
 """A run that may stop anywhere and goes on after its last whole chunk.
 
-Beside the result ``OUT`` lies a hidden folder ``.OUT.celpaint`` while the run is under way:
+Beside the result ``OUT`` lies a hidden folder ``.OUT.celpaint`` while the run is under way, or ``.celpaint`` inside it
+where it is a folder that exists, so that all lies on the result's own disk:
 
     request.json         what was asked: inputs, options, versions
     state.safetensors    what is done, and the method's state to go on from
@@ -13,12 +14,13 @@ truth about how far the run has come: what was staged after it does not count an
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import logging
-import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +28,7 @@ from typing import IO
 
 import numpy as np
 
-from celpaint.atomic_write import disk_errors, write_file
+from celpaint.atomic_write import disk_errors, hidden_neighbor, place, remove, write_file
 from celpaint.errors import InputError, OutputError
 from celpaint.types import State
 
@@ -46,18 +48,20 @@ class Job:
 
     Attributes:
         folder: the job's folder.
-        done: drawings colored so far.
+        drawings: indices of the drawings colored so far, in the order in which they were colored.
+        cache: a folder for what this run alone keeps on the disk.
         state: the method's state after them, None at the start.
-        confidence: ``done`` float32, mean confidence of every drawing so far, NaN where unknown.
+        confidence: float32, mean confidence of each of ``drawings``, NaN where unknown.
 
     Raises:
         OutputError: on entering, when another run makes this result right now, or nothing can be written there.
     """
 
     def __init__(self, out: Path) -> None:
-        self.out = Path(os.path.abspath(out))  # noqa: PTH100 (resolve would follow links away from the result)
-        self.folder = self.out.parent / f".{self.out.name}.celpaint"
-        self.done = 0
+        self.out = out
+        self.folder = _workplace(out)
+        self.cache = self.folder / "cache"
+        self.drawings: tuple[int, ...] = ()
         self.state: State | None = None
         self.confidence = np.zeros(0, np.float32)
         self._begun = self._finished = False
@@ -66,13 +70,14 @@ class Job:
         with disk_errors(self.out):
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = (self.folder / "lock").open("ab")
-        if not _hold(self._lock):
+        if _is_held(self._lock):
             self._lock.close()
             raise OutputError(
                 f"another run is making '{self.out}' right now",
                 wanted="one run at a time",
                 todo="Wait for it, or give another --out.",
             )
+        shutil.rmtree(self.cache, ignore_errors=True)  # of a run that was killed
         return self
 
     def begin(self, request: Mapping[str, str]) -> None:
@@ -102,21 +107,25 @@ class Job:
         path = self.folder / "state.safetensors"
         try:
             with safe_open(path, framework="np") as file:
-                self.done = int(file.metadata()["done"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                if (file.metadata() or {}).get("sum") != _sum(tensors):
+                    raise ValueError("it is not as it was written")
+                if not tensors.keys() >= {"drawings", "confidence"}:
+                    raise ValueError("it is of another version")
         except FileNotFoundError:
             return
         except (SafetensorError, OSError, KeyError, ValueError) as error:
             log.warning("an earlier run was stopped, but its state can't be read (%s): beginning anew", error)
             return
+        self.drawings = tuple(map(int, tensors.pop("drawings")))
         self.confidence = tensors.pop("confidence")
         self.state = {name.removeprefix("state."): array for name, array in tensors.items()}
 
-    def commit(self, done: int, state: State, confidence: list[float]) -> None:
+    def commit(self, drawings: Sequence[int], state: State, confidence: Sequence[float]) -> None:
         """Call a chunk done: from now on a stopped run goes on after it.
 
         Args:
-            done: drawings colored, this chunk included; all of them are staged.
+            drawings: the chunk's drawings; all of them are staged.
             state: what the method needs to go on.
             confidence: mean confidence of each of the chunk's drawings, NaN where unknown.
 
@@ -125,19 +134,27 @@ class Job:
         """
         from safetensors.numpy import save
 
-        known = np.concatenate([self.confidence[: self.done], np.asarray(confidence, np.float32)])
-        arrays = {f"state.{name}": np.ascontiguousarray(array) for name, array in state.items()}
+        colored = (*self.drawings, *drawings)
+        known = np.concatenate([self.confidence, np.asarray(confidence, np.float32)])
+        arrays = {f"state.{name}": np.require(array, requirements="C") for name, array in state.items()}
+        arrays |= {"drawings": np.array(colored, np.int64), "confidence": known}
         with disk_errors(self.out):
-            content = save({"confidence": known, **arrays}, metadata={"done": str(done)})
-            write_file(self.folder / "state.safetensors", content)
-        self.done, self.state, self.confidence = done, state, known
+            write_file(self.folder / "state.safetensors", save(arrays, metadata={"sum": _sum(arrays)}))
+        self.drawings, self.state, self.confidence = colored, state, known
+
+    def restart(self) -> None:
+        """Forget what an earlier run has done: all is colored anew."""
+        with disk_errors(self.out):
+            remove(self.folder / "state.safetensors")
+        self.drawings, self.state, self.confidence = (), None, np.zeros(0, np.float32)
 
     def finish(self) -> None:
         """The result is in its place: the folder goes when the context is left."""
         self._finished = True
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        worth_keeping = self.done > 0 and not isinstance(error, InputError) and not self._finished
+        shutil.rmtree(self.cache, ignore_errors=True)
+        worth_keeping = self.state is not None and not isinstance(error, InputError) and not self._finished
         if self._begun and not worth_keeping:
             with suppress(OutputError):
                 self._clear()
@@ -150,6 +167,8 @@ class Job:
     def _clear(self) -> None:
         with disk_errors(self.out):
             for entry in self.folder.iterdir():
+                if entry == self.cache:
+                    continue
                 if entry.is_dir():
                     shutil.rmtree(entry)
                 elif entry.name != "lock":
@@ -162,8 +181,18 @@ def file_identity(path: Path) -> str:
     return f"{status.st_size} bytes, changed {status.st_mtime_ns}"
 
 
-def _hold(lock: IO[bytes]) -> bool:
-    """Take the lock for as long as the file is open; False when another process has it."""
+def _workplace(out: Path) -> Path:
+    """The folder for a run's work: inside a folder that exists, which may be a drive of its own, else beside."""
+    real, beside = place(out), hidden_neighbor(out, "celpaint")
+    return real / ".celpaint" if real.is_dir() and not beside.exists() else beside
+
+
+_HELD = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}
+"""What systems answer when another process holds a lock; everything else means that the drive knows no locks."""
+
+
+def _is_held(lock: IO[bytes]) -> bool:
+    """Take the lock for as long as the file is open; True when another living process has it."""
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -173,9 +202,21 @@ def _hold(lock: IO[bytes]) -> bool:
             import fcntl
 
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+    except OSError as error:
+        if error.errno in _HELD:
+            return True
+        log.info("this drive can't lock files, so nothing keeps a second run from making the same result")
+    return False
+
+
+def _sum(arrays: Mapping[str, np.ndarray]) -> str:
+    """A sum of arrays and their names."""
+    content = hashlib.sha256()
+    for name in sorted(arrays):
+        array = arrays[name]
+        content.update(f"{name} {array.dtype} {array.shape}".encode())
+        content.update(array.tobytes())
+    return content.hexdigest()
 
 
 def _read_json(path: Path) -> dict[str, str] | None:

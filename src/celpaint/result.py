@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -10,11 +12,14 @@ from typing import Literal
 
 import numpy as np
 
+from celpaint.errors import OptionError, OutputError
 from celpaint.frames.stage import Stage
-from celpaint.frames.write import Sink, open_sink
-from celpaint.types import Array, Clip, Event, Frame, Progress, silent
+from celpaint.frames.write import FolderSink, Sink, missing_numbers, open_sink
+from celpaint.types import Array, Clip, Frame, FrameWritten, Progress, silent
 
 __all__ = ["Result"]
+
+log = logging.getLogger("celpaint")
 
 
 class Result:
@@ -22,7 +27,8 @@ class Result:
 
     Args:
         out: a folder or a file for the frames.
-        clip: what is colored; names, rate, depth and alpha are taken from it.
+        clip: what is colored; names, rate and depth are taken from it.
+        alpha: whether frames have an alpha channel; None: where the clip has one.
         maps: a folder for the maps, gray PNGs.
         inputs: files and folders that must not be written over.
         overwrite, rate, picture: as in :func:`celpaint.frames.write.open_sink`.
@@ -36,22 +42,51 @@ class Result:
         out: str | Path,
         clip: Clip,
         *,
+        alpha: bool | None = None,
         maps: str | Path | None = None,
         inputs: Sequence[str | Path] = (),
         overwrite: bool = False,
         rate: Fraction | int | None = None,
         picture: Literal["png", "tif", "tga"] | None = None,
     ) -> None:
-        same = partial(open_sink, size=clip.size, count=len(clip), names=clip.names, inputs=inputs, overwrite=overwrite)
+        same = partial(
+            open_sink,
+            size=clip.size,
+            count=len(clip),
+            names=clip.names,
+            numbers=clip.numbers,
+            inputs=inputs,
+            overwrite=overwrite,
+        )
         times = clip.times if rate is None else None
+        form = clip.format if alpha is None else replace(clip.format, alpha=alpha)
         self._sinks: dict[str, partial[Sink]] = {
-            "frames": partial(same, out, format=clip.format, rate=rate or clip.rate, times=times, picture=picture)
+            "frames": partial(same, out, format=form, rate=rate or clip.rate, times=times, picture=picture)
         }
         if maps is not None:
             self._sinks["maps"] = partial(same, maps, picture="png")
-        for open_it in self._sinks.values():
-            open_it().abort()
+        self._check(out, clip)
         self.bits: Literal[8, 16] = 16 if clip.format.bits == 16 or Path(out).suffix.lower() == ".mov" else 8
+
+    def _check(self, out: str | Path, clip: Clip) -> None:
+        """Open every sink once and close it again: whatever speaks against it is known before any work."""
+        files: dict[str, frozenset[Path]] = {}
+        for name, open_it in self._sinks.items():
+            sink = open_it()
+            sink.abort()
+            files[name] = sink.files
+            if isinstance(sink, FolderSink):
+                continue
+            missing = missing_numbers(clip)
+            if missing:
+                log.warning("frames %s are missing; in '%s' the others follow one another without gaps", missing, out)
+        shared = files["frames"] & files.get("maps", frozenset())
+        if shared:
+            raise OutputError(
+                f"'{min(shared)}' would be both a frame and a map of its confidence",
+                wanted="two folders",
+                todo=f"Choose another folder for the maps, for instance '{min(shared).parent / 'confidence'}'.",
+            )
 
     @property
     def kinds(self) -> str:
@@ -62,12 +97,20 @@ class Result:
         """Keep drawings in ``folder`` until :meth:`publish`; those already in it are there again."""
         self._stages = {name: Stage(folder / name, self.bits) for name in self._sinks}
 
+    def damaged(self, drawings: Collection[int]) -> list[int]:
+        """Those of these drawings that are not staged as they were put."""
+        return sorted({index for stage in self._stages.values() for index in stage.damaged(drawings)})
+
     def put(self, drawing: int, frame: Frame, confidence: Array | None) -> None:
-        """Stage a drawing; one without confidence has a black map."""
+        """Stage a drawing."""
         self._stages["frames"].put(drawing, frame)
         if "maps" in self._stages:
-            sure = np.zeros(frame.size, np.float32) if confidence is None else confidence
-            self._stages["maps"].put(drawing, Frame(np.repeat(sure[..., None], 3, axis=2)))
+            if confidence is None:
+                raise OptionError(
+                    "confidence maps are wanted of a method that does not say how sure it is",
+                    todo="Leave out --confidence-maps, or take another method.",
+                )
+            self._stages["maps"].put(drawing, Frame(np.repeat(confidence[..., None], 3, axis=2)))
 
     def publish(self, spans: Sequence[range], progress: Progress = silent) -> None:
         """Write all frames, held drawings as often as they are held; the result appears whole or not at all.
@@ -83,7 +126,7 @@ class Result:
                     frame = self._stages[name].get(drawing)
                     for index in span:
                         sink.write(frame, index)
-                progress(Event("write", span.stop, spans[-1].stop))
+                progress(FrameWritten(span.stop, spans[-1].stop))
             for sink in sinks.values():
                 sink.commit()
         except BaseException:

@@ -7,28 +7,40 @@ Everything here is NumPy: importing it costs nothing, and torch stays where the 
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Literal, Protocol
+from itertools import pairwise
+from pathlib import Path
+from typing import ClassVar, Literal, Protocol, overload
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "RGB",
     "Array",
     "Chunk",
     "Clip",
+    "ColorHint",
+    "ColorizedFrame",
+    "Condition",
+    "DrawingColored",
     "Event",
     "Frame",
+    "FrameNumber",
+    "FrameRead",
+    "FrameWritten",
     "LineArt",
-    "Painted",
     "PixelFormat",
     "Progress",
     "Reference",
+    "SegmentStarted",
     "Shot",
     "State",
+    "StepDone",
     "silent",
 ]
 
@@ -55,12 +67,41 @@ class Frame:
         return self.rgb.shape[0], self.rgb.shape[1]
 
 
+@dataclass(frozen=True, order=True)
+class FrameNumber:
+    """The number that a frame's name bears.
+
+    Attributes:
+        value: the number, negative before frame 0.
+        letters: letters after it, which mark in-betweens: ``12a`` lies between 12 and 13. Empty elsewhere.
+    """
+
+    value: int
+    letters: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.value}{self.letters}"
+
+    @classmethod
+    def parse(cls, text: str) -> FrameNumber | None:
+        """The number that ``12``, ``-3`` or ``12a`` writes; None for any other text."""
+        parts = re.fullmatch(r"(-?\d+)([A-Za-z]*)", text, re.ASCII)
+        return cls(int(parts[1]), parts[2]) if parts else None
+
+
 @dataclass(frozen=True)
 class PixelFormat:
-    """How pixels are stored at the source, so that results can be stored alike."""
+    """How pixels are stored at the source, so that results can be stored alike.
+
+    Attributes:
+        bits: bits a channel.
+        alpha: whether there is a transparency channel.
+        resolution: pixels an inch, across and down, None where the source does not say.
+    """
 
     bits: Literal[8, 16] = 8
     alpha: bool = False
+    resolution: tuple[float, float] | None = None
 
 
 class Clip(ABC):
@@ -68,6 +109,8 @@ class Clip(ABC):
 
     Attributes:
         names: the file name of every frame (``A_0001.png``), with numbering gaps as they are; None for a video.
+        numbers: the number of every frame, from its name; None where frames are counted from 1.
+        files: every file that is read.
         size: (height, width) of every frame.
         rate: frames a second, None where the source does not say.
         format: how the source stores pixels.
@@ -76,6 +119,8 @@ class Clip(ABC):
     """
 
     names: tuple[str, ...] | None
+    numbers: tuple[FrameNumber, ...] | None = None
+    files: tuple[Path, ...] = ()
     size: tuple[int, int]
     rate: Fraction | None
     format: PixelFormat
@@ -91,6 +136,10 @@ class Clip(ABC):
 
     def __iter__(self) -> Iterator[Frame]:
         return (self[i] for i in range(len(self)))
+
+    def number(self, index: int) -> FrameNumber:
+        """The number of frame ``index``: from its name, or counted from 1."""
+        return self.numbers[index] if self.numbers else FrameNumber(index + 1)
 
 
 @dataclass(frozen=True)
@@ -119,43 +168,134 @@ class Reference:
         rgb: ``H W 3`` float32 in [0, 1].
         line: ``H W`` float32 in [0, 1], its own lines.
         frame: the index in the shot it belongs to, None where it belongs to none.
+        picture: the picture as it was given, at its own size; None where only the fitted one is known.
+        alpha: ``H W`` float32 in [0, 1], what of it is figure and what paper; None where it says nothing of that. Where
+            it is 0, ``rgb`` is white.
     """
 
     rgb: Array
     line: Array
     frame: int | None = 0
+    picture: Frame | None = None
+    alpha: Array | None = None
+
+
+RGB = tuple[float, float, float]
+"""A color: red, green, blue in [0, 1]."""
+
+
+Condition = Literal["lines", "gray", "references", "palette", "text", "hints"]
+"""What may be known of a shot: line art, gray frames, painted frames, a palette, text, colors at places."""
+
+
+@dataclass(frozen=True)
+class ColorHint:
+    """A color that somebody gave a place of a drawing.
+
+    Attributes:
+        drawing: index of the drawing.
+        rgb: the color.
+        place: a point (y, x) in pixels of the shot, or a region: ``H W`` bool, True inside.
+    """
+
+    drawing: int
+    rgb: RGB
+    place: tuple[float, float] | npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Shot:
-    """What a method is given: every drawing's lines and the painted references, at the source's own size.
+    """What is known of a shot, at the source's own size.
+
+    A *drawing* is what one or more frames in a row show; a *scene* is what lies between two cuts.
 
     Attributes:
         lines: one ``H W`` line map a drawing, in order, read when asked for.
-        references: at least one.
+        references: painted frames, any number.
         size: (height, width).
+        gray: one ``H W`` float32 luma in [0, 1] (BT.601) a drawing, read when asked for; None for line art.
+        alpha: one ``H W`` float32 opacity in [0, 1] a drawing, read when asked for; None where the source has no alpha
+            channel, or one that holds nothing but the lines.
+        palette: colors that the result is to be painted with, empty where none were given.
+        text: a description or tags, empty where none was given.
+        hints: colors at places.
+        cuts: the first drawing of every scene but the first, ascending.
     """
 
     lines: Sequence[Array]
     references: tuple[Reference, ...]
     size: tuple[int, int]
+    gray: Sequence[Array] | None = None
+    alpha: Sequence[Array] | None = None
+    palette: tuple[RGB, ...] = ()
+    text: str = ""
+    hints: tuple[ColorHint, ...] = ()
+    cuts: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.lines)
 
+    @property
+    def given(self) -> frozenset[Condition]:
+        """What is known; lines always are, because they can be extracted."""
+        known: dict[Condition, bool] = {
+            "lines": True,
+            "gray": self.gray is not None,
+            "references": bool(self.references),
+            "palette": bool(self.palette),
+            "text": bool(self.text),
+            "hints": bool(self.hints),
+        }
+        return frozenset(name for name, is_known in known.items() if is_known)
+
+    @property
+    def scenes(self) -> tuple[range, ...]:
+        """The drawings of every scene, in order; together all drawings."""
+        return tuple(range(a, b) for a, b in pairwise((0, *self.cuts, len(self))))
+
+    def part(self, scene: range) -> Shot:
+        """One scene as a shot of its own: its drawings counted from 0, and what belongs to them or to no drawing."""
+        placed = [r for r in self.references if r.frame is None or r.frame in scene]
+        shifted = tuple(replace(r, frame=None if r.frame is None else r.frame - scene.start) for r in placed)
+        hints = tuple(replace(h, drawing=h.drawing - scene.start) for h in self.hints if h.drawing in scene)
+        gray, alpha = (None if each is None else _Part(each, scene) for each in (self.gray, self.alpha))
+        lines = _Part(self.lines, scene)
+        return replace(self, lines=lines, references=shifted, gray=gray, alpha=alpha, hints=hints, cuts=())
+
+
+class _Part(Sequence[Array]):
+    """Some items in a row of a sequence, read when asked for."""
+
+    def __init__(self, whole: Sequence[Array], part: range) -> None:
+        self._whole, self._part = whole, part
+
+    def __len__(self) -> int:
+        return len(self._part)
+
+    @overload
+    def __getitem__(self, index: int) -> Array: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Array]: ...
+    def __getitem__(self, index: int | slice) -> Array | list[Array]:
+        places = self._part[index]
+        return [self._whole[i] for i in places] if isinstance(places, range) else self._whole[places]
+
 
 @dataclass(frozen=True)
-class Painted:
+class ColorizedFrame:
     """One colored drawing.
 
     Attributes:
         rgb: ``H W 3`` float32 in [0, 1] at the shot's size, or as a whole at another (the networks'): then it is
             brought to the shot's along the drawn lines.
         confidence: ``H W`` float32 in [0, 1], how sure the method is of the color; None where it can't tell.
+        alpha: ``H W`` float32 in [0, 1], of the fills, lines aside; None where no reference says what is paper or the
+            method does not carry it over.
     """
 
     rgb: Array
     confidence: Array | None = None
+    alpha: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -163,23 +303,58 @@ class Chunk:
     """Drawings colored together, and all that is needed to go on after them.
 
     Attributes:
-        start: index of the first of them in the shot.
-        painted: the drawings, in order.
-        state: what ``Method.color`` takes as ``state`` to go on with drawing ``start + len(painted)``.
+        drawings: their indices in the shot, in any order.
+        painted: the drawings, in the order of ``drawings``.
+        state: what ``Method.color`` takes as ``state`` to go on after this chunk.
     """
 
-    start: int
-    painted: tuple[Painted, ...]
+    drawings: tuple[int, ...]
+    painted: tuple[ColorizedFrame, ...]
     state: State = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened: ``index`` of ``total`` (1-based) of a stage."""
+    """One thing that happened: ``index`` of ``total`` (1-based)."""
 
-    stage: Literal["read", "segment", "step", "frame", "write"]
+    stage: ClassVar[str] = ""
     index: int
     total: int
+
+
+@dataclass(frozen=True)
+class FrameRead(Event):
+    """A frame of the source was read."""
+
+    stage: ClassVar[str] = "read"
+
+
+@dataclass(frozen=True)
+class SegmentStarted(Event):
+    """A method began with one of the segments that it colors a shot in."""
+
+    stage: ClassVar[str] = "segment"
+
+
+@dataclass(frozen=True)
+class StepDone(Event):
+    """A sampling step was done; steps count over all segments."""
+
+    stage: ClassVar[str] = "step"
+
+
+@dataclass(frozen=True)
+class DrawingColored(Event):
+    """So many drawings of the shot are colored."""
+
+    stage: ClassVar[str] = "frame"
+
+
+@dataclass(frozen=True)
+class FrameWritten(Event):
+    """A frame of the result was written."""
+
+    stage: ClassVar[str] = "write"
 
 
 class Progress(Protocol):

@@ -263,7 +263,7 @@ class Bad:
 def empty_folder(bad: Bad) -> str:
     bad.lines = bad.folder / "empty"
     bad.lines.mkdir()
-    return "the folder '.*empty' is empty"
+    return "'.*empty' is empty"
 
 
 def no_such_file(bad: Bad) -> str:

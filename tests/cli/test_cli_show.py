@@ -6,7 +6,7 @@ import pytest
 
 from celpaint.cli import show
 from celpaint.cli.show import Course
-from celpaint.types import Event
+from celpaint.types import DrawingColored, FrameRead, FrameWritten, SegmentStarted, StepDone
 
 
 class Clock:
@@ -29,7 +29,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def test_frames_give_pace_and_time_left(clock: Clock) -> None:
     course = Course()
     for index in (5, 6, 7):  # going on after a stopped run
-        course(Event("frame", index, 10))
+        course(DrawingColored(index, 10))
         clock.now += 2
     assert (course.doing, course.done, course.total) == ("coloring", 7, 10)
     assert course.pace == "2.00 s/frame, 0:06 left"
@@ -37,21 +37,21 @@ def test_frames_give_pace_and_time_left(clock: Clock) -> None:
 
 def test_steps_give_the_time_left_before_a_frame_is_there(clock: Clock) -> None:
     course = Course()
-    course(Event("segment", 1, 3))
+    course(SegmentStarted(1, 3))
     for step in range(1, 6):
         clock.now += 10
-        course(Event("step", step, 30))
+        course(StepDone(step, 30))
     assert (course.doing, course.done) == ("coloring, segment 1/3, step 5/30", 0)
     assert course.pace == "4:10 left"
 
 
 def test_reading_and_writing_have_counts_of_their_own(clock: Clock) -> None:
     course = Course()
-    course(Event("read", 10, 10))
+    course(FrameRead(10, 10))
     assert (course.doing, course.done, course.total) == ("reading", 10, 10)
-    course(Event("segment", 1, 2))
+    course(SegmentStarted(1, 2))
     assert (course.done, course.total) == (0, 0)
-    course(Event("write", 1, 10))
+    course(FrameWritten(1, 10))
     assert (course.doing, course.done, course.pace) == ("writing", 1, "")
 
 
@@ -59,7 +59,7 @@ def test_lines_come_a_few_a_minute(clock: Clock, capsys: pytest.CaptureFixture[s
     lines = show.Lines()
     for index in range(1, 31):
         clock.now += 1
-        lines(Event("frame", index, 30))
+        lines(DrawingColored(index, 30))
     assert capsys.readouterr().err.splitlines() == [
         "coloring: 10/30 1.00 s/frame, 0:20 left",
         "coloring: 20/30 1.00 s/frame, 0:10 left",

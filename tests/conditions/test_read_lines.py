@@ -138,8 +138,8 @@ def test_a_jpeg_drawing_in_blue_keeps_its_lines():
 
 def test_the_shot_says_whether_saturated_lines_are_trace():
     mixed, blue = Frame(SOFT.drawing()), on_paper(SOFT, ink=(0, 0, 1), trace=(1, 0, 0))
-    assert classify_clip([mixed, blue, mixed]) == ("black on white", False)
-    assert classify_clip([blue, mixed, blue]) == ("black on white", True)
+    assert classify_clip([mixed, blue, mixed]) == Look("black on white", False, 3, 3)
+    assert classify_clip([blue, mixed, blue]) == Look("black on white", True, 3, 3)
     assert read_lines(blue, look=Look("black on white", False)).trace.max() == 1
     assert read_lines(mixed, look=Look("black on white", True)).trace.max() == 0
 
@@ -336,3 +336,26 @@ def test_working_lines_keeps_size_range_and_paper():
         assert resized.dtype == np.float32
         assert 0 <= resized.min() <= resized.max() <= 1
         assert not working_lines(np.zeros_like(line), size).any()
+
+
+def night(sky: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Frame:
+    """A drawing two thirds of which are one solid tone: sky, hair and coat, with paper left for a face and a wall."""
+    picture = np.ones((180, 320, 3), np.float32)
+    picture[:110] = sky
+    picture[110:, :90] = sky
+    cv2.circle(picture, (200, 90), 46, (1.0, 1.0, 1.0), -1, cv2.LINE_AA)
+    cv2.circle(picture, (200, 90), 46, (0.0, 0.0, 0.0), 2, cv2.LINE_AA)
+    cv2.circle(picture, (200, 70), 30, sky, -1, cv2.LINE_AA)
+    return Frame(picture)
+
+
+def test_solid_blacks_are_line_art_and_a_dark_blue_night_is_a_painting():
+    assert float(np.mean(night().rgb < 0.1)) > 0.6
+    assert classify(night()).kind == "black on white"
+    assert classify(night((0.05, 0.08, 0.3))).kind == "painting"
+
+
+def test_soft_gray_shading_over_much_of_the_picture_is_a_painting():
+    picture = night().rgb.copy()
+    picture[:110] = np.linspace(0, 0.8, 320)[None, :, None]
+    assert classify(Frame(picture)).kind == "painting"

@@ -12,7 +12,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from celpaint.errors import InputError
 from celpaint.frames import pictures
-from celpaint.frames.read import AnimationClip, PictureClip, open_clip, read_picture
+from celpaint.frames.read import AnimationClip, PagesClip, PictureClip, open_clip, read_picture
 from celpaint.types import PixelFormat
 
 
@@ -89,7 +89,7 @@ def test_other_lossless_kinds(tmp_path, suffix):
     pixels = noise(7, 5, 3, np.uint8)
     path = save(tmp_path / f"a.{suffix}", pixels, **({"lossless": True} if suffix == "webp" else {}))
     frame, form = read_picture(path)
-    assert form == PixelFormat(8, False)
+    assert (form.bits, form.alpha) == (8, False)
     np.testing.assert_array_equal(integers(frame.rgb), pixels)
 
 
@@ -213,6 +213,217 @@ def test_an_srgb_profile_leaves_every_value(tmp_path):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     frame, _ = read_picture(save(tmp_path / "a.png", pixels, icc_profile=profile))
     np.testing.assert_array_equal(integers(frame.rgb), pixels)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_of_tiff_and_deep_png(tmp_path, orientation, dtype):
+    """As EXIF defines it: which row and column of the stored picture is at the top and at the left (CIPA DC-008)."""
+    pixels = noise(3, 2, 3, dtype)
+    shown = {
+        1: pixels,
+        2: pixels[:, ::-1],
+        3: pixels[::-1, ::-1],
+        4: pixels[::-1],
+        5: pixels.swapaxes(0, 1),
+        6: pixels.swapaxes(0, 1)[:, ::-1],
+        7: pixels.swapaxes(0, 1)[::-1, ::-1],
+        8: pixels.swapaxes(0, 1)[::-1],
+    }[orientation]
+    bits = 8 * pixels.itemsize
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", extratags=[(274, "H", 1, orientation, True)])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    (tmp_path / "a.png").write_bytes(raw_png(pixels, extra=((b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")),)))
+    for name in ("a.tif", "a.png"):
+        assert pictures.header(tmp_path / name).size == shown.shape[:2]
+        np.testing.assert_array_equal(integers(read_picture(tmp_path / name)[0].rgb, bits), shown)
+
+
+# ------------------------------------------------------------------------------------- good pictures in odd packages
+
+
+def tga(pixels: np.ndarray, kind: int, packets: list[bytes], flags: int = 0x20) -> bytes:
+    """A TGA of run-length packets, stored from the top."""
+    height, width, channels = pixels.shape
+    return (
+        struct.pack("<BBBHHBHHHHBB", 3, 0, kind, 0, 0, 0, 0, 0, width, height, 8 * channels, flags)
+        + b"abc"
+        + b"".join(packets)
+    )
+
+
+@pytest.mark.parametrize(("channels", "kind"), [(1, 11), (3, 10), (4, 10)])
+def test_tga_runs_that_cross_the_ends_of_rows(tmp_path, channels, kind):
+    """Three rows of four pixels as a run of five, five pixels as they are, and a run of two."""
+    values = np.array([9] * 5 + [1, 2, 3, 4, 5] + [7] * 2, np.uint8)
+    pixels = (values[:, None] + np.arange(channels, dtype=np.uint8) * 20).reshape(3, 4, channels)
+    stored = [p.tobytes() for p in pixels[..., [2, 1, 0, 3][:channels] if channels > 1 else [0]].reshape(12, channels)]
+    packets = [bytes([0x84]) + stored[0], bytes([4]) + b"".join(stored[5:10]), bytes([0x81]) + stored[10]]
+    for index in (1, 2):
+        data = tga(pixels, kind, packets, 0x28 if channels == 4 else 0x20)
+        (tmp_path / f"a{index}.tga").write_bytes(data)
+    frame = open_clip(tmp_path)[1]
+    np.testing.assert_array_equal(integers(frame.rgb), pixels[..., :3] if channels > 1 else pixels.repeat(3, -1))
+    if channels == 4:
+        np.testing.assert_array_equal(integers(frame.alpha), pixels[..., 3])
+    (tmp_path / "a2.tga").write_bytes(data[:-6])
+    refused(tmp_path, "a2.tga", "cut short")
+
+
+def packed(kind: bytes, name: bytes, data: bytes) -> tuple[bytes, bytes]:
+    return kind, name + b"\0\0" + zlib.compress(data, 9)
+
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+LARGE = struct.pack(">I", len(SRGB) + 3_000_000) + SRGB[4:] + bytes(3_000_000)
+TURNED = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize(
+    "beside",
+    [
+        packed(b"zTXt", b"note", b"a long story " * 400_000),
+        (b"iTXt", b"note\0\1\0\0\0" + zlib.compress(bytes(5_000_000))),
+        (b"tEXt", b"x" * 5_000_000),
+        packed(b"iCCP", b"scanner", LARGE),
+        (b"iCCP", b"scanner\0\0no profile"),
+        (b"iCCP", b"x"),
+        (b"eXIf", b"this is no exif"),
+        (b"eXIf", b"II*\0\x08\0\0\0\xff\xff\x12\x01"),
+        (b"pHYs", b"\0\0"),
+        (b"gAMA", b""),
+        (b"zTXt", b"note\0\0not packed"),
+    ],
+    ids=lambda chunk: chunk[0].decode() + str(len(chunk[1])),
+)
+def test_odd_data_beside_a_good_png_is_passed_over(tmp_path, dtype, beside, recwarn):
+    pixels = noise(5, 4, 3, dtype)
+    (tmp_path / "a1.png").write_bytes(raw_png(pixels, extra=(beside,)))
+    whole = raw_png(pixels)
+    (tmp_path / "a2.png").write_bytes(whole[:-12] + png_chunks(beside)[8:] + whole[-12:])  # behind the pixels
+    for frame in open_clip(tmp_path):
+        np.testing.assert_array_equal(integers(frame.rgb, 8 * pixels.itemsize), pixels)
+    assert not recwarn.list
+
+
+def test_a_wrong_checksum_matters_in_the_picture_alone(tmp_path):
+    pixels = noise(5, 4, 3, np.uint8)
+    data = bytearray(raw_png(pixels, extra=((b"tIME", bytes(7)), (b"eXIf", TURNED))))
+    at = data.index(b"tIME") + 11
+    data[at] ^= 1
+    (tmp_path / "a.png").write_bytes(data)
+    np.testing.assert_array_equal(integers(read_picture(tmp_path / "a.png")[0].rgb), np.rot90(pixels, -1))
+    at = data.index(b"IDAT") + 8
+    data[at] ^= 1
+    (tmp_path / "a.png").write_bytes(data)
+    refused(tmp_path / "a.png", "can't be read")
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "webp"])
+def test_broken_exif_of_other_kinds(tmp_path, suffix, recwarn):
+    pixels = noise(16, 16, 3, np.uint8)
+    how = {"lossless": True} if suffix == "webp" else {}
+    save(tmp_path / f"a.{suffix}", pixels, exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01", **how)
+    assert read_picture(tmp_path / f"a.{suffix}")[0].size == (16, 16)
+    assert not recwarn.list
+
+
+def test_a_profile_that_cannot_be_read_is_ignored_and_said(tmp_path, caplog):
+    for mode, kind in (("RGB", b"RGB "), ("CMYK", b"CMYK"), ("L", b"GRAY")):
+        broken = bytes(16) + kind + bytes(112)
+        Image.new(mode, (8, 8)).save(tmp_path / f"{mode}.jpg", icc_profile=broken)
+        read_picture(tmp_path / f"{mode}.jpg")
+    assert caplog.text.count("can't be read and is ignored") == 3
+
+
+# --------------------------------------------------------------------------------------------------------------- TIFF
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("marked", ["new", "old", "all"])
+def test_previews_and_masks_are_no_pages(tmp_path, dtype, marked):
+    pixels = noise(8, 6, 3, dtype)
+    mark = {"extratags": [(255, "H", 1, 2, True)]} if marked == "old" else {"subfiletype": 1}
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(pixels[::2, ::2], photometric="rgb", **mark)
+        file.write(pixels, photometric="rgb", **(mark if marked == "all" else {}))
+        file.write(pixels[::4, ::4], photometric="rgb", **mark)
+        file.write(pixels[..., 0] > 9, photometric="minisblack", subfiletype=5 if marked == "all" else 4)
+    clip = open_clip(tmp_path / "a.tif")
+    assert (len(clip), clip.size) == (1, (8, 6))
+    np.testing.assert_array_equal(integers(clip[0].rgb, 8 * pixels.itemsize), pixels)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_pages_of_a_tiff_are_frames(tmp_path, dtype, caplog):
+    stack = [noise(8, 6, 1, dtype, seed)[..., 0] for seed in range(4)]
+    tifffile.imwrite(tmp_path / "scan.tif", np.stack(stack), photometric="minisblack", resolution=(300, 300))
+    clip = open_clip(tmp_path / "scan.tif")
+    assert isinstance(clip, PagesClip)
+    assert (len(clip), clip.names, clip.format.resolution) == (4, None, (300, 300))
+    for index in (3, 0, 2, 1):
+        np.testing.assert_array_equal(integers(clip[index].rgb[..., 0], 8 * stack[0].itemsize), stack[index])
+    assert not caplog.text
+    assert (
+        integers(read_picture(tmp_path / "scan.tif")[0].rgb[..., 0], 8 * stack[0].itemsize).tolist()
+        == stack[0].tolist()
+    )
+    assert "holds 4 pages; only the first is read" in caplog.text
+
+
+def test_pages_of_several_sizes_are_said_to_be_left_out(tmp_path, caplog):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for side in (8, 4):
+            file.write(noise(side, side, 1, np.uint8)[..., 0], photometric="minisblack")
+    assert (len(open_clip(tmp_path / "a.tif")), open_clip(tmp_path / "a.tif").size) == (1, (8, 8))
+    assert "holds 2 pages; only the first is read" in caplog.text
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("layout", ["contig", "separate"])
+@pytest.mark.parametrize("extras", [[], ["unassalpha"], ["unspecified", "unassalpha"]])
+def test_cmyk_tiff_with_further_channels(tmp_path, dtype, layout, extras):
+    """Each ink takes its share of the light: half of cyan, black a quarter leave 3/8 red and 3/4 of the rest."""
+    top = np.iinfo(dtype).max
+    stored = np.zeros((4, 3, 4 + len(extras)), dtype)
+    stored[..., 0], stored[..., 3] = top // 2, top // 4
+    stored[..., 4:] = top // 5
+    if layout == "separate":
+        stored = np.moveaxis(stored, -1, 0)
+    tifffile.imwrite(
+        tmp_path / "a.tif", stored, photometric="separated", planarconfig=layout, extrasamples=extras or None
+    )
+    frame, form = read_picture(tmp_path / "a.tif")
+    assert (form.bits, form.alpha) == (8 * stored.itemsize, bool(extras))
+    np.testing.assert_allclose(frame.rgb, np.broadcast_to([0.375, 0.75, 0.75], (4, 3, 3)), atol=0.007)
+    if extras:
+        np.testing.assert_allclose(frame.alpha, 0.2, atol=0.001)
+
+
+# --------------------------------------------------------------------------------------------------------- resolution
+
+
+@pytest.mark.parametrize("dpi", [72, 144, 150, 299.5, 1200])
+@pytest.mark.parametrize("suffix", ["png", "tif", "jpg", "bmp"])
+def test_resolution_is_read_as_it_was_meant(tmp_path, suffix, dpi):
+    path = save(tmp_path / f"a.{suffix}", noise(4, 6, 3, np.uint8), dpi=(dpi, dpi))
+    found = pictures.header(path).format.resolution
+    assert found == pytest.approx((dpi, dpi), abs=0.02 if suffix in ("png", "tif") else 0.6)
+    if dpi == int(dpi):
+        assert found == (dpi, dpi)
+
+
+def test_resolution_in_centimeters_of_a_turned_picture_and_nonsense(tmp_path):
+    pixels = noise(4, 6, 3, np.uint8)
+    turned = [(274, "H", 1, 6, True)]
+    tifffile.imwrite(tmp_path / "a.tif", pixels, resolution=(100, 50), resolutionunit="CENTIMETER", extratags=turned)
+    assert pictures.header(tmp_path / "a.tif").format.resolution == (127, 254)
+    tifffile.imwrite(tmp_path / "b.tif", pixels, resolution=(1, 1), resolutionunit="NONE")
+    assert pictures.header(tmp_path / "b.tif").format.resolution is None
+    (tmp_path / "c.png").write_bytes(raw_png(pixels, extra=((b"pHYs", struct.pack(">IIB", 0, 2835, 1)),)))
+    assert pictures.header(tmp_path / "c.png").format.resolution is None
 
 
 # ------------------------------------------------------------------------------------------------------- sequences
@@ -433,15 +644,23 @@ def test_float_and_32_bit_pictures(tmp_path):
     refused(tmp_path / "a.tif", "32 bits", "8 or 16 bits")
 
 
-def test_a_deep_tiff_under_another_name(tmp_path):
-    tifffile.imwrite(tmp_path / "a.tif", noise(4, 4, 1, np.uint16)[..., 0])
+def test_tiff_is_known_by_its_content(tmp_path):
+    pixels = noise(4, 4, 1, np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", pixels[..., 0])
     (tmp_path / "a.tif").rename(tmp_path / "a.png")
-    refused(tmp_path / "a.png", "I;16", "8 or 16 bits")
+    np.testing.assert_array_equal(integers(open_clip(tmp_path / "a.png")[0].rgb, 16)[..., :1], pixels)
+    save(tmp_path / "b.png", pixels.astype(np.uint8))
+    (tmp_path / "b.png").rename(tmp_path / "b.tif")
+    np.testing.assert_array_equal(integers(open_clip(tmp_path / "b.tif")[0].rgb)[..., :1], pixels.astype(np.uint8))
 
 
 def test_unknown_suffix(tmp_path):
     (tmp_path / "a.psd").write_bytes(b"8BPS")
-    refused(tmp_path / "a.psd", "'.psd'", "png", "mp4")
+    refused(tmp_path / "a.psd", "a Photoshop document", "png", "mp4")
+    (tmp_path / "a.abc").write_bytes(b"abc")
+    refused(tmp_path / "a.abc", "'.abc'")
+    (tmp_path / "abc").write_bytes(b"abc")
+    refused(tmp_path / "abc", "no suffix")
 
 
 def test_reading_one_picture_refuses_folders_and_videos(tmp_path):

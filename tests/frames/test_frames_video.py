@@ -93,31 +93,177 @@ def test_one_frame(tmp_path):
     assert clip[0].size == (72, 96)
 
 
-def rotate(path, degrees: int, size: tuple[int, int]) -> None:
-    """Write a display matrix into an MP4's track header, as phones do."""
-    height, width = size
+def show_by(path, a: int, b: int, c: int, d: int) -> None:
+    """Write a display matrix into an MP4's track header: columns go along (a, b), rows along (c, d)."""
     one = 1 << 16
-    matrix = {
-        90: (0, one, 0, -one, 0, 0, height << 16, 0, 1 << 30),
-        180: (-one, 0, 0, 0, -one, 0, width << 16, height << 16, 1 << 30),
-        270: (0, -one, 0, one, 0, 0, 0, width << 16, 1 << 30),
-    }[degrees]
     data = bytearray(path.read_bytes())
     at = data.index(b"tkhd") + 4 + 40
-    data[at : at + 36] = struct.pack(">9i", *matrix)
+    data[at : at + 36] = struct.pack(">9i", a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30)
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("degrees", [90, 180, 270])
-def test_rotation(tmp_path, degrees):
-    """Turned clockwise by the file's matrix: the upper left corner goes to the right, and so on."""
+@pytest.mark.parametrize(
+    ("matrix", "shown"),
+    [
+        ((1, 0, 0, 1), lambda p: p),
+        ((0, 1, -1, 0), lambda p: np.rot90(p, -1)),  # clockwise: the upper left corner goes to the right
+        ((-1, 0, 0, -1), lambda p: np.rot90(p, 2)),
+        ((0, -1, 1, 0), lambda p: np.rot90(p, 1)),
+        ((-1, 0, 0, 1), np.fliplr),
+        ((1, 0, 0, -1), np.flipud),
+        ((0, 1, 1, 0), lambda p: p.swapaxes(0, 1)),
+        ((0, -1, -1, 0), lambda p: np.rot90(p.swapaxes(0, 1), 2)),
+    ],
+)
+def test_every_display_matrix(tmp_path, matrix, shown):
     make_video(tmp_path / "a.mp4", 3, options={"crf": "10"})
     upright = open_clip(tmp_path / "a.mp4")[1]
-    rotate(tmp_path / "a.mp4", degrees, (72, 96))
+    show_by(tmp_path / "a.mp4", *matrix)
     clip = open_clip(tmp_path / "a.mp4")
-    turned = np.rot90(upright.rgb, -degrees // 90)
+    turned = shown(upright.rgb)
     assert clip.size == turned.shape[:2]
     np.testing.assert_array_equal(clip[1].rgb, turned)
+
+
+# ------------------------------------------------------------------------------------------------------------- AVI
+
+
+def shows(clip, *drawings: int) -> None:
+    """The clip's frames are these drawings of :func:`cel`, in this order and in any other."""
+    assert len(clip) == len(drawings)
+    for index in (*range(len(clip)), *np.random.default_rng(0).permutation(len(clip))):
+        errors = [np.abs(clip[index].rgb - cel(other).rgb).mean() for other in range(max(drawings) + 1)]
+        assert int(np.argmin(errors)) == drawings[index], index
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_avi_with_pictures_stored_out_of_order(tmp_path, codec):
+    """AVI says of no picture when it shows."""
+    options = {"bf": "2", "g": "8", **({"crf": "4"} if codec == "libx264" else {"qscale": "2"})}
+    make_video(tmp_path / "a.avi", 20, codec=codec, options=options)
+    clip = open_clip(tmp_path / "a.avi")
+    shows(clip, *range(20))
+    assert (clip.rate, clip.times) == (24, None)
+
+
+def avi(path, chunks: list[bytes], *, rate: int = 24, announced: int | None = None) -> None:
+    """An AVI of uncompressed frames with an index (Microsoft, Multimedia Programming Interface, 1991)."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return name + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2)
+
+    height, width = 72, 96
+    count = len(chunks) if announced is None else announced
+    main = struct.pack("<14I", 10**6 // rate, 0, 0, 0x10, count, 0, 1, 0, width, height, 0, 0, 0, 0)
+    stream = struct.pack("<4s4sIHHIIIIIIII4H", b"vids", b"DIB ", 0, 0, 0, 0, 1, rate, 0, count, 0, 0, 0, 0, 0, 96, 72)
+    form = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0)
+    movi, index = b"movi", b""
+    for data in chunks:
+        index += struct.pack("<4sIII", b"00db", 0x10 if data else 0, len(movi), len(data))
+        movi += chunk(b"00db", data)
+    headers = b"hdrl" + chunk(b"avih", main) + chunk(b"LIST", b"strl" + chunk(b"strh", stream) + chunk(b"strf", form))
+    path.write_bytes(chunk(b"RIFF", b"AVI " + chunk(b"LIST", headers) + chunk(b"LIST", movi) + chunk(b"idx1", index)))
+
+
+def uncompressed(index: int) -> bytes:
+    return np.ascontiguousarray(np.rint(cel(index).rgb * 255).astype(np.uint8)[::-1, :, ::-1]).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("stored", "shown"),
+    [
+        ([0, 1, None, None, 2, 3], [0, 1, 1, 1, 2, 3]),
+        ([0, None, 1, None, 2, None, None], [0, 0, 1, 1, 2, 2, 2]),
+        ([0, 1, 2], [0, 1, 2]),
+    ],
+)
+def test_empty_frames_of_avi_hold_the_picture_before(tmp_path, stored, shown):
+    avi(tmp_path / "a.avi", [b"" if drawing is None else uncompressed(drawing) for drawing in stored])
+    clip = open_clip(tmp_path / "a.avi")
+    shows(clip, *shown)
+    assert (clip.rate, clip.times) == (24, None)
+    np.testing.assert_array_equal(clip[0].rgb, cel(0).rgb)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.7, 0.95])
+def test_avi_cut_short(tmp_path, share):
+    avi(tmp_path / "a.avi", [uncompressed(i) for i in range(6)])
+    data = (tmp_path / "a.avi").read_bytes()
+    (tmp_path / "a.avi").write_bytes(data[: int(len(data) * share)])
+    refused(tmp_path / "a.avi", "a.avi", "cut short")
+
+
+# ------------------------------------------------------------------------------------------------- cut without coding
+
+
+def cut(source, target, first: int) -> int:
+    """Copy a video's packets from the ``first`` on; the number of packets kept."""
+    kept = 0
+    with av.open(str(source)) as whole, av.open(str(target), "w") as part:
+        stream = whole.streams.video[0]
+        copy = part.add_stream_from_template(stream)
+        for index, packet in enumerate(whole.demux(stream)):
+            if packet.size and index >= first:
+                packet.stream = copy
+                part.mux(packet)
+                kept += 1
+    return kept
+
+
+OPEN_GOPS = [
+    ("libx264", {"crf": "4", "x264-params": "keyint=6:min-keyint=6:bframes=2:open-gop=1:scenecut=0"}),
+    ("libx265", {"x265-params": "crf=4:keyint=6:min-keyint=6:bframes=2:open-gop=1:scenecut=0:log-level=none:pools=1"}),
+    ("mpeg2video", {"qscale": "2", "g": "6", "bf": "2"}),
+]
+
+
+@pytest.mark.parametrize(("codec", "options"), OPEN_GOPS, ids=[codec for codec, _ in OPEN_GOPS])
+def test_pictures_that_need_what_was_cut_away_are_left_out_and_said(tmp_path, codec, options, caplog):
+    """The first pictures of an open group lean on the group before."""
+    make_video(tmp_path / "whole.mkv", 24, codec=codec, options=options)
+    with av.open(str(tmp_path / "whole.mkv")) as whole:
+        packets = [p for p in whole.demux(whole.streams.video[0]) if p.size]
+    keys = [i for i, p in enumerate(packets) if p.is_keyframe]
+    kept = cut(tmp_path / "whole.mkv", tmp_path / "cut.mkv", keys[2])
+    key = packets[keys[2]].pts
+    leading = sum(p.pts < key for p in packets[keys[2] :])
+    first = sum(p.pts < key for p in packets)
+    clip = open_clip(tmp_path / "cut.mkv")
+    assert leading > 0
+    assert f"are left out: {leading}" in caplog.text
+    assert len(clip) == kept - leading
+    for index in (0, 1, len(clip) - 1, 3, 0):
+        assert np.abs(clip[index].rgb - cel(first + index).rgb).mean() < 0.03
+    caplog.clear()
+    assert len(open_clip(tmp_path / "whole.mkv")) == 24
+    assert not caplog.text
+
+
+def test_a_video_that_begins_between_keyframes(tmp_path, caplog):
+    make_video(tmp_path / "whole.mkv", 24, options={"crf": "4", "g": "8", "bf": "0"})
+    cut(tmp_path / "whole.mkv", tmp_path / "cut.mkv", 5)
+    clip = open_clip(tmp_path / "cut.mkv")
+    shows_from = 24 - len(clip)
+    assert shows_from == 8
+    assert "are left out: 3" in caplog.text
+    assert np.abs(clip[0].rgb - cel(8).rgb).mean() < 0.03
+    assert np.abs(clip[-1].rgb - cel(23).rgb).mean() < 0.03
+
+
+@pytest.mark.parametrize(("codec", "pixels"), [("prores_ks", "yuv422p10le"), ("mpeg2video", "yuv420p")])
+def test_interlaced_video_is_said(tmp_path, codec, pixels, caplog):
+    with av.open(str(tmp_path / "a.mov"), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.height, stream.width, stream.pix_fmt = 72, 96, pixels
+        stream.codec_context.flags |= av.codec.context.Flags.interlaced_dct
+        for index in range(3):
+            image = np.rint(cel(2 * index).rgb * 255).astype(np.uint8)
+            image[1::2] = np.rint(cel(2 * index + 1).rgb * 255).astype(np.uint8)[1::2]
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format=pixels)))
+        container.mux(stream.encode(None))
+    list(open_clip(tmp_path / "a.mov"))
+    assert caplog.text.count("interlaced: if edges") == 1
+    assert "bwdif" in caplog.text
 
 
 def test_deep_video_keeps_its_depth(tmp_path):

@@ -28,7 +28,7 @@ from celpaint.models.image_encoder import ClipEmbedding, LatentEmbedding
 from celpaint.models.lvcd.controlnet import ControlNet
 from celpaint.models.lvcd.unet import UNet
 from celpaint.models.vae import LineCodec, VideoVAE, first_stage_encoder
-from celpaint.types import Array, Chunk, Event, Painted, Progress, Reference, Shot, State, silent
+from celpaint.types import Array, Chunk, ColorizedFrame, Event, Progress, Reference, Shot, State, StepDone, silent
 from toy import toy_config, toy_controlnet, toy_line_vae
 
 SIZE = (50, 90)
@@ -121,13 +121,13 @@ def test_any_width_and_height(folder: Path, size: tuple[int, int]) -> None:
 def test_a_stopped_run_goes_on_to_the_same_bytes(folder: Path, options: dict[str, object]) -> None:
     painter, what = method(folder, **options), shot(24)
     chunks = list(painter.color(what))
-    assert [c.start for c in chunks] == np.cumsum([0, *(len(c.painted) for c in chunks)])[:-1].tolist()
+    assert [c.drawings[0] for c in chunks] == np.cumsum([0, *(len(c.painted) for c in chunks)])[:-1].tolist()
     assert len(chunks) > 1
     whole = [painted.rgb for chunk in chunks for painted in chunk.painted]
     middle = len(chunks) // 2
     state = {name: np.array(array) for name, array in chunks[middle - 1].state.items()}
-    again = painter.color(what, start=chunks[middle].start, state=state)
-    assert same([painted.rgb for chunk in again for painted in chunk.painted], whole[chunks[middle].start :])
+    again = painter.color(what, done=chunks[middle].drawings[0], state=state)
+    assert same([painted.rgb for chunk in again for painted in chunk.painted], whole[chunks[middle].drawings[0] :])
 
 
 def test_state_does_not_grow(folder: Path) -> None:
@@ -179,7 +179,7 @@ def test_preview_is_one_step(folder: Path) -> None:
     told: list[Event] = []
     for _ in method(folder, preview=True).color(shot(4), progress=told.append):
         pass
-    assert [e for e in told if e.stage == "step"] == [Event("step", 1, 1)]
+    assert [e for e in told if e.stage == "step"] == [StepDone(1, 1)]
 
 
 def test_progress_tells_segments_steps_and_frames(folder: Path) -> None:
@@ -221,7 +221,7 @@ def test_lines_are_read_once_in_order_and_not_ahead(folder: Path) -> None:
     reel = Reel(60)
     ahead: list[int] = []
     for chunk in method(folder).color(Shot(reel, shot(1).references, SIZE)):
-        ahead.append(max(reel.reads) - chunk.start)
+        ahead.append(max(reel.reads) - chunk.drawings[0])
     assert reel.reads == list(range(1, 60))
     assert max(ahead) < KEPT_LINES
 
@@ -253,7 +253,7 @@ def test_a_draft_decides_where_little_noise_is_added(folder: Path) -> None:
 def test_a_drafted_run_resumes(folder: Path) -> None:
     painter, what = drafted(folder, 1, 5.0), shot(30)
     first, second, *_ = painter.color(what)
-    again = next(iter(painter.color(what, start=second.start, state=first.state)))
+    again = next(iter(painter.color(what, done=second.drawings[0], state=first.state)))
     assert same([p.rgb for p in again.painted], [p.rgb for p in second.painted])
 
 
@@ -270,7 +270,7 @@ class Flat(Method):
         self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = silent
     ) -> Iterator[Chunk]:
         gray = np.full((*shot.size, 3), 0.3, np.float32)
-        yield Chunk(0, tuple(Painted(gray) for _ in range(len(shot))))
+        yield Chunk(tuple(range(len(shot))), tuple(ColorizedFrame(gray) for _ in range(len(shot))))
 
 
 def refining(folder: Path, tmp_path: Path, **options: object) -> LVCD:
@@ -300,7 +300,7 @@ def test_refining_leaves_what_the_draft_is_sure_of(folder: Path, tmp_path: Path)
             for chunk in super().color(shot):
                 half = np.zeros(shot.size, np.float32)
                 half[:, : shot.size[1] // 2] = 1
-                yield Chunk(0, tuple(Painted(p.rgb, half) for p in chunk.painted))
+                yield Chunk(chunk.drawings, tuple(ColorizedFrame(p.rgb, half) for p in chunk.painted))
 
     painter = refining(folder, tmp_path)
     painter.drafter = Sure()
@@ -315,7 +315,7 @@ def test_a_refining_run_resumes(folder: Path, tmp_path: Path) -> None:
     painter.drafter = method(folder, seed=9)
     chunks = list(painter.color(what))
     for done, rest in pairwise(chunks):
-        again = next(iter(painter.color(what, start=rest.start, state=done.state)))
+        again = next(iter(painter.color(what, done=rest.drawings[0], state=done.state)))
         assert same([p.rgb for p in again.painted], [p.rgb for p in rest.painted])
 
 
@@ -505,4 +505,4 @@ def test_faithful_knows_one_reference(folder: Path) -> None:
 
 def test_painted_frames_have_no_confidence(folder: Path) -> None:
     chunk = next(iter(method(folder).color(shot(2))))
-    assert all(isinstance(p, Painted) and p.confidence is None for p in chunk.painted)
+    assert all(isinstance(p, ColorizedFrame) and p.confidence is None for p in chunk.painted)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from celpaint.methods.matcher.spec import MatcherOptions
 from celpaint.methods.registry import load_method
 from celpaint.models.matcher.network import Lines
 from celpaint.models.matcher.network import Matcher as Network
-from celpaint.types import Array, Event, Painted, Reference, Shot
+from celpaint.types import Array, ColorizedFrame, Event, Reference, Shot
 from celpaint.weights.store import write_network
 
 CONFIG = {
@@ -71,15 +71,20 @@ def shot(height: int = 48, width: int = 64, drawings: int = 7) -> Shot:
     return Shot(drawn, (Reference(rgb, line), Reference(1 - rgb, line, drawings - 1)), (height, width))
 
 
-def all_painted(method: Matcher, of: Shot) -> Iterator[Painted]:
-    for chunk in method.color(of):
-        yield from chunk.painted
+def all_painted(method: Matcher, of: Shot) -> list[ColorizedFrame]:
+    """Every drawing, in the order of the shot."""
+    painted = {
+        drawing: frame
+        for chunk in method.color(of)
+        for drawing, frame in zip(chunk.drawings, chunk.painted, strict=True)
+    }
+    return [painted[drawing] for drawing in range(len(of))]
 
 
-def test_every_drawing_comes_back_in_order_at_its_size(weights: Path) -> None:
+def test_every_drawing_comes_back_once_at_its_size_painted_ones_first(weights: Path) -> None:
     told: list[Event] = []
     chunks = list(matcher(weights).color(shot(45, 61, 6), progress=told.append))
-    assert [(c.start, len(c.painted)) for c in chunks] == [(0, 4), (4, 2)]
+    assert [c.drawings for c in chunks] == [(0, 5, 1, 4), (2, 3)]
     assert [e.index for e in told] == [1, 2, 3, 4, 5, 6]
     assert {(e.stage, e.total) for e in told} == {("frame", 6)}
     for chunk in chunks:
@@ -110,8 +115,8 @@ def test_going_on_after_a_stop_gives_the_same_bytes(weights: Path, options: dict
     whole = list(method.color(of))
     for stop in (0, 1):
         state = {name: array.copy() for name, array in whole[stop].state.items()}
-        rest = list(matcher(weights, **options).color(of, start=4 * (stop + 1), state=state))
-        assert [c.start for c in rest] == [c.start for c in whole[stop + 1 :]]
+        rest = list(matcher(weights, **options).color(of, done=4 * (stop + 1), state=state))
+        assert [c.drawings for c in rest] == [c.drawings for c in whole[stop + 1 :]]
         for a, b in zip(whole[stop + 1 :], rest, strict=True):
             for p, q in zip(a.painted, b.painted, strict=True):
                 assert p.rgb.tobytes() == q.rgb.tobytes()
@@ -121,8 +126,8 @@ def test_going_on_after_a_stop_gives_the_same_bytes(weights: Path, options: dict
 
 
 def test_memory_changes_what_comes_after_it_and_nothing_before(weights: Path) -> None:
-    without = list(all_painted(matcher(weights, memory_frames=0), shot()))
-    with_it = list(all_painted(matcher(weights, memory_frames=2), shot()))
+    without = all_painted(matcher(weights, memory_frames=0), shot())
+    with_it = all_painted(matcher(weights, memory_frames=2), shot())
     assert np.array_equal(without[1].rgb, with_it[1].rgb)  # the first that was not given painted
     assert not np.array_equal(without[2].rgb, with_it[2].rgb)
 
@@ -130,7 +135,7 @@ def test_memory_changes_what_comes_after_it_and_nothing_before(weights: Path) ->
 @pytest.mark.parametrize("options", [{}, {"flat": True}, {"max_tokens": 64}])
 def test_painted_frames_come_out_as_they_were_painted(weights: Path, options: dict[str, object]) -> None:
     of = shot()
-    painted = list(all_painted(matcher(weights, **options), of))
+    painted = all_painted(matcher(weights, **options), of)
     for reference in of.references:
         assert reference.frame is not None
         assert np.array_equal(painted[reference.frame].rgb, reference.rgb)
@@ -255,3 +260,17 @@ def test_packaged_weights_are_less_sure_of_what_no_reference_shows(packaged: Mat
     assert unknown is not None
     assert float(unknown[blob < 9**2].mean()) < float(known[blob < 9**2].mean()) - 0.1
     assert float(known.mean()) > 0.8
+
+
+def test_flat_fills_take_the_palette_s_colors(weights: Path) -> None:
+    palette = ((0.0, 0.0, 0.0), (0.8, 0.2, 0.2), (0.2, 0.2, 0.8), (0.9, 0.9, 0.4), (0.2, 0.8, 0.2), (1.0, 1.0, 1.0))
+    of = replace(shot(), palette=palette)
+    allowed = np.array(palette, np.float32)
+    for painted in all_painted(matcher(weights, flat=True), of):
+        pixels = painted.rgb.reshape(-1, 1, 3)
+        assert np.abs(pixels - allowed).max(-1).min(-1).max() < 1e-6
+
+
+def test_a_palette_without_flat_fills_is_refused(weights: Path) -> None:
+    with pytest.raises(OptionError, match="flat fills only"):
+        next(matcher(weights).color(replace(shot(), palette=((0.5, 0.5, 0.5),))))

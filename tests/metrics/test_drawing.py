@@ -1,4 +1,4 @@
-"""EDMD, line fidelity and segment accuracy on drawings whose figures are known by hand."""
+"""EDMD, line fidelity and segment accuracy on drawings whose outputs are known by hand."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import math
 import cv2
 import numpy as np
 import pytest
-from films import draw_film
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_edt
 
-from celpaint.metrics.base import Pair
+from cel_film import draw_film
+from celpaint.metrics.base import FramePair
 from celpaint.metrics.drawing import EDMD, LineFidelity, edmd
 from celpaint.metrics.segments import SegmentAccuracy, majority_colors
 
 
-def test_edmd_is_scipys_distances():
+def test_edmd_equals_scipys_distance_transform():
     rng = np.random.default_rng(0)
     one, two = (rng.random((2, 40, 50)) > 0.98).astype(np.float32)
     difference = distance_transform_edt(one == 0) - distance_transform_edt(two == 0)
     assert edmd(one, two) == pytest.approx(math.sqrt((difference**2).mean()), abs=1e-4)
 
 
-def test_edmd_of_a_moved_line_and_of_no_line():
+def test_edmd_of_a_moved_line_and_of_a_blank_frame():
     one, two = np.zeros((2, 20, 30), np.float32)
     one[:, 10], two[:, 12] = 1, 1
     columns = np.arange(30)
@@ -40,47 +40,47 @@ def painted(height=96, width=144):
     return colors[0], 1 - drawings[0].min(axis=2)
 
 
-def test_lines_that_survive_and_lines_that_do_not():
+def test_line_fidelity_counts_kept_and_invented_lines():
     color, line = painted()
     metric = LineFidelity()
-    whole, kept, own = metric.figures_of(metric.measure([Pair(1, color, color, line)]))
+    whole, kept, own = metric.values(metric.measure([FramePair(1, color, color, line)]))
     assert min(whole, kept, own) > 0.95
     blank = np.full_like(color, 0.7)
-    gone = metric.figures_of(metric.measure([Pair(1, blank, color, line)]))
+    gone = metric.values(metric.measure([FramePair(1, blank, color, line)]))
     assert gone[1] == 0
     invented = color.copy()
     cv2.line(invented, (5, 90), (140, 90), (0, 0, 0), 1)
-    _, kept_still, own_less = metric.figures_of(metric.measure([Pair(1, invented, color, line)]))
+    _, kept_still, own_less = metric.values(metric.measure([FramePair(1, invented, color, line)]))
     assert kept_still == pytest.approx(kept, abs=0.01)
     assert own_less < own - 0.1
 
 
-def test_edmd_metric_gives_the_originals_own():
+def test_edmd_also_gives_the_value_of_the_ground_truth():
     color, line = painted()
     metric = EDMD()
-    result, original = metric.figures_of(metric.measure([Pair(1, np.full_like(color, 0.7), color, line)]))
-    assert result > 10 > 2 > original
+    result, ground_truth = metric.values(metric.measure([FramePair(1, np.full_like(color, 0.7), color, line)]))
+    assert result > 10 > 2 > ground_truth
 
 
-def test_segments_of_the_original_are_all_right():
+def test_all_segments_of_the_ground_truth_are_right():
     color, line = painted()
     metric = SegmentAccuracy()
-    assert metric.figures_of(metric.measure([Pair(1, color, color, line)])) == (1, 1, 1, 1)
+    assert metric.values(metric.measure([FramePair(1, color, color, line)])) == (1, 1, 1, 1)
 
 
-def test_one_wrong_segment():
+def test_one_segment_of_another_color_is_counted_as_wrong():
     color, line = painted()
     wrong = color.copy()
     wrong[np.all(np.isclose(color, (0.8, 0.2, 0.2)), axis=2)] = (0.2, 0.4, 0.8)  # the box in the disc's color
-    figures = SegmentAccuracy().figures_of(SegmentAccuracy().measure([Pair(1, wrong, color, line)]))
-    assert figures[:3] == pytest.approx((2 / 3, 2 / 3, 2 / 3))
-    assert 0.9 < figures[3] < 1
+    outputs = SegmentAccuracy().values(SegmentAccuracy().measure([FramePair(1, wrong, color, line)]))
+    assert outputs[:3] == pytest.approx((2 / 3, 2 / 3, 2 / 3))
+    assert 0.9 < outputs[3] < 1
 
 
-def test_almost_right_colors_are_not_exact_but_nearest():
+def test_nearly_right_colors_count_only_for_segments_nearest():
     color, line = painted()
-    figures = SegmentAccuracy().figures_of(SegmentAccuracy().measure([Pair(1, color * 0.98, color, line)]))
-    assert figures == (0, 1, 0, 0)
+    outputs = SegmentAccuracy().values(SegmentAccuracy().measure([FramePair(1, color * 0.98, color, line)]))
+    assert outputs == (0, 1, 0, 0)
 
 
 def test_specks_count_only_among_all_segments():
@@ -89,13 +89,13 @@ def test_specks_count_only_among_all_segments():
     cv2.rectangle(line, (100, 60), (104, 64), 1.0, 1)  # encloses 3x3 pixels
     wrong = color.copy()
     wrong[61:64, 101:104] = 0
-    figures = SegmentAccuracy().figures_of(SegmentAccuracy().measure([Pair(1, wrong, color, line)]))
-    assert figures[:2] == (1, 1)
-    assert figures[2] == pytest.approx(3 / 4)
+    outputs = SegmentAccuracy().values(SegmentAccuracy().measure([FramePair(1, wrong, color, line)]))
+    assert outputs[:2] == (1, 1)
+    assert outputs[2] == pytest.approx(3 / 4)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 5))
-def test_majority_is_that_of_counting(seed, count):
+def test_majority_color_equals_a_plain_count(seed, count):
     rng = np.random.default_rng(seed)
     labels = np.concatenate([np.arange(count + 1), rng.integers(0, count + 1, 60 - count - 1)]).reshape(6, 10)
     labels = labels.astype(np.int32)
@@ -105,9 +105,9 @@ def test_majority_is_that_of_counting(seed, count):
         assert majority_colors(labels, codes)[number - 1] == values[counts.argmax()]
 
 
-def test_drawings_without_lines_or_frames_given_painted():
+def test_segments_skip_unknown_lines_and_frames_given_painted():
     color, line = painted()
     for metric in (EDMD(), LineFidelity(), SegmentAccuracy()):
-        assert metric.measure([Pair(1, color, color, None)]) is None
-        assert metric.measure([Pair(0, color, color, line, scored=False)]) is None
-    assert SegmentAccuracy().measure([Pair(1, color, color, np.ones_like(line))]) is None
+        assert metric.measure([FramePair(1, color, color, None)]) is None
+        assert metric.measure([FramePair(0, color, color, line, scored=False)]) is None
+    assert SegmentAccuracy().measure([FramePair(1, color, color, np.ones_like(line))]) is None

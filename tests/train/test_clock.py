@@ -1,4 +1,4 @@
-"""Clocks and feeds: periods, budgets and the order of batches."""
+"""TimeBudgets and feeds: periods, budgets and the order of batches."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import itertools
 
 import pytest
 
-from celpaint.train.engine.prefetch import Feed
+from celpaint.train.engine.prefetch import Prefetcher
 from celpaint.train.engine.recipe import ScheduleOptions
-from celpaint.train.engine.time_budget import Clock
+from celpaint.train.engine.time_budget import TimeBudget
 
 
 def test_steps_alone_measure_progress_where_no_time_is_given() -> None:
-    clock = Clock(ScheduleOptions(steps=10), None)
+    clock = TimeBudget(ScheduleOptions(steps=10), None)
     clock.tick(1e6)
     clock.step = 5
     assert clock.progress == 0.5
@@ -24,7 +24,7 @@ def test_steps_alone_measure_progress_where_no_time_is_given() -> None:
 
 
 def test_whichever_ends_first_measures_progress() -> None:
-    clock = Clock(ScheduleOptions(steps=100), 1.0)
+    clock = TimeBudget(ScheduleOptions(steps=100), 1.0)
     clock.step = 10
     clock.tick(30.0)
     assert clock.progress == 0.5
@@ -38,7 +38,7 @@ def test_whichever_ends_first_measures_progress() -> None:
 
 
 def test_a_recipe_may_keep_its_steps_under_a_time_limit() -> None:
-    clock = Clock(ScheduleOptions(steps=100, by="steps"), 1.0)
+    clock = TimeBudget(ScheduleOptions(steps=100, by="steps"), 1.0)
     clock.step = 10
     clock.tick(59.0)
     assert clock.progress == 0.1
@@ -48,7 +48,7 @@ def test_a_recipe_may_keep_its_steps_under_a_time_limit() -> None:
 
 
 def test_time_is_kept_for_what_ends_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock(ScheduleOptions(steps=100), 1.0)
+    clock = TimeBudget(ScheduleOptions(steps=100), 1.0)
     now = itertools.count(0.0, 5.0)
     monkeypatch.setattr("celpaint.train.engine.time_budget.time.monotonic", lambda: next(now))
 
@@ -67,7 +67,7 @@ def test_time_is_kept_for_what_ends_a_run(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize(("finished", "start", "spent"), [(False, 20, 30.0), (True, 50, 0.0)])
 def test_an_interrupted_period_goes_on_and_a_finished_one_begins_anew(finished: bool, start: int, spent: float) -> None:
-    clock = Clock(ScheduleOptions(steps=100), 1.0)
+    clock = TimeBudget(ScheduleOptions(steps=100), 1.0)
     clock.resume(50, 90.0, 20, 30.0, finished)
     assert (clock.step, clock.seconds, clock.period_start, clock.period_seconds) == (50, 90.0, start, spent)
     clock.tick(6.0)
@@ -77,7 +77,7 @@ def test_an_interrupted_period_goes_on_and_a_finished_one_begins_anew(finished: 
 
 @pytest.mark.parametrize("ahead", [0, 1, 5])
 def test_batches_come_in_turn_from_every_stream(ahead: int) -> None:
-    feed = Feed([iter(itertools.count(0, 10)), iter(itertools.count(1, 10))], ahead)
+    feed = Prefetcher([iter(itertools.count(0, 10)), iter(itertools.count(1, 10))], ahead)
     assert [next(feed) for _ in range(6)] == [0, 1, 10, 11, 20, 21]
     feed.close()
 
@@ -88,7 +88,7 @@ def test_what_goes_wrong_in_the_data_reaches_the_loop(ahead: int) -> None:
         yield 1
         raise OSError("the disk is gone")
 
-    feed = Feed([broken()], ahead)
+    feed = Prefetcher([broken()], ahead)
     assert next(feed) == 1
     with pytest.raises(OSError, match="gone"):
         next(feed)

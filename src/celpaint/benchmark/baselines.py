@@ -18,7 +18,7 @@ from celpaint.conditions.regions import grow_regions, label_regions
 from celpaint.frames.color import to_float
 from celpaint.methods.base import Method
 from celpaint.metrics.segments import LARGE, color_codes, majority_colors
-from celpaint.types import Array, Chunk, Event, Painted, Progress, Reference, Shot, State, silent
+from celpaint.types import Array, Chunk, ColorizedFrame, DrawingColored, Progress, Reference, Shot, State, silent
 
 __all__ = ["BASELINES", "ChainedFlow", "CopyReference", "DirectFlow", "SegmentMatcher", "match_regions"]
 
@@ -32,13 +32,13 @@ class _FrameByFrame(Method):
     """A method that colors one drawing after the other."""
 
     def color(
-        self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = silent
+        self, shot: Shot, *, done: int = 0, state: State | None = None, progress: Progress = silent
     ) -> Iterator[Chunk]:
         state = state or {}
-        for index in range(start, len(shot)):
+        for index in range(done, len(shot)):
             rgb, state = self.paint(shot, index, state)
-            progress(Event("frame", index + 1, len(shot)))
-            yield Chunk(index, (Painted(np.ascontiguousarray(rgb, np.float32)),), state)
+            progress(DrawingColored(index + 1, len(shot)))
+            yield Chunk((index,), (ColorizedFrame(np.ascontiguousarray(rgb, np.float32)),), state)
 
     @abstractmethod
     def paint(self, shot: Shot, index: int, state: State) -> tuple[Array, State]:
@@ -169,8 +169,7 @@ def match_regions(drawing: Regions, known: Regions, rounds: int = 4) -> npt.NDAr
 
 
 def _distances(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    between: npt.NDArray[np.float64] = np.linalg.norm(a[:, None] - b[None], axis=2)
-    return between
+    return np.asarray(np.linalg.norm(a[:, None] - b[None], axis=2), np.float64)
 
 
 class SegmentMatcher(Method):
@@ -179,12 +178,12 @@ class SegmentMatcher(Method):
     """
 
     def color(
-        self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = silent
+        self, shot: Shot, *, done: int = 0, state: State | None = None, progress: Progress = silent
     ) -> Iterator[Chunk]:
         references = [(r, Regions.of(r.line)) for r in shot.references]
         painted = {id(r): majority_colors(regions.labels, color_codes(r.rgb)) for r, regions in references}
-        before = (Regions.of(shot.lines[start - 1]), state["colors"]) if start and state else None
-        for index in range(start, len(shot)):
+        before = (Regions.of(shot.lines[done - 1]), state["colors"]) if done and state else None
+        for index in range(done, len(shot)):
             drawing = Regions.of(shot.lines[index])
             nearest = nearest_reference(shot, index)
             known = next(regions for r, regions in references if r is nearest)
@@ -192,16 +191,15 @@ class SegmentMatcher(Method):
             if before is not None and nearest.frame != index:
                 votes.append((match_regions(drawing, before[0]), before[1]))
             before = drawing, _elect(votes)
-            progress(Event("frame", index + 1, len(shot)))
-            yield Chunk(index, (Painted(_fill(*before)),), {"colors": before[1]})
+            progress(DrawingColored(index + 1, len(shot)))
+            yield Chunk((index,), (ColorizedFrame(_fill(*before)),), {"colors": before[1]})
 
 
 def _elect(votes: list[tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]]) -> npt.NDArray[np.int64]:
     """Of every region the color that most speaks for: ``(N M likelihoods, M colors)`` a voter -> ``N`` colors."""
     palette, places = np.unique(np.concatenate([colors for _, colors in votes]), return_inverse=True)
     likely = np.concatenate([rows for rows, _ in votes], axis=1)
-    elected: npt.NDArray[np.int64] = palette[(likely @ np.eye(len(palette))[places]).argmax(1)]
-    return elected
+    return np.asarray(palette[(likely @ np.eye(len(palette))[places]).argmax(1)], np.int64)
 
 
 def _fill(regions: Regions, colors: npt.NDArray[np.int64]) -> Array:

@@ -37,7 +37,7 @@ celpaint colorize cels/ -r key.png -o painted/ --flat
 _MEASURING = """\
 Examples:
 
-celpaint evaluate painted/ original/ --lines lines/
+celpaint evaluate result/ ground_truth/ --lines lines/
 
 celpaint evaluate clips.toml --protocol full --out report.md
 """
@@ -55,23 +55,29 @@ app.command(
     "celpaint.cli.colorize:colorize_command",
     name="colorize",
     sort_key=0,
-    help="Color line art after a painted reference.",
+    help="Color line art from painted reference frames.",
     help_epilogue=_EXAMPLES,
 )
 app.command(
-    "celpaint.cli.measure:evaluate_command",
+    "celpaint.cli.evaluate:evaluate_command",
     name="evaluate",
     sort_key=2,
-    help="Measure results against the originals.",
+    help="Measure results against the ground truth.",
     help_epilogue=_MEASURING,
 )
 app.command(
-    "celpaint.cli.measure:benchmark_command",
+    "celpaint.cli.benchmark:app",
     name="benchmark",
     sort_key=3,
     help="Run methods and baselines over clips and settings, and report.",
-    help_epilogue="",
 )
+app.command(
+    "celpaint.cli.recolor:recolor_command",
+    name="recolor",
+    sort_key=1,
+    help="Paint a painted shot again in the colors of another palette.",
+)
+app.command("celpaint.cli.palette:app", name="palette", sort_key=1, help="Take palettes from pictures, show them.")
 app.command("celpaint.cli.weights:app", name="weights", sort_key=1, help="Show, check or convert weights.")
 app.command("celpaint.cli.data:app", name="data", sort_key=4, help="Make training films, or cut up your own.")
 app.command("celpaint.cli.train:app", name="train", sort_key=5, help="Train a network, or export what was trained.")

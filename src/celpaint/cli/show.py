@@ -15,7 +15,7 @@ from celpaint.types import Event
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from celpaint.colorize import Summary
+    from celpaint.render import Summary
 
 __all__ = ["Bar", "JsonLines", "Lines", "Quiet", "Report", "report"]
 
@@ -209,6 +209,9 @@ def sentences(summary: Summary) -> list[str]:
     said = [f"{_count(summary.frames, 'frame')}{drawings} in {summary.seconds:.1f} s by the {summary.method}"]
     if summary.confidence is not None:
         said[0] += f", mean confidence {summary.confidence:.2f}"
+    if summary.unpainted:
+        scenes = ", ".join(f"{first} to {last}" for first, last in summary.unpainted)
+        said.append(f"scenes without a painted frame, left uncolored: {scenes}")
     if summary.paint_next:
         said.append(f"paint next, where the colors are least sure: {', '.join(summary.paint_next)}")
     if summary.confidence_maps is not None:

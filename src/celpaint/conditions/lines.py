@@ -26,6 +26,7 @@ __all__ = [
     "extract_lines",
     "flatten",
     "read_lines",
+    "without_empty_alpha",
     "working_lines",
 ]
 
@@ -39,16 +40,27 @@ class Look(NamedTuple):
     Attributes:
         kind: how they show.
         colored: that nothing is drawn but saturated lines. Then these are its ink; beside other ink they are trace.
+        agreed: how many of the frames looked at are of this kind; ``judged``: how many were looked at.
     """
 
     kind: LineKind
     colored: bool = False
+    agreed: int = 1
+    judged: int = 1
 
 
 Mask = npt.NDArray[np.bool_]
 
 _SEEN_AT = 640
 """Longest side, in pixels, at which a frame is judged; reading is done at its own size."""
+
+
+def without_empty_alpha(frame: Frame) -> Frame:
+    """The frame without an alpha channel that says nothing: 0 wherever something is drawn, as some programs write."""
+    if frame.alpha is None:
+        return frame
+    drawn = np.abs(frame.rgb - np.median(frame.rgb.reshape(-1, 3), axis=0)).max(axis=2) > 0.1
+    return Frame(frame.rgb) if drawn.any() and not frame.alpha[drawn].any() else frame
 
 
 def flatten(frame: Frame) -> Array:
@@ -74,7 +86,7 @@ def read_lines(frame: Frame, mode: Literal["auto", "keep", "extract"] = "auto", 
     """
     if mode == "extract":
         return _extracted(frame)
-    kind, colored = look or classify(frame)
+    kind, colored, *_ = look or classify(frame)
     if kind == "on transparent" and not _has_transparency(frame):
         kind = classify(frame).kind
     if kind == "painting" and mode == "auto":
@@ -108,7 +120,7 @@ def classify_clip(samples: Iterable[Frame]) -> Look:
     looks = [look for look, inked in judged if inked] or [look for look, _ in judged]
     kind = Counter(look.kind for look in looks).most_common(1)[0][0]
     colored = [look.colored for look in looks if look.kind == kind]
-    return Look(kind, 2 * sum(colored) > len(colored))
+    return Look(kind, 2 * sum(colored) > len(colored), len(colored), len(looks))
 
 
 # -- drawings: coverage and ink ------------------------------------------------------------------------------------
@@ -252,12 +264,14 @@ def _has_transparency(frame: Frame) -> bool:
 
 
 def _ink_is_dark(rgb: Array) -> bool:
-    """Whether ink is darker than paper: by the greater area, and by which of the two is thin."""
+    """Whether ink is darker than paper: where light areas are wide, else by area and by which of the two is thin."""
     tone = rgb.mean(axis=2)
     low, high = np.percentile(tone, [0.5, 99.5])
     if high - low < 0.1:
         return bool(np.median(tone) > 0.4)
     bright = float(np.mean(tone > (low + high) / 2))
+    if bright < 0.5 and float(np.mean(_thick(tone > (low + high) / 2))) > 0.05:
+        return True  # light lines on black leave nothing light that is wide
     disc = _disc(tone, 1 / 60)
     thin_dark = float(np.sum(cv2.morphologyEx(tone, cv2.MORPH_BLACKHAT, disc)))
     thin_light = float(np.sum(cv2.morphologyEx(tone, cv2.MORPH_TOPHAT, disc)))
@@ -280,6 +294,8 @@ def _is_painting(rgb: Array) -> bool:
 
     Gray areas may be pencil tone: they count only from a tenth of the picture on.
     """
+    if _is_two_tone(rgb):
+        return False
     surface = np.stack([_paper_surface(rgb[..., c]) for c in range(3)], axis=2)
     below = surface - rgb
     paper = np.abs(below).max(axis=2) < 0.1
@@ -293,6 +309,22 @@ def _is_painting(rgb: Array) -> bool:
     colored = float(np.mean(filled & (np.ptp(below, axis=2) > 0.06)))
     share = float(np.mean(filled))
     return (colored > 0.003 or share > 0.1) and share > 0.3 * float(np.mean(drawn))
+
+
+def _is_two_tone(rgb: Array) -> bool:
+    """Whether a picture is black and white however much of it is black: spotted blacks, a night inked solid, tone.
+
+    Nothing has color, there is paper, and what lies between black and white is too thin to be a fill.
+    """
+    low, high = _extremes(rgb)
+    tone = rgb.mean(axis=2)
+    black, white = (float(v) for v in np.percentile(tone, [1, 99]))
+    reach = white - black
+    if reach < 0.5 or black > 0.3 or float(np.mean(high - low > 0.08)) > 0.01:
+        return False
+    between = (tone > black + 0.2 * reach) & (tone < white - 0.2 * reach)
+    paper = float(np.mean(tone >= white - 0.2 * reach))
+    return paper > 0.03 and float(np.mean(_thick(between))) < 0.003
 
 
 def _seen(picture: Array) -> Array:

@@ -32,7 +32,8 @@ from celpaint.errors import CelpaintError, InputError, OptionError
 from celpaint.frames.read import open_clip
 from celpaint.frames.resize import resize
 from celpaint.frames.shots import find_cuts, split_shots
-from celpaint.types import Array, Clip, Event, Progress
+from celpaint.threads import available_cores, use_threads
+from celpaint.types import Array, Clip, Event, FrameRead, FrameWritten, Progress
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -138,7 +139,7 @@ def prepare(
     jobs = [_Cuts(film, start, limit, out / "cuts" / f"{film.id}-{start:08d}.json") for film, start in stretches]
     shots: dict[_Film, list[range]] = {}
     with _workers(processes) as pool:
-        for job, error in _run(pool, jobs, "read", progress):
+        for job, error in _run(pool, jobs, FrameRead, progress):
             if error is not None and job.film in films:
                 films.remove(job.film)
                 skipped.append((job.film.path.name, error))
@@ -152,7 +153,7 @@ def prepare(
             for film in films
             for number, pack in enumerate(_pack(shots[film]))
         ]
-        for shard, error in _run(pool, packs, "write", progress):
+        for shard, error in _run(pool, packs, FrameWritten, progress):
             if error is not None:
                 skipped.append((shard.film.path.name, error))
     done = [shard for shard in packs if shard.record.is_file()]
@@ -369,7 +370,7 @@ Job = TypeVar("Job", _Cuts, _Shard)
 
 def _workers(processes: int | None) -> Any:
     """Processes to work in; for one, this one."""
-    count = processes or os.cpu_count() or 1
+    count = processes or available_cores()
     if count == 1:
         return nullcontext()
     return ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_alone)
@@ -378,11 +379,11 @@ def _workers(processes: int | None) -> Any:
 def _alone() -> None:
     """One thread a process: there are as many processes as cores."""
     os.environ["OMP_NUM_THREADS"] = "1"
-    cv2.setNumThreads(1)
+    use_threads(1)
 
 
 def _run(
-    pool: ProcessPoolExecutor | None, jobs: Sequence[Job], stage: Any, progress: Progress
+    pool: ProcessPoolExecutor | None, jobs: Sequence[Job], event: type[Event], progress: Progress
 ) -> Iterator[tuple[Job, str | None]]:
     """Do what has no record yet; yield every job with what went wrong, in the order they end."""
     waiting = [job for job in jobs if not job.record.is_file()]
@@ -398,7 +399,7 @@ def _run(
             yield job, str(error)
         else:
             yield job, None
-        progress(Event(stage, done, len(jobs)))
+        progress(event(done, len(jobs)))
 
 
 def _attempts(pool: ProcessPoolExecutor | None, jobs: Sequence[Job]) -> Iterator[tuple[Job, Callable[[], None]]]:

@@ -19,7 +19,7 @@ from celpaint.types import Array, Frame
 if TYPE_CHECKING:
     import av
 
-__all__ = ["Pixels", "from_video", "over_paper", "quantize", "to_float", "to_srgb", "to_video"]
+__all__ = ["Pixels", "from_cmyk", "from_video", "over_paper", "quantize", "to_float", "to_srgb", "to_video"]
 
 Pixels = npt.NDArray[np.unsignedinteger[Any]]
 """Pixels as stored: uint8 or uint16, full range."""
@@ -75,6 +75,14 @@ def to_srgb(pixels: Pixels, profile: bytes) -> Pixels:
     return _transform(pixels, profile, kind[0])
 
 
+def from_cmyk(ink: Pixels) -> Pixels:
+    """Amounts of cyan, magenta, yellow and black, 0 = none, without a profile -> RGB: each ink takes its share."""
+    top = np.iinfo(ink.dtype).max
+    left = 1 - to_float(ink)
+    rgb: Pixels = np.rint(left[..., :3] * left[..., 3:] * np.float32(top)).astype(ink.dtype)
+    return rgb
+
+
 _KINDS = {b"GRAY": ("gray", 1), b"RGB ": ("rgb", 3), b"CMYK": ("cmyk", 4)}
 _INTENT_RELATIVE, _BLACK_POINT_COMPENSATION = 1, 0x2000
 _EXACT = 0x0100  # 16-bit pixels otherwise go through a coarse table, up to 6/255 off in the darks
@@ -106,17 +114,16 @@ def _srgb_profile() -> bytes:
 
 @lru_cache(maxsize=64)
 def _is_srgb(profile: bytes) -> bool:
+    """Whether a profile changes nothing: it is sRGB's own, or cannot be read."""
     kind, channels = _KINDS[bytes(profile[16:20])]
-    if kind == "cmyk":
-        return False
-    steps = np.linspace(0, 65535, 9).astype(np.uint16)
+    steps = np.linspace(0, 65535, 5 if kind == "cmyk" else 9).astype(np.uint16)
     probe = np.stack(np.meshgrid(*[steps] * channels, indexing="ij"), axis=-1).reshape(1, -1, channels)
     try:
         seen = _transform(probe, profile, kind)
     except Exception as error:  # a foreign library reading a foreign file
         logging.getLogger("celpaint").warning("an embedded color profile can't be read and is ignored: %s", error)
         return True
-    return bool(np.abs(to_float(seen) - to_float(probe)).max() <= _SRGB_TOLERANCE)
+    return kind != "cmyk" and bool(np.abs(to_float(seen) - to_float(probe)).max() <= _SRGB_TOLERANCE)
 
 
 # --------------------------------------------------------------------------------------------------------------- video

@@ -16,6 +16,9 @@ __all__ = ["SheetRow", "contact_sheet"]
 
 Picture = npt.NDArray[np.float32] | npt.NDArray[np.uint8]
 
+PAPER = (232, 232, 229)
+"""Light gray, so that white pictures show their edges."""
+
 GAP, STRIP, FONT = 4, 24, 15
 """Pixels between pictures, of a line of text, of its letters."""
 
@@ -35,7 +38,7 @@ class SheetRow:
 def contact_sheet(
     rows: Sequence[SheetRow], columns: Sequence[str] = (), *, width: int | None = None
 ) -> npt.NDArray[np.uint8]:
-    """Rows below one another on white.
+    """Rows below one another on light gray.
 
     Args:
         rows: at least one picture; rows may be of different lengths and of different picture sizes.
@@ -52,7 +55,7 @@ def contact_sheet(
     head = STRIP if columns else 0
     total = head + sum(heights) + sum(strips) + GAP * (len(rows) - 1)
     count = max(len(columns), *(len(row) for row in parts))
-    sheet = Image.new("RGB", (count * (cell + GAP) - GAP, total), "white")
+    sheet = Image.new("RGB", (count * (cell + GAP) - GAP, total), PAPER)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(FONT)
     for column, text in enumerate(columns):
         center = column * (cell + GAP) + cell // 2, STRIP // 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from celpaint.types import Array, Clip, Event, Frame, Progress
+from celpaint.types import Array, Clip, Frame, FrameRead, Progress
 
 __all__ = ["COMPRESSED_TOLERANCE", "find_holds"]
 
@@ -40,7 +40,7 @@ def find_holds(clip: Clip, progress: Progress | None = None, *, tolerance: float
             starts.append(index)
             drawing = frame
         if progress is not None:
-            progress(Event("read", index + 1, len(clip)))
+            progress(FrameRead(index + 1, len(clip)))
     return [range(start, stop) for start, stop in zip(starts, [*starts[1:], len(clip)], strict=True)]
 
 

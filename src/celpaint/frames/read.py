@@ -6,27 +6,25 @@
 
 from __future__ import annotations
 
-import fnmatch
+import logging
 import weakref
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from celpaint.errors import InputError
 from celpaint.frames import color, pictures
-from celpaint.frames.names import Pattern, find_sequences, is_pattern, natural_key
+from celpaint.frames.find import Found, find_in_folder, find_matching, nearby, siblings, wanted, wrong_kind
+from celpaint.frames.names import is_pattern
 from celpaint.frames.video import VIDEO_SUFFIXES, VideoClip, explain_times
-from celpaint.types import Array, Clip, Frame, PixelFormat
+from celpaint.types import Array, Clip, Frame, FrameNumber, PixelFormat
 
-__all__ = ["AnimationClip", "PictureClip", "VideoClip", "open_clip", "read_picture"]
+__all__ = ["AnimationClip", "PagesClip", "PictureClip", "VideoClip", "open_clip", "read_picture"]
 
-_KNOWN = "a folder or pattern of pictures ({}), or a video ({})".format(
-    ", ".join(s[1:] for s in pictures.SUFFIXES), ", ".join(s[1:] for s in VIDEO_SUFFIXES)
-)
+log = logging.getLogger("celpaint")
 
 
 def open_clip(source: str | Path) -> Clip:
@@ -34,27 +32,43 @@ def open_clip(source: str | Path) -> Clip:
 
     Args:
         source: a folder that holds one numbered sequence; a pattern (``A_####.png``, ``A_%04d.png``: one sequence;
-            ``A_*.png``: a glob taken at its word, in natural order); a picture; an animated GIF, APNG or WebP; a video.
-            Hidden files and files that are no pictures are passed over.
+            ``A_*.png``: a glob; ``A_*_####.png``: a glob that says which number counts); a picture; a TIFF of several
+            pages; an animated GIF, APNG or WebP; a video. Hidden files and files that are no pictures are passed over.
 
     Returns:
         The clip, with every header read and checked, and no pixels read beyond the first frame of a video.
 
     Raises:
-        InputError: nothing there, several sequences mixed, frames of several sizes, or a file that can't be read.
+        InputError: nothing there, several sequences mixed, numbers that can be read in several ways, a frame that is
+            meant to be there and is not, frames of several sizes, or a file that can't be read.
     """
     path = Path(source)
     if path.is_dir():
-        return _open_sequence(_one_sequence(path))
-    if path.exists():
-        return _open_file(path)
+        return _open_sequence(path, find_in_folder(path))
+    if path.exists() or path.is_symlink():
+        return _open_alone(path)
     if is_pattern(path.name):
-        return _open_sequence(_matching(path))
-    raise InputError(f"'{path}' does not exist", wanted=_KNOWN, todo=_nearby(path))
+        return _open_sequence(path.parent, find_matching(path))
+    raise InputError(f"'{path}' does not exist", wanted=wanted(), todo=nearby(path))
+
+
+def _open_alone(path: Path) -> Clip:
+    """A file by its own name; a picture that is one of a sequence is said to be."""
+    sequence = siblings(path)
+    numbers = dict(zip(sequence.names, sequence.numbers, strict=False)) if sequence else {}
+    clip = _open_file(path, [numbers[path.name]] if path.name in numbers else [])
+    if sequence and len(sequence.names) > 1 and isinstance(clip, PictureClip):
+        log.info(
+            "'%s' is one of %d frames and is taken alone; for all of them give '%s'",
+            *(path, len(sequence.names), path.parent / sequence.pattern),
+        )
+    return clip
 
 
 def read_picture(path: str | Path) -> tuple[Frame, PixelFormat]:
-    """One picture, sRGB, and how it was stored; the first picture of an animation.
+    """One picture, sRGB, and how it was stored; the first picture of an animation and the first page of a TIFF.
+
+    A Photoshop document of 8 bits is read too: the merged picture that it was saved with.
 
     Raises:
         InputError: no such file, or it can't be read.
@@ -64,7 +78,10 @@ def read_picture(path: str | Path) -> tuple[Frame, PixelFormat]:
         raise InputError(f"'{path}' is a folder", wanted="one picture", todo="Name a file in it.")
     if path.suffix.lower() in VIDEO_SUFFIXES and path.exists():
         raise InputError(f"'{path}' is a video", wanted="one picture", todo="Export the frame you mean as PNG.")
+    if not path.exists() and not path.is_symlink():
+        raise InputError(f"'{path}' does not exist", wanted="a picture", todo=nearby(path))
     head = pictures.header(path)
+    _note_pages([path], [head])
     return pictures.decode(path, head), head.format
 
 
@@ -73,17 +90,18 @@ class PictureClip(Clip):
 
     Args:
         files: in order, at least one.
+        numbers: the number of every frame, None to count from 1.
 
     Raises:
         InputError: a header can't be read, or sizes differ.
     """
 
-    def __init__(self, files: Iterable[Path]) -> None:
+    def __init__(self, files: Iterable[Path], numbers: Iterable[FrameNumber] | None = None) -> None:
         self.files = tuple(files)
+        self.numbers = None if numbers is None else tuple(numbers)
         self._headers = tuple(pictures.header(file) for file in self.files)
-        first = self._headers[0]
         for file, head in zip(self.files, self._headers, strict=True):
-            if head.size != first.size:
+            if head.size != self._headers[0].size:
                 raise _mixed_sizes(self.files, [h.size for h in self._headers])
             if head.frames > 1:
                 raise InputError(
@@ -91,17 +109,55 @@ class PictureClip(Clip):
                     wanted="one picture a file, or one animation",
                     todo="Give the animation itself, or export its pictures.",
                 )
+        _note_pages(self.files, self._headers)
         self.names = tuple(file.name for file in self.files)
-        self.size = first.size
+        self.size = self._headers[0].size
         self.rate = None
-        formats = [head.format for head in self._headers]
-        self.format = PixelFormat(max(f.bits for f in formats), any(f.alpha for f in formats))
+        self.format = _common_format(self._headers)
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, index: int) -> Frame:
         return pictures.decode(self.files[index], self._headers[index])
+
+
+def _common_format(headers: Sequence[pictures.Header]) -> PixelFormat:
+    """The deepest of all, with alpha where any has it, at the first one's resolution."""
+    formats = [head.format for head in headers]
+    return PixelFormat(max(f.bits for f in formats), any(f.alpha for f in formats), formats[0].resolution)
+
+
+def _note_pages(files: Sequence[Path], headers: Sequence[pictures.Header]) -> None:
+    several = [(file, head.pages) for file, head in zip(files, headers, strict=True) if head.pages > 1]
+    if several:
+        file, pages = several[0]
+        more = f" (and {len(several) - 1} more files hold several)" if len(several) > 1 else ""
+        log.warning("'%s' holds %d pages%s; only the first is read", file, pages, more)
+
+
+class PagesClip(Clip):
+    """The pages of one TIFF, as a scanner with a feeder makes it; previews and masks are no pages.
+
+    Args:
+        path: the file.
+        headers: of all its pages, of one size.
+    """
+
+    names = None
+    rate = None
+
+    def __init__(self, path: Path, headers: Sequence[pictures.Header]) -> None:
+        self.files = (path,)
+        self._headers = tuple(headers)
+        self.size = headers[0].size
+        self.format = _common_format(headers)
+
+    def __len__(self) -> int:
+        return len(self._headers)
+
+    def __getitem__(self, index: int) -> Frame:
+        return pictures.decode(self.files[0], self._headers[index])
 
 
 def _mixed_sizes(files: tuple[Path, ...], sizes: list[tuple[int, int]]) -> InputError:
@@ -122,7 +178,7 @@ class AnimationClip(Clip):
     names = None
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.files = path, (path,)
         with pictures.reading(path, "an animation"):
             self._file = path.open("rb")
             weakref.finalize(self, self._file.close)
@@ -183,100 +239,28 @@ _DEFAULT_MILLISECONDS = 100
 """How long browsers show a picture that says it lasts no time."""
 
 
-# ------------------------------------------------------------------------------------------------- finding the files
+def _open_sequence(folder: Path, found: Found) -> Clip:
+    if len(found.files) == 1:
+        return _open_file(found.files[0], found.numbers)
+    if not found.numbers:
+        log.info(
+            "the names in '%s' hold no number that tells the frames apart, so they are counted: '%s' is frame 1",
+            *(folder, found.files[0].name),
+        )
+    return PictureClip(found.files, found.numbers or None)
 
 
-def _open_file(path: Path) -> Clip:
+def _open_file(path: Path, numbers: Sequence[FrameNumber] = ()) -> Clip:
     suffix = path.suffix.lower()
     if suffix in VIDEO_SUFFIXES:
         return VideoClip(path)
     if suffix not in pictures.SUFFIXES:
-        raise InputError(f"'{path}' has the suffix '{path.suffix}'", wanted=_KNOWN, todo="Export it as one of these.")
-    return AnimationClip(path) if pictures.header(path).frames > 1 else PictureClip([path])
-
-
-def _open_sequence(files: list[Path]) -> Clip:
-    return _open_file(files[0]) if len(files) == 1 else PictureClip(files)
-
-
-def _pictures_in(folder: Path) -> Iterator[Path]:
-    for file in folder.iterdir():
-        if file.suffix.lower() in pictures.SUFFIXES and not file.name.startswith(".") and file.is_file():
-            yield file
-
-
-def _one_sequence(folder: Path) -> list[Path]:
-    with pictures.reading(folder, "a folder of pictures"):
-        files = {file.name: file for file in _pictures_in(folder)}
-    if not files:
-        raise _no_pictures(folder)
-    sequences = find_sequences(files)
-    if len(sequences) > 1:
-        listed = [f"{s.pattern} ({len(s.names)} pictures)" if len(s.names) > 1 else s.pattern for s in sequences[:5]]
-        more = f" and {len(sequences) - 5} more" if len(sequences) > 5 else ""
-        longest = max(sequences, key=lambda s: len(s.names))
-        raise InputError(
-            f"'{folder}' holds {len(sequences)} sequences: {', '.join(listed)}{more}",
-            wanted="one",
-            todo=f"Name the one you mean, for instance '{folder / longest.pattern}'.",
-        )
-    return _unambiguous([files[name] for name in sequences[0].names])
-
-
-def _matching(source: Path) -> list[Path]:
-    folder = source.parent
-    if not folder.is_dir():
-        raise InputError(f"the folder '{folder}' does not exist", wanted=_KNOWN, todo=_nearby(folder))
-    pattern = Pattern.parse(source.name)
-    if pattern is None or any(mark in source.name for mark in "*?["):
-        files = [file for file in _pictures_in(folder) if fnmatch.fnmatch(file.name, source.name)]
-        files.sort(key=lambda file: natural_key(file.name))
-    else:
-        numbered = [(pattern.number(file.name), file) for file in _pictures_in(folder)]
-        files = [file for number, file in sorted((n, f) for n, f in numbered if n is not None)]
-        files = _unambiguous(files, pattern)
-    if not files:
-        there = [s.pattern for s in find_sequences(file.name for file in _pictures_in(folder))][:5]
-        todo = f"There is: {', '.join(there)}." if there else "There are no pictures in that folder."
-        raise InputError(f"no picture fits '{source}'", wanted="at least one", todo=todo)
-    return files
-
-
-def _unambiguous(files: list[Path], pattern: Pattern | None = None) -> list[Path]:
-    """The files, once no two of them bear the same number (``A_1.png`` and ``A_01.png``)."""
-    for a, b in pairwise(files):
-        same = natural_key(a.name)[:-1] == natural_key(b.name)[:-1]
-        if same or (pattern is not None and pattern.number(a.name) == pattern.number(b.name)):
-            raise InputError(f"'{a}' and '{b.name}' bear the same number", wanted="one of them", todo="Move one away.")
-    return files
-
-
-def _no_pictures(folder: Path) -> InputError:
-    visible = sorted((f for f in folder.iterdir() if not f.name.startswith(".")), key=lambda f: natural_key(f.name))
-    videos = [f for f in visible if f.suffix.lower() in VIDEO_SUFFIXES]
-    folders = [f for f in visible if f.is_dir() and any(_pictures_in(f))]
-    kinds = Counter(f.suffix.lower() for f in visible if f.is_file())
-    if not visible:
-        seen, todo = f"the folder '{folder}' is empty", "Check the path."
-    else:
-        seen = f"the folder '{folder}' holds no pictures"
-        if kinds:
-            seen += ", only " + ", ".join(f"{n} {kind or 'without suffix'}" for kind, n in kinds.most_common(3))
-        todo = "Check the path."
-    if videos:
-        todo = f"Give the video itself: '{videos[0]}'."
-    elif folders:
-        todo = f"Give a folder in it: {', '.join(repr(str(f)) for f in folders[:5])}."
-    return InputError(seen, wanted=_KNOWN, todo=todo)
-
-
-def _nearby(path: Path) -> str:
-    """What a user may have meant by a path that is not there."""
-    import difflib
-
-    folder = path.parent
-    if not folder.is_dir():
-        return "Check the path."
-    names = [file.name for file in folder.iterdir() if not file.name.startswith(".")]
-    close = difflib.get_close_matches(path.name, names, n=1)
-    return f"Did you mean '{folder / close[0]}'?" if close else "Check the path."
+        raise wrong_kind(path)
+    head = pictures.header(path)
+    if head.frames > 1:
+        return AnimationClip(path)
+    if head.pages > 1:
+        headers = [pictures.header(path, page) for page in range(head.pages)]
+        if len({h.size for h in headers}) == 1:
+            return PagesClip(path, headers)
+    return PictureClip([path], numbers or None)

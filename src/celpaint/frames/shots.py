@@ -16,7 +16,7 @@ import numpy as np
 
 from celpaint.types import Array
 
-__all__ = ["find_cuts", "split_shots"]
+__all__ = ["color_difference", "find_cuts", "split_shots"]
 
 _SIDE, _LEVELS = 128, 10
 
@@ -29,7 +29,16 @@ def find_cuts(frames: Iterable[Array], limit: float = 30.0) -> list[int]:
         limit: the root mean square difference of counts, at 128 x 128 pixels and 1,000 bins, above which is a cut.
     """
     counts = map(_counts, frames)
-    return [i for i, (a, b) in enumerate(pairwise(counts), 1) if np.sqrt(np.mean((a - b) ** 2)) > limit]
+    return [i for i, (a, b) in enumerate(pairwise(counts), 1) if _difference(a, b) > limit]
+
+
+def color_difference(a: Array, b: Array) -> float:
+    """Root mean square difference of the color counts of two frames ``H W 3`` in [0, 1]."""
+    return _difference(_counts(a), _counts(b))
+
+
+def _difference(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.sqrt(np.mean((a - b) ** 2)))
 
 
 def _counts(rgb: Array) -> np.ndarray:

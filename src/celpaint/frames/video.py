@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import logging
-from bisect import bisect_right
-from collections.abc import Iterator
+import struct
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
-import av
-import av.error
 import numpy as np
 
 from celpaint.errors import InputError
 from celpaint.frames import color
+from celpaint.frames.decoding import open_pictures
 from celpaint.frames.pictures import check_size, reading
-from celpaint.types import Clip, Frame, PixelFormat
+from celpaint.types import Array, Clip, Frame, PixelFormat
 
 if TYPE_CHECKING:
-    from av.container import InputContainer
-    from av.video.codeccontext import VideoCodecContext
-    from av.video.stream import VideoStream
+    import av
+    from av.sidedata.sidedata import SideData
 
 log = logging.getLogger("celpaint")
 
-__all__ = ["VIDEO_SUFFIXES", "VideoClip", "explain_times"]
+__all__ = ["VIDEO_SUFFIXES", "VideoClip", "exact_rate", "explain_times"]
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
 """Suffixes of the videos that can be read."""
@@ -39,12 +37,23 @@ _SAME_RATE = Fraction(1, 10**6)
 """Matroska states 59.94 as 19001/317: rates nearer than this are the common one meant."""
 
 
+_NTSC = tuple(Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120))
+_ROUNDED = Fraction(5, 1000)
+"""How far the usual short forms of NTSC rates (23.98, 29.97) are from them, at most."""
+
+
+def exact_rate(rate: Fraction | float) -> Fraction:
+    """A rate as a person writes it -> the rate that is meant: 23.976, 23.98 -> 24000/1001, 29.97 -> 30000/1001."""
+    stated = Fraction(rate).limit_denominator(10**6)
+    return next((ntsc for ntsc in _NTSC if abs(ntsc - stated) < _ROUNDED), stated)
+
+
 class VideoClip(Clip):
     """The first video stream of a file.
 
     Opening it reads the whole file's packet headers (not their pictures), so that the number of frames, their times
-    and the places to seek to are known. Going forward decodes once; going elsewhere seeks to the keyframe before and
-    decodes up to the frame asked for, so that any order gives the same pixels.
+    and the places to seek to are known; only AVI with pictures out of order is decoded once. Any order of reading gives
+    the same pixels.
 
     Raises:
         InputError: damaged, cut short, no video in it, or high dynamic range.
@@ -53,15 +62,10 @@ class VideoClip(Clip):
     names = None
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.files = path, (path,)
         with reading(path, "a video"):
-            self._rewind()
-            self._pts, self._keys = self._index()
-            self._rewind()
-            self._position, self._frames = 0, self._decode()
-            first = next(self._frames, None)
-            if first is None:
-                raise InputError(f"'{path}' has no picture that can be decoded", todo="Export it again.")
+            self._pictures = open_pictures(path)
+            first = self._pictures[0]
             if first.color_trc in _HDR_TRANSFERS:
                 raise InputError(
                     f"'{path}' is high dynamic range, {_HDR_TRANSFERS[first.color_trc]}",
@@ -71,84 +75,50 @@ class VideoClip(Clip):
         components = first.format.components
         deep = max(c.bits for c in components) > 8
         self.format = PixelFormat(16 if deep else 8, any(c.is_alpha for c in components))
-        self.size = (first.width, first.height) if first.rotation % 180 else (first.height, first.width)
+        self.size = (first.width, first.height) if _Turn.of(first).sideways else (first.height, first.width)
         check_size(path, *self.size)
-        self.lossy = bool(self._decoder.codec.lossy)
-        shape = self._stream.sample_aspect_ratio
+        self.lossy = self._pictures.lossy
+        base = self._pictures.stream.time_base or Fraction(1, 1000)
+        self.rate, self.times = explain_times(list(self._pictures.times), base, self._pictures.rates)
+        self._cached: tuple[int, Frame] | None = None
+        self._note(first)
+
+    def _note(self, first: av.VideoFrame) -> None:
+        """Say what a user should know of the file."""
+        shape = self._pictures.stream.sample_aspect_ratio
         if shape not in (None, 0, 1):
-            log.warning("'%s' has pixels of %s; they are taken for square ones", path, f"{shape}".replace("/", " : "))
-        self.rate, self.times = self._timing()
-        self._cached = (0, self._shown(first))
-        self._position = 1
+            log.warning(
+                "'%s' has pixels of %s; they are taken for square ones", self.path, f"{shape}".replace("/", " : ")
+            )
+        if self._pictures.lost:
+            log.warning(
+                "pictures at the start of '%s' that need ones which were cut away are left out: %d",
+                *(self.path, self._pictures.lost),
+            )
+        if first.interlaced_frame:
+            log.warning(
+                "'%s' is marked as interlaced: if edges in motion look like combs, remove the interlacing first: "
+                "ffmpeg -i '%s' -vf bwdif=mode=send_frame -c:v ffv1 progressive.mkv",
+                *(self.path, self.path.name),
+            )
 
     def __len__(self) -> int:
-        return len(self._pts)
+        return len(self._pictures.shows)
 
     def __getitem__(self, index: int) -> Frame:
-        index = range(len(self._pts))[index]
-        if self._cached[0] != index:
+        picture = self._pictures.shows[range(len(self))[index]]
+        if self._cached is None or self._cached[0] != picture:
             with reading(self.path, "a video"):
-                self._cached = index, self._shown(self._decoded(index))
-            self._position = index + 1
+                self._cached = picture, self._shown(self._pictures[picture])
         return self._cached[1]
 
-    # ------------------------------------------------------------------------------------------------------- decoding
-
-    def _decoded(self, index: int) -> av.VideoFrame:
-        """Frame ``index``, going on from where the decoder stands if that is nearer than the keyframe before it."""
-        target = self._pts[index]
-        key = bisect_right(self._pts, self._keys[max(bisect_right(self._keys, target) - 1, 0)]) - 1
-        ways = [self._go_on] if key <= self._position <= index else []
-        for way in (*ways, lambda: self._seek(self._pts[key]), self._restart):
-            try:
-                frame = next((f for f in way() if f.pts is not None and f.pts >= target), None)
-            except av.error.FFmpegError:
-                if way == self._restart:
-                    raise
-                continue  # frames before a keyframe may need others that lie before it
-            if frame is not None and frame.pts == target:
-                return frame
-        raise InputError(
-            f"frame {index + 1} of '{self.path}' is missing or damaged",
-            wanted=f"{len(self)} frames",
-            todo="Export the video again.",
-        )
-
-    def _go_on(self) -> Iterator[av.VideoFrame]:
-        return self._frames
-
-    def _seek(self, pts: int) -> Iterator[av.VideoFrame]:
-        self._container.seek(pts, stream=self._stream, backward=True)
-        self._decoder.flush_buffers()
-        self._frames = self._decode()
-        return self._frames
-
-    def _restart(self) -> Iterator[av.VideoFrame]:
-        self._rewind()
-        self._frames = self._decode()
-        return self._frames
-
-    def _decode(self) -> Iterator[av.VideoFrame]:
-        """The frames from where the file stands."""
-        for packet in self._container.demux(self._stream):
-            yield from self._decoder.decode(packet if packet.size else None)
-            if not packet.size:
-                return
-
-    def _rewind(self) -> None:
-        """Open the file anew: not every container can be sent back to its very beginning."""
-        self._container, self._stream = _open(self.path)
-        self._decoder = _decoder(self._stream)
-
     def _shown(self, frame: av.VideoFrame) -> Frame:
-        """As players show it: turned by the file's display matrix."""
+        """As players show it: turned and mirrored by the file's display matrix."""
         if frame.is_corrupt:
             raise InputError(f"'{self.path}' is damaged at {float(frame.time or 0):.2f} s", todo="Export it again.")
+        turn = _Turn.of(frame)
         shown = color.from_video(frame, bits=self.format.bits, alpha=self.format.alpha)
-        turns = round(frame.rotation / 90) % 4
-        if turns:
-            rgb = np.ascontiguousarray(np.rot90(shown.rgb, turns))
-            shown = Frame(rgb, None if shown.alpha is None else np.ascontiguousarray(np.rot90(shown.alpha, turns)))
+        shown = Frame(turn.apply(shown.rgb), None if shown.alpha is None else turn.apply(shown.alpha))
         if shown.size != self.size:
             (h, w), (sh, sw) = self.size, shown.size
             raise InputError(
@@ -158,47 +128,35 @@ class VideoClip(Clip):
             )
         return shown
 
-    # ---------------------------------------------------------------------------------------------------- what is there
 
-    def _index(self) -> tuple[list[int], list[int]]:
-        """Presentation times of all frames and of the keyframes, in the stream's time base, ascending."""
-        pts: set[int] = set()
-        keys: set[int] = set()
-        packets = 0
-        for packet in self._container.demux(self._stream):
-            if not packet.size:
-                continue
-            packets += 1
-            if packet.is_corrupt:
-                raise self._cut_short(packets)
-            if packet.is_discard:
-                continue
-            if packet.pts is None:
-                raise InputError(
-                    f"'{self.path}' has frames without a time",
-                    wanted="a video with time stamps",
-                    todo=f"Add them: ffmpeg -fflags +genpts -i '{self.path.name}' -c copy timed.mkv",
-                )
-            pts.add(packet.pts)
-            if packet.is_keyframe:
-                keys.add(packet.pts)
-        if packets < self._stream.frames or not pts:
-            raise self._cut_short(packets)
-        return sorted(pts), sorted(keys) or [min(pts)]
+@dataclass(frozen=True)
+class _Turn:
+    """How a picture is shown: its rows and columns exchanged, then reversed.
 
-    def _cut_short(self, packets: int) -> InputError:
-        return InputError(
-            f"'{self.path}' is cut short: {packets} of its {self._stream.frames or 'announced'} frames are there",
-            wanted="a whole video",
-            todo="Copy or export it again.",
-        )
+    Attributes:
+        sideways: exchanged.
+        rows, columns: -1 where the order is reversed, else 1.
+    """
 
-    def _timing(self) -> tuple[Fraction | None, tuple[Fraction, ...] | None]:
-        """The rate that explains all frame times to within the file's own rounding, or the mean rate and the times."""
-        base = self._stream.time_base or Fraction(1, 1000)
-        times = [(pts - self._pts[0]) * base for pts in self._pts]
-        stated = [rate for rate in (self._stream.guessed_rate, self._stream.average_rate) if rate]
-        return explain_times(times, base, stated)
+    sideways: bool = False
+    rows: Literal[-1, 1] = 1
+    columns: Literal[-1, 1] = 1
+
+    @classmethod
+    def of(cls, frame: av.VideoFrame) -> _Turn:
+        """By the display matrix (ISO/IEC 14496-12, 6.2.2): the nearest quarter turn, mirrored where it mirrors."""
+        matrix = cast("SideData | None", frame.side_data.get("DISPLAYMATRIX"))
+        if matrix is None:
+            return cls()
+        a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))  # a column goes along (a, b), a row along (c, d)
+        if abs(b) + abs(c) > abs(a) + abs(d):
+            return cls(True, -1 if b < 0 else 1, -1 if c < 0 else 1)
+        return cls(False, -1 if d < 0 else 1, -1 if a < 0 else 1)
+
+    def apply(self, pixels: Array) -> Array:
+        """``H W`` or ``H W C`` as stored -> as shown."""
+        turned = pixels.swapaxes(0, 1) if self.sideways else pixels
+        return np.ascontiguousarray(turned[:: self.rows, :: self.columns])
 
 
 def explain_times(
@@ -211,7 +169,7 @@ def explain_times(
         rounding: how far the file rounds times: 1/1000 s in Matroska.
         stated: rates that the file itself states; they go before common and mean ones.
     """
-    if len(times) == 1:
+    if times[-1] <= 0:
         return (stated[0] if stated else None), None
 
     def explains(rate: Fraction, to_within: Fraction) -> bool:
@@ -223,25 +181,3 @@ def explain_times(
     meant = [next((c for c in _COMMON_RATES if abs(c / rate - 1) < _SAME_RATE), rate) for rate in stated]
     rate = next((rate for rate in meant if explains(rate, rounding)), None) or next(iter([*exact, *near]), None)
     return (mean.limit_denominator(1001), tuple(times)) if rate is None else (rate, None)
-
-
-def _open(path: Path) -> tuple[InputContainer, VideoStream]:
-    container = av.open(str(path.absolute()))  # absolute, or FFmpeg takes "cut:05.mp4" for a protocol
-    stream = cast("VideoStream | None", container.streams.best("video"))  # not the cover picture that some files carry
-    if stream is None:
-        raise InputError(f"'{path}' has no video in it", wanted="a video", todo="Check the file.")
-    stream.thread_type = "AUTO"
-    check_size(path, stream.codec_context.height, stream.codec_context.width)
-    return container, stream
-
-
-def _decoder(stream: VideoStream) -> VideoCodecContext:
-    """The stream's own decoder; for VP8 and VP9 with alpha the library that can decode it."""
-    decoder = stream.codec_context
-    library = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(decoder.name)
-    if library is not None and stream.metadata.get("alpha_mode", "0") == "1":
-        extradata = decoder.extradata
-        decoder = cast("VideoCodecContext", av.CodecContext.create(library, "r"))
-        decoder.extradata = extradata
-    decoder.options = {"err_detect": "explode"}  # say what is damaged instead of painting over it
-    return decoder

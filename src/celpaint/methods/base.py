@@ -1,8 +1,8 @@
-"""What every method is: shot in, colored chunks out.
+"""What every method is: a scene in, colored chunks out.
 
 A method knows tensors, networks and samplers; it does not know files, formats or the command line. It is given a
-:class:`~celpaint.types.Shot` and yields :class:`~celpaint.types.Chunk` after chunk; a chunk carries the state to go on
-from, so that a stopped run resumes.
+:class:`~celpaint.types.Shot` without cuts and yields :class:`~celpaint.types.Chunk` after chunk; a chunk names the
+drawings it holds and carries the state to go on from, so that a stopped run resumes.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ class Method(ABC):
 
     @abstractmethod
     def color(
-        self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = silent
+        self, shot: Shot, *, done: int = 0, state: State | None = None, progress: Progress = silent
     ) -> Iterator[Chunk]:
-        """Color drawings ``start`` .. end of the shot, in order, every one exactly once.
+        """Color the drawings of one scene, each exactly once, in the order that suits the method.
 
         Args:
-            shot: line maps and references at the source's size.
-            start: the first drawing to color; 0, or the end of a chunk of an earlier run.
-            state: None at the start, else the state of that chunk.
-            progress: told of segments, steps and frames.
+            shot: what is known, at the source's size; without cuts.
+            done: how many drawings the chunks of an earlier run held; the order is always the same, so they are known.
+            state: None at the start, else the state of the last of those chunks.
+            progress: told of segments, steps and drawings; between any two network calls at which it is told, it may
+                raise to stop.
 
         Yields:
             Chunks, each with the state to go on after it. The same shot and options give the same bytes on the same
@@ -39,7 +40,8 @@ class Method(ABC):
         """The drawings worth painting next, best first: by default those the method was least sure of.
 
         Args:
-            confidence: mean confidence of every drawing of the shot, in [0, 1].
+            shot: one scene.
+            confidence: mean confidence of every drawing of it, in [0, 1].
         """
         order = sorted(range(len(confidence)), key=confidence.__getitem__)
         return [i for i in order if confidence[i] < 0.5][:3]

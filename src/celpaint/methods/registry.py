@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-from celpaint.errors import OptionError, WeightsError
+from celpaint.errors import InputError, OptionError, ReferenceFrameError, WeightsError
 from celpaint.methods.base import Method
-from celpaint.methods.spec import MethodSpec
+from celpaint.methods.spec import DEFAULT_REQUIRES, MethodSpec
 from celpaint.options import ComputeOptions, flag
+from celpaint.types import ColorHint, Condition
 from celpaint.weights.inspect import Catalog
 from celpaint.weights.kinds import CheckpointKind, Converter, FolderKind, Published, load_object
 from celpaint.weights.registry import find_weights
@@ -20,9 +21,11 @@ from celpaint.weights.registry import find_weights
 __all__ = [
     "all_parts",
     "catalog",
+    "check_conditions",
     "choose_method",
     "converters",
     "default_method",
+    "given_conditions",
     "load_method",
     "method_name",
     "method_names",
@@ -37,6 +40,8 @@ __all__ = [
 _SPECS = {
     "lvcd": "celpaint.methods.lvcd.spec:SPEC",
     "matcher": "celpaint.methods.matcher.spec:SPEC",
+    "palette": "celpaint.methods.palette.spec:SPEC",
+    "colorize-diffusion": "celpaint.methods.colorize_diffusion.spec:SPEC",
 }
 """One line a method."""
 
@@ -113,14 +118,22 @@ def weight_files(options: ComputeOptions) -> list[Path]:
 # -- which method -------------------------------------------------------------------------------------------------
 
 
-def choose_method(method: str | ComputeOptions, given: Mapping[str, Any]) -> ComputeOptions:
+def choose_method(
+    method: str | ComputeOptions,
+    given: Mapping[str, Any],
+    conditions: frozenset[Condition] = DEFAULT_REQUIRES,
+    *,
+    confidence: bool = False,
+) -> ComputeOptions:
     """The options of the method wanted, with those ``given`` filled in.
 
     Args:
         method: a method's name, ``auto``, or options to start from. ``auto`` takes, of the methods whose weights and
-            whose options are given and whose packages are installed, the one that measured best: the highest
-            :class:`~celpaint.methods.spec.Rank`.
+            whose options are given, that can use what is known of the shot and whose packages are installed, the one
+            that measured best: the highest :class:`~celpaint.methods.spec.Rank`.
         given: options by field name.
+        conditions: what is known of the shot.
+        confidence: whether the method is to say how sure it is.
 
     Raises:
         OptionError: no such method, no such option, one of another method, or a value it can't have.
@@ -128,7 +141,7 @@ def choose_method(method: str | ComputeOptions, given: Mapping[str, Any]) -> Com
     """
     auto = method == "auto"
     if isinstance(method, str):
-        spec = _best(given) if auto else method_spec(method)
+        spec = _best(given, conditions, confidence) if auto else method_spec(method)
     else:
         spec = spec_of(method)
     known = {field.name for field in fields(spec.options)}
@@ -140,18 +153,29 @@ def choose_method(method: str | ComputeOptions, given: Mapping[str, Any]) -> Com
     return replace(method, **{name: getattr(spec.options.of({name: given[name]}), name) for name in given})
 
 
-def _best(given: Mapping[str, Any]) -> MethodSpec:
-    """What ``auto`` takes. Where no method has all the options given, the best of all, which then says so."""
+def _best(given: Mapping[str, Any], conditions: frozenset[Condition], confidence: bool) -> MethodSpec:
+    """What ``auto`` takes. Each wish narrows the choice as long as a method is left; what is not met is said later."""
     specs = [spec for spec in method_specs().values() if spec.extra is None or spec.extra.installed]
     if given.get("weights", "small") != "small":
         specs = _readers(str(given["weights"]))
-    able = [spec for spec in specs if given.keys() <= {field.name for field in fields(spec.options)}] or specs
-    device = _device_type(str(given.get("device", "auto"))) if any(r.devices for s in able for r in s.ranks) else ""
-    return max(able, key=lambda spec: _rank(spec, device))
+    wishes: list[Callable[[MethodSpec], bool]] = [
+        lambda spec: _fits(spec, conditions),
+        lambda spec: given.keys() <= {field.name for field in fields(spec.options)},
+        lambda spec: spec.confidence or not confidence,
+    ]
+    for wish in wishes:
+        specs = [spec for spec in specs if wish(spec)] or specs
+    by_device = any(rank.devices for spec in specs for rank in spec.ranks)
+    device = _device_type(str(given.get("device", "auto"))) if by_device else ""
+    return max(specs, key=lambda spec: _rank(spec, conditions, device))
 
 
-def _rank(spec: MethodSpec, device: str) -> float:
-    figures = [rank.psnr for rank in spec.ranks if not rank.devices or device in rank.devices]
+def _rank(spec: MethodSpec, conditions: frozenset[Condition], device: str) -> float:
+    figures = [
+        rank.psnr
+        for rank in spec.ranks
+        if rank.conditions <= conditions and (not rank.devices or device in rank.devices)
+    ]
     return max(figures, default=float("-inf"))
 
 
@@ -183,13 +207,81 @@ def _stray(name: str, chosen: str, *, chosen_by_itself: bool) -> OptionError:
     owners = [owner for owner, names in known.items() if name in names]
     if owners:
         why = " (chosen by itself: --method auto)" if chosen_by_itself else ""
+        *first, last = owners
+        said = f"the methods {', '.join(first)} and {last}" if first else f"the method {last}"
         return OptionError(
-            f"{flag(name)} is an option of the method {' and '.join(owners)}, and the method here is {chosen}{why}",
+            f"{flag(name)} is an option of {said}, and the method here is {chosen}{why}",
             todo=f"Add --method {owners[0]}, or leave {flag(name)} out.",
         )
     every = {each for names in known.values() for each in names}
     close = get_close_matches(name, every, n=1)
     return OptionError(f"there is no option {name!r}", wanted=repr(close[0]) if close else ", ".join(sorted(every)))
+
+
+# -- what is known of a shot ---------------------------------------------------------------------------------------
+
+_AT_HAND: frozenset[Condition] = frozenset({"lines", "gray"})
+"""What the frames themselves show, and nobody gives."""
+
+_IN_WORDS: dict[Condition, str] = {
+    "lines": "line art",
+    "gray": "gray frames",
+    "references": "a painted frame (--reference PICTURE[@FRAME])",
+    "palette": "a palette (--palette)",
+    "text": "a description (--text)",
+    "hints": "color hints",
+}
+
+
+def given_conditions(
+    *, reference: Any = (), palette: Any = None, text: str = "", hints: Sequence[ColorHint] = ()
+) -> frozenset[Condition]:
+    """What is known of a shot by what a user gives, before anything is opened."""
+    some = not (isinstance(reference, list | tuple) and not reference)
+    known: dict[Condition, bool] = {
+        "lines": True,
+        "references": some,
+        "palette": palette is not None and palette != (),
+        "text": bool(text),
+        "hints": bool(len(hints)),
+    }
+    return frozenset(name for name, is_known in known.items() if is_known)
+
+
+def check_conditions(spec: MethodSpec, given: frozenset[Condition]) -> None:
+    """Look whether a method has what it needs, and a use for what was given.
+
+    Args:
+        given: what is known of the shot.
+
+    Raises:
+        InputError: something the method needs is not given.
+        OptionError: something was given of which the method makes no use.
+    """
+    missing = sorted(spec.requires - given - {"gray"})
+    if missing:
+        kind = ReferenceFrameError if "references" in missing else InputError
+        raise kind(
+            f"the method {spec.name} needs {' and '.join(_IN_WORDS[each] for each in missing)}, and none is given",
+            todo=_others(lambda other: _fits(other, given)),
+        )
+    useless = sorted(given - spec.requires - spec.uses - _AT_HAND)
+    if useless:
+        raise OptionError(
+            f"the method {spec.name} makes no use of {' or '.join(_IN_WORDS[each] for each in useless)}",
+            wanted="nothing that has no effect",
+            todo=_others(lambda other: _fits(other, given)) or "Leave it out.",
+        )
+
+
+def _fits(spec: MethodSpec, given: frozenset[Condition]) -> bool:
+    return spec.requires - {"gray"} <= given and given - _AT_HAND <= spec.requires | spec.uses
+
+
+def _others(able: Callable[[MethodSpec], bool]) -> str:
+    """What to do where another method would do."""
+    names = [spec.name for spec in method_specs().values() if able(spec)]
+    return f"Leave it out, or take --method {' or '.join(names)}." if names else ""
 
 
 # -- weights on disk ----------------------------------------------------------------------------------------------
@@ -230,4 +322,4 @@ def all_parts() -> tuple[str, ...]:
 
 def default_method() -> str:
     """What ``auto`` is where nothing is said."""
-    return _best({}).name
+    return _best({}, DEFAULT_REQUIRES, False).name

@@ -6,17 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 from celpaint.errors import MissingExtra
 from celpaint.options import ComputeOptions
+from celpaint.types import Condition
 from celpaint.weights.kinds import CheckpointKind, Converter, FolderKind, Published
 from celpaint.weights.registry import find_weights
 
-__all__ = ["Condition", "Extra", "MethodSpec", "Rank"]
+__all__ = ["DEFAULT_REQUIRES", "Extra", "MethodSpec", "Rank"]
 
-Condition = Literal["lines", "gray", "references", "palette", "text", "hints"]
-"""What may be known of a shot: line art, gray frames, painted frames, a palette, text, colors at places."""
+
+DEFAULT_REQUIRES: frozenset[Condition] = frozenset({"lines", "references"})
+"""What a method needs that says nothing else."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class MethodSpec:
     paper: str = ""
     options: type[ComputeOptions]
     run: str
-    requires: frozenset[Condition] = frozenset({"lines", "references"})
+    requires: frozenset[Condition] = DEFAULT_REQUIRES
     uses: frozenset[Condition] = frozenset()
     confidence: bool = False
     ranks: tuple[Rank, ...] = ()
@@ -103,7 +104,9 @@ class MethodSpec:
 
     def find_weights(self, name: str) -> Path:
         """The folder of the weights called ``name``; see :func:`~celpaint.weights.registry.find_weights`."""
-        return find_weights(self.name, name, parts=self.weights.parts if self.weights else ())
+        if self.weights is None:
+            return find_weights(self.name, name)
+        return find_weights(self.name, name, parts=self.weights.parts, obtain=self.weights.obtain)
 
     def weight_files(self, options: ComputeOptions) -> list[Path]:
         """Every file of the weights that these options name; they decide the result's bytes.

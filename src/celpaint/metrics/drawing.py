@@ -1,6 +1,6 @@
-"""Whether the drawing survived: EDMD and line fidelity.
+"""How well the drawing is kept: EDMD and line fidelity.
 
-Both look for lines in the result with the same extractor that finds lines in paintings everywhere in this package.
+Both find lines in the result with the package's own line extractor.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from celpaint.conditions.distance import distance_map
 from celpaint.conditions.lines import extract_lines
-from celpaint.metrics.base import Figure, Metric, Pair
-from celpaint.metrics.sums import Mean, Ratio
+from celpaint.metrics.base import FramePair, Metric, MetricInfo
+from celpaint.metrics.sums import Compared, Mean, Ratio
 from celpaint.types import Array
 
 __all__ = ["EDMD", "LineFidelity", "edmd"]
@@ -29,33 +29,26 @@ def edmd(lines: Array, wanted: Array) -> float:
     return float(np.sqrt(np.mean(difference * difference)))
 
 
-@dataclass(frozen=True)
-class _EDMDSums:
-    result: Mean
-    original: Mean
+class EDMD(Metric[Compared[Mean]]):
+    """:func:`edmd` of the result, and of the ground truth: what line extraction alone costs."""
 
-    def __add__(self, other: _EDMDSums) -> _EDMDSums:
-        return _EDMDSums(self.result + other.result, self.original + other.original)
-
-
-class EDMD(Metric[_EDMDSums]):
-    """See :func:`edmd`; what the original itself gets is given beside it: extraction alone costs that much."""
-
-    figures = (
-        Figure("edmd", "lower", "px, lines by difference of Gaussians, ink from 0.5 on (LVCD, section 5.1)", 3, True),
-        Figure("edmd_original", "original", "the same of the original"),
+    outputs = (
+        MetricInfo(
+            "edmd", "lower", "px, lines by difference of Gaussians, ink from 0.5 on (LVCD, section 5.1)", 3, True
+        ),
+        MetricInfo("edmd_ground_truth", "ground_truth", "the same of the ground truth"),
     )
-    needs = frozenset({"lines"})
+    requires = frozenset({"line"})
 
-    def measure(self, window: Sequence[Pair]) -> _EDMDSums | None:
+    def measure(self, window: Sequence[FramePair]) -> Compared[Mean] | None:
         pair = window[-1]
         if not pair.scored or pair.line is None:
             return None
-        result, original = (edmd(extract_lines(picture), pair.line) for picture in (pair.result, pair.original))
-        return _EDMDSums(Mean(result, 1), Mean(original, 1))
+        result, ground_truth = (edmd(extract_lines(picture), pair.line) for picture in (pair.result, pair.ground_truth))
+        return Compared(Mean(result, 1), Mean(ground_truth, 1))
 
-    def figures_of(self, sums: _EDMDSums) -> tuple[float, ...]:
-        return sums.result.value, sums.original.value
+    def values(self, sums: Compared[Mean]) -> tuple[float, ...]:
+        return sums.result.value, sums.ground_truth.value
 
 
 @dataclass(frozen=True)
@@ -68,21 +61,19 @@ class _FidelitySums:
 
 
 class LineFidelity(Metric[_FidelitySums]):
-    """How many of the drawn ink pixels have a line of the result within one pixel (kept), how many of the result's line
-    pixels have drawn ink within one pixel (no line invented), and the harmonic mean of the two shares.
+    """Share of drawn ink pixels with a line of the result within one pixel (kept), share of the result's line pixels
+    with drawn ink within one pixel (drawn), and the harmonic mean of the two.
     """
 
-    figures = (
-        Figure(
-            "line_fidelity", "higher", "harmonic mean of lines kept and lines not invented, 1 px tolerance", 4, True
-        ),
-        Figure("lines_kept", "higher", "share of drawn ink that the result shows", 4),
-        Figure("lines_own", "higher", "share of the result's lines that were drawn", 4),
+    outputs = (
+        MetricInfo("line_fidelity", "higher", "harmonic mean of lines_kept and lines_drawn, 1 px tolerance", 4, True),
+        MetricInfo("lines_kept", "higher", "share of drawn ink that the result shows", 4),
+        MetricInfo("lines_drawn", "higher", "share of the result's lines that were drawn", 4),
     )
-    needs = frozenset({"lines"})
+    requires = frozenset({"line"})
     native = True
 
-    def measure(self, window: Sequence[Pair]) -> _FidelitySums | None:
+    def measure(self, window: Sequence[FramePair]) -> _FidelitySums | None:
         pair = window[-1]
         if not pair.scored or pair.line is None:
             return None
@@ -90,7 +81,7 @@ class LineFidelity(Metric[_FidelitySums]):
         kept, own = drawn & _grow(seen), seen & _grow(drawn)
         return _FidelitySums(Ratio(float(kept.sum()), float(drawn.sum())), Ratio(float(own.sum()), float(seen.sum())))
 
-    def figures_of(self, sums: _FidelitySums) -> tuple[float, ...]:
+    def values(self, sums: _FidelitySums) -> tuple[float, ...]:
         kept, own = sums.kept.value, sums.own.value
         return 2 * kept * own / (kept + own) if kept + own else 0.0, kept, own
 

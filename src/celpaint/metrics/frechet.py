@@ -1,13 +1,12 @@
-"""Frechet distances between the features of all result frames and all original frames.
+"""Frechet distances between the features of all result frames and those of all ground truth frames.
 
-FID and FVD are called so only on their own networks, which are the user's own files. ``fvgg`` is the same distance on
-VGG16 features: it ranks, but it compares with no published figure.
+Only the published networks give FID and FVD; their files are the user's own. ``fvgg`` is the same distance on VGG16
+features: it ranks results, but can't be compared with published numbers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,16 +16,16 @@ import scipy.linalg
 
 from celpaint.errors import WeightsError
 from celpaint.frames.color import quantize
-from celpaint.metrics.base import Figure, Metric, Pair
+from celpaint.metrics.base import FramePair, Metric, MetricInfo
 from celpaint.metrics.networks import load_lpips, own
 from celpaint.metrics.perceptual import to_tensor
-from celpaint.metrics.sums import Moments
+from celpaint.metrics.sums import Compared, Moments
 from celpaint.types import Array
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["FID", "FVD", "FVGG", "PairMoments", "frechet_distance"]
+__all__ = ["FID", "FVD", "FVGG", "frechet_distance"]
 
 
 def frechet_distance(first: Moments, second: Moments) -> float:
@@ -44,22 +43,11 @@ def frechet_distance(first: Moments, second: Moments) -> float:
     return float(offset @ offset + np.trace(one) + np.trace(two) - 2 * np.sqrt(np.maximum(mixed, 0)).sum())
 
 
-@dataclass(frozen=True)
-class PairMoments:
-    """Features of the results, and of the originals."""
-
-    result: Moments
-    original: Moments
-
-    def __add__(self, other: PairMoments) -> PairMoments:
-        return PairMoments(self.result + other.result, self.original + other.original)
-
-
-class _Frechet(Metric[PairMoments]):
+class _Frechet(Metric[Compared[Moments]]):
     pooled: ClassVar[bool] = True
 
-    def figures_of(self, sums: PairMoments) -> tuple[float, ...]:
-        return (frechet_distance(sums.result, sums.original),)
+    def values(self, sums: Compared[Moments]) -> tuple[float, ...]:
+        return (frechet_distance(sums.result, sums.ground_truth),)
 
 
 class FVGG(_Frechet):
@@ -69,24 +57,24 @@ class FVGG(_Frechet):
         WeightsError: the network was not fetched.
     """
 
-    figures = (
-        Figure("fvgg", "lower", "Frechet distance of VGG16 relu5_3 means; not FID, compares with no FID", 3, True),
+    outputs = (
+        MetricInfo("fvgg", "lower", "Frechet distance of VGG16 relu5_3 means; not FID, compares with no FID", 3, True),
     )
 
     def __init__(self, device: str = "cpu") -> None:
         self.network = load_lpips("vgg").to(device)
         self.device = device
 
-    def measure(self, window: Sequence[Pair]) -> PairMoments | None:
+    def measure(self, window: Sequence[FramePair]) -> Compared[Moments] | None:
         import torch
 
         pair = window[-1]
         if not pair.scored:
             return None
         with torch.inference_mode():
-            both = torch.cat([to_tensor(pair.result), to_tensor(pair.original)]).to(self.device)
+            both = torch.cat([to_tensor(pair.result), to_tensor(pair.ground_truth)]).to(self.device)
             features = self.network.features(both)[-1].mean(dim=(2, 3)).cpu().numpy()
-        return PairMoments(Moments.of(features[:1]), Moments.of(features[1:]))
+        return Compared(Moments.of(features[:1]), Moments.of(features[1:]))
 
 
 class FID(_Frechet):
@@ -99,23 +87,23 @@ class FID(_Frechet):
         WeightsError: not there, or not that network.
     """
 
-    figures = (Figure("fid", "lower", "Inception pool3, 2048 features, all frames pooled", 3, True),)
+    outputs = (MetricInfo("fid", "lower", "Inception pool3, 2048 features, all frames pooled", 3, True),)
 
     def __init__(self, path: Path | None = None, device: str = "cpu") -> None:
         self.network = _load_script(path or own("inception"), device)
         self.device = device
 
-    def measure(self, window: Sequence[Pair]) -> PairMoments | None:
+    def measure(self, window: Sequence[FramePair]) -> Compared[Moments] | None:
         import torch
 
         pair = window[-1]
         if not pair.scored:
             return None
-        both = np.stack([quantize(pair.result, 8), quantize(pair.original, 8)]).transpose(0, 3, 1, 2)
+        both = np.stack([quantize(pair.result, 8), quantize(pair.ground_truth, 8)]).transpose(0, 3, 1, 2)
         with torch.inference_mode():
             pictures = torch.from_numpy(np.ascontiguousarray(both)).to(self.device)
             features = self.network(pictures, return_features=True).cpu().numpy()
-        return PairMoments(Moments.of(features[:1]), Moments.of(features[1:]))
+        return Compared(Moments.of(features[:1]), Moments.of(features[1:]))
 
 
 class FVD(_Frechet):
@@ -129,24 +117,24 @@ class FVD(_Frechet):
         WeightsError: not there, or not that network.
     """
 
-    figures = (Figure("fvd", "lower", "I3D, 16-frame windows, stride 16, 224x224", 2, True),)
+    outputs = (MetricInfo("fvd", "lower", "I3D, 16-frame windows, stride 16, 224x224", 2, True),)
     history = 16
 
     def __init__(self, path: Path | None = None, device: str = "cpu") -> None:
         self.network = _load_script(path or own("i3d"), device)
         self.device = device
 
-    def measure(self, window: Sequence[Pair]) -> PairMoments | None:
+    def measure(self, window: Sequence[FramePair]) -> Compared[Moments] | None:
         import torch
 
         if window[-1].index % self.history != self.history - 1 or len(window) < self.history:
             return None
-        sides: tuple[Callable[[Pair], Array], ...] = (lambda pair: pair.result, lambda pair: pair.original)
+        sides: tuple[Callable[[FramePair], Array], ...] = (lambda pair: pair.result, lambda pair: pair.ground_truth)
         films = [np.stack([_square(quantize(side(pair), 8), 224) for pair in window]) for side in sides]
         with torch.inference_mode():
             batch = torch.from_numpy(np.stack(films).transpose(0, 4, 1, 2, 3).astype(np.float32)).to(self.device)
             logits = self.network(batch, rescale=True, resize=False, return_features=True).cpu().numpy()
-        return PairMoments(Moments.of(logits[:1]), Moments.of(logits[1:]))
+        return Compared(Moments.of(logits[:1]), Moments.of(logits[1:]))
 
 
 def _square(picture: np.ndarray, side: int) -> np.ndarray:

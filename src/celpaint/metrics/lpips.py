@@ -61,10 +61,10 @@ class LPIPS(nn.Module):
                 x = F.max_pool2d(x, 2, 2)
         return layers
 
-    def forward(self, result: Tensor, original: Tensor) -> Tensor:
+    def forward(self, result: Tensor, ground_truth: Tensor) -> Tensor:
         """Two batches ``B 3 H W`` in [0, 1] -> ``B`` distances, 0 = alike."""
         total = result.new_zeros(len(result))
-        both = self.features(torch.cat([result, original]))
+        both = self.features(torch.cat([result, ground_truth]))
         for layer, head in zip(both, self.heads, strict=True):
             unit = layer / (torch.linalg.vector_norm(layer, dim=1, keepdim=True) + 1e-10)
             difference = unit[: len(result)] - unit[len(result) :]

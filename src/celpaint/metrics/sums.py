@@ -1,17 +1,20 @@
-"""What is added up while frames go by: small sums that merge.
+"""What is added up frame by frame: small sums that merge.
 
-A long film is measured in pieces, on several cores or machines; ``a + b`` of two pieces is the same figure as of the
+A long clip is measured in pieces, on several cores or machines; ``a + b`` of two pieces gives the same value as the
 whole. Everything is kept in float64: a sum of a million squared float32 errors loses three digits otherwise.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Mean", "Moments", "Ratio"]
+__all__ = ["Compared", "Mean", "Moments", "Ratio"]
+
+S = TypeVar("S", bound=Any)
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Mean:
 
     @property
     def value(self) -> float:
-        """NaN of nothing."""
+        """NaN where nothing was added."""
         return self.total / self.weight if self.weight else float("nan")
 
 
@@ -44,6 +47,17 @@ class Ratio:
     def value(self) -> float:
         """NaN where the denominator is 0."""
         return self.numerator / self.denominator if self.denominator else float("nan")
+
+
+@dataclass(frozen=True)
+class Compared(Generic[S]):
+    """The same sums of the result and of the ground truth."""
+
+    result: S
+    ground_truth: S
+
+    def __add__(self, other: Compared[S]) -> Compared[S]:
+        return Compared(self.result + other.result, self.ground_truth + other.ground_truth)
 
 
 @dataclass(frozen=True)
@@ -79,5 +93,5 @@ class Moments:
     @property
     def covariance(self) -> npt.NDArray[np.float64]:
         """``D D``, unbiased (divided by count - 1), as in every published FID."""
-        centerd = self.outer - np.outer(self.sum, self.sum) / self.count
-        return centerd / max(self.count - 1, 1)
+        centered = self.outer - np.outer(self.sum, self.sum) / self.count
+        return centered / max(self.count - 1, 1)

@@ -1,14 +1,14 @@
 """Consistency in time: optical flow, warping, TC and warp error.
 
-One flow, estimated on the **originals**, judges both films, so a method can't gain by moving less.
+One flow, estimated on the **ground truth**, judges both clips, so a method can't gain by moving less.
 """
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import cv2
@@ -17,23 +17,33 @@ import numpy.typing as npt
 
 from celpaint.conditions.flow import warp
 from celpaint.errors import MissingExtra, OptionError
-from celpaint.metrics import networks
-from celpaint.metrics.base import Figure, Metric, Pair
+from celpaint.metrics.base import FramePair, Metric, MetricInfo
+from celpaint.metrics.frame import VISIBLE
 from celpaint.metrics.perceptual import to_tensor
-from celpaint.metrics.sums import Mean, Ratio
+from celpaint.metrics.sums import Compared, Mean, Ratio
 from celpaint.types import Array
 
-__all__ = ["DIS", "RAFT", "Flow", "GMFlow", "TemporalConsistency", "WarpError", "best_flow", "visible"]
+__all__ = [
+    "DIS",
+    "RAFT",
+    "Flow",
+    "TemporalConsistency",
+    "WarpError",
+    "best_flow",
+    "visible",
+    "visible_flicker",
+    "warp_error",
+]
 
 HELD = 0.005
-"""Originals that differ by a smaller RMSE show one drawing held: grain and compression, not motion."""
+"""Ground truth frames that differ by a smaller RMSE show one drawing held: grain and compression, not motion."""
 
 
 class Flow(ABC):
     """An optical flow estimator.
 
     Attributes:
-        name: part of the names of the figures made with it.
+        name: part of the names of the outputs made with it.
         about: which one exactly.
     """
 
@@ -58,33 +68,6 @@ class DIS(Flow):
     def between(self, here: Array, there: Array) -> Array:
         estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         return np.asarray(estimator.calc(_gray(here), _gray(there), None), np.float32)
-
-
-class GMFlow(Flow):
-    """GMFlow (Xu et al. 2022), fetched once; about 5 s a frame of 512x320 on one core.
-
-    Raises:
-        WeightsError: not fetched.
-    """
-
-    name = "gmflow"
-    about = "GMFlow, two scales"
-
-    def __init__(self, device: str = "cpu") -> None:
-        self.network = networks.load_gmflow().to(device)
-        self.device = device
-
-    def between(self, here: Array, there: Array) -> Array:
-        import torch
-        import torch.nn.functional as F
-
-        height, width = here.shape[:2]
-        padding = (0, -width % 64, 0, -height % 64)
-        padded = [F.pad(to_tensor(picture).to(self.device), padding, mode="replicate") for picture in (here, there)]
-        with torch.inference_mode(), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="torch.meshgrid", category=UserWarning)
-            flow = self.network(*padded)[0, :, :height, :width]
-        return np.ascontiguousarray(flow.cpu().numpy().transpose(1, 2, 0))
 
 
 class RAFT(Flow):
@@ -125,16 +108,12 @@ class RAFT(Flow):
 def best_flow(name: str = "auto", device: str = "cpu") -> Flow:
     """The estimator of that name; ``auto`` takes RAFT where torchvision is there, else DIS.
 
-    GMFlow is for those who ask for it: it holds large motions well, but matches at a quarter of the resolution and
-    misses a pan by 3 pixels by one or two (docs/metrics.md).
-
     Raises:
         OptionError: no such estimator.
-        MissingExtra, WeightsError: the one asked for by name is not there.
+        MissingExtra: torchvision is not installed, and RAFT was asked for by name.
     """
     known: dict[str, Callable[[], Flow]] = {
         "raft": lambda: RAFT(device),
-        "gmflow": lambda: GMFlow(device),
         "dis": DIS,
     }
     if name != "auto":
@@ -148,8 +127,7 @@ def best_flow(name: str = "auto", device: str = "cpu") -> Flow:
 
 
 def _gray(picture: Array) -> npt.NDArray[np.uint8]:
-    gray: npt.NDArray[np.uint8] = cv2.cvtColor(np.rint(picture * 255).astype(np.uint8), cv2.COLOR_RGB2GRAY)
-    return gray
+    return np.asarray(cv2.cvtColor(np.rint(picture * 255).astype(np.uint8), cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -166,93 +144,113 @@ class _ConsistencySums:
 
 
 class TemporalConsistency(Metric[_ConsistencySums]):
-    """TC (LVCD, eq. 9): the relative warping error of the result over that of the original; 1 = as consistent.
+    """TC (LVCD, eq. 9): the relative warping error of the result over that of the ground truth; 1 = as consistent.
 
-    The sum of the result's errors over the sum of the originals', as a mean of ratios would be ruled by the stillest
-    pairs. On held drawings both errors vanish: those pairs are left out and counted; warp error does see them.
+    The sum of the result's errors over the sum of the ground truth's: the stillest pairs would dominate a mean of
+    ratios. On held drawings both errors vanish: those pairs are left out and counted. Warp error does see them.
     """
 
     history = 2
-    needs = frozenset({"back"})
+    requires = frozenset({"backward_flow"})
 
     def __init__(self, flow: Flow) -> None:
-        self.figures = (
-            Figure(f"tc_{flow.name}", "one", f"LVCD eq. 9, flow of the originals by {flow.about}", 3, True),
-            Figure(f"tc_{flow.name}_ratios", "one", "mean of the pairs' ratios, errors of originals over 0.01 only"),
-            Figure("pairs", "original", "pairs of neighbors measured", 0),
-            Figure("held", "original", f"pairs left out: the drawing is held (RMSE under {HELD})", 0),
+        self.outputs = (
+            MetricInfo(f"tc_{flow.name}", "one", f"LVCD eq. 9, flow of the ground truth by {flow.about}", 3, True),
+            MetricInfo(
+                f"tc_{flow.name}_ratios",
+                "one",
+                "mean of the pairs' ratios, where the ground truth's error is over 0.01",
+            ),
+            MetricInfo("pairs", "ground_truth", "pairs of neighbors measured", 0),
+            MetricInfo("held", "ground_truth", f"pairs left out: the drawing is held (RMSE under {HELD})", 0),
         )
 
-    def measure(self, window: Sequence[Pair]) -> _ConsistencySums | None:
+    def measure(self, window: Sequence[FramePair]) -> _ConsistencySums | None:
         if len(window) < 2 or not (window[0].scored or window[1].scored):
             return None
         before, now = window
-        if now.back is None:
+        if now.backward_flow is None:
             return None
-        if np.sqrt(np.mean(np.square(now.original - before.original))) < HELD:
+        if np.sqrt(np.mean(np.square(now.ground_truth - before.ground_truth))) < HELD:
             return _ConsistencySums(Ratio(), Mean(), 0, 1)
-        result = _relative_error(before.result, now.result, now.back)
-        original = _relative_error(before.original, now.original, now.back)
-        ratio = Mean(result / original, 1) if original > 0.01 else Mean()
-        return _ConsistencySums(Ratio(result, original), ratio, 1, 0)
+        result = _relative_error(before.result, now.result, now.backward_flow)
+        ground_truth = _relative_error(before.ground_truth, now.ground_truth, now.backward_flow)
+        ratio = Mean(result / ground_truth, 1) if ground_truth > 0.01 else Mean()
+        return _ConsistencySums(Ratio(result, ground_truth), ratio, 1, 0)
 
-    def figures_of(self, sums: _ConsistencySums) -> tuple[float, ...]:
+    def values(self, sums: _ConsistencySums) -> tuple[float, ...]:
         return sums.errors.value, sums.ratios.value, float(sums.pairs), float(sums.held)
 
 
-def _relative_error(before: Array, now: Array, back: Array) -> float:
+def _relative_error(before: Array, now: Array, backward_flow: Array) -> float:
     """``||W(before) - now|| / ||now||``, in float64."""
     norm = float(np.linalg.norm(now.astype(np.float64)))
-    return float(np.linalg.norm((warp(before, back) - now).astype(np.float64))) / max(norm, 1e-8)
+    return float(np.linalg.norm((warp(before, backward_flow) - now).astype(np.float64))) / max(norm, 1e-8)
 
 
-@dataclass(frozen=True)
-class _WarpSums:
-    result: Mean
-    original: Mean
-
-    def __add__(self, other: _WarpSums) -> _WarpSums:
-        return _WarpSums(self.result + other.result, self.original + other.original)
-
-
-class WarpError(Metric[_WarpSums]):
+class WarpError(Metric[Compared[Mean]]):
     """Warping error (Lai et al., ECCV 2018): mean squared difference, summed over RGB, of a frame and its warped
     predecessor, over pixels that neither appear nor lie on a motion boundary (Ruder et al. 2016, eq. 5 and 6). Held
     drawings count: there, any flicker is an error.
     """
 
     history = 2
-    needs = frozenset({"back", "forth"})
+    requires = frozenset({"backward_flow", "forward_flow"})
 
     def __init__(self, flow: Flow) -> None:
-        about = f"in units of 1e-4, Lai et al. 2018, flow of the originals by {flow.about}"
-        self.figures = (
-            Figure(f"warp_{flow.name}", "lower", about, 2, True),
-            Figure(f"warp_{flow.name}_original", "original", "the same of the original", 2),
+        about = f"in units of 1e-4, Lai et al. 2018, flow of the ground truth by {flow.about}"
+        self.outputs = (
+            MetricInfo(f"warp_{flow.name}", "lower", about, 2, True),
+            MetricInfo(f"warp_{flow.name}_ground_truth", "ground_truth", "the same of the ground truth", 2),
         )
 
-    def measure(self, window: Sequence[Pair]) -> _WarpSums | None:
+    def measure(self, window: Sequence[FramePair]) -> Compared[Mean] | None:
         if len(window) < 2 or not (window[0].scored or window[1].scored):
             return None
         before, now = window
-        if now.back is None or now.forth is None:
+        if now.backward_flow is None or now.forward_flow is None:
             return None
-        mask = visible(now.back, now.forth)
+        mask = visible(now.backward_flow, now.forward_flow)
         if not mask.any():
             return None
-        result = np.square(warp(before.result, now.back) - now.result).sum(2)[mask].mean(dtype=np.float64)
-        original = np.square(warp(before.original, now.back) - now.original).sum(2)[mask].mean(dtype=np.float64)
-        return _WarpSums(Mean(1e4 * float(result), 1), Mean(1e4 * float(original), 1))
+        result = warp_error(before.result, now.result, now.backward_flow, mask)
+        ground_truth = warp_error(before.ground_truth, now.ground_truth, now.backward_flow, mask)
+        return Compared(Mean(result, 1), Mean(ground_truth, 1))
 
-    def figures_of(self, sums: _WarpSums) -> tuple[float, ...]:
-        return sums.result.value, sums.original.value
+    def values(self, sums: Compared[Mean]) -> tuple[float, ...]:
+        return sums.result.value, sums.ground_truth.value
 
 
-def visible(back: Array, forth: Array) -> npt.NDArray[np.bool_]:
-    """Pixels that were there one frame before: flow forth and back cancel out, and no motion boundary runs through."""
-    returned = warp(forth, back)
-    squares = np.square(back).sum(2)
-    occluded = np.square(back + returned).sum(2) > 0.01 * (squares + np.square(returned).sum(2)) + 0.5
-    gradient = sum(np.square(np.gradient(back[..., c], axis=a)) for c in (0, 1) for a in (0, 1))
-    shown: npt.NDArray[np.bool_] = ~(occluded | (gradient > 0.01 * squares + 0.002))
-    return shown
+def warp_error(before: Array, now: Array, backward_flow: Array, where: npt.NDArray[np.bool_]) -> float:
+    """Squared difference of a frame and the warped one before, summed over RGB, mean over ``where``, in units of 1e-4.
+
+    Args:
+        before, now: ``H W 3``.
+        backward_flow: ``H W 2``, where in ``before`` each pixel of ``now`` was.
+        where: ``H W``, at least one True.
+    """
+    return 1e4 * float(np.square(warp(before, backward_flow) - now).sum(2)[where].mean(dtype=np.float64))
+
+
+def visible_flicker(result: Sequence[Array], ground_truth: Sequence[Array]) -> float:
+    """Of the pixels that stay exactly as they are from one frame of the ground truth to the next, the share that
+    changes visibly in the result: by more than :data:`~celpaint.metrics.frame.VISIBLE` in a channel. 0 if none stays.
+
+    Args:
+        result, ground_truth: as many frames ``H W 3``, at least two.
+    """
+    still = changed = 0
+    for (a, b), (before, now) in zip(pairwise(result), pairwise(ground_truth), strict=True):
+        stays = (before == now).all(-1)
+        still += int(stays.sum())
+        changed += int((np.abs(b - a).max(-1) > VISIBLE)[stays].sum())
+    return changed / max(still, 1)
+
+
+def visible(backward_flow: Array, forward_flow: Array) -> npt.NDArray[np.bool_]:
+    """``H W``, pixels already seen one frame before: the two flows cancel out, and no motion boundary is near."""
+    returned = warp(forward_flow, backward_flow)
+    squares = np.square(backward_flow).sum(2)
+    occluded = np.square(backward_flow + returned).sum(2) > 0.01 * (squares + np.square(returned).sum(2)) + 0.5
+    gradient = sum(np.square(np.gradient(backward_flow[..., c], axis=a)) for c in (0, 1) for a in (0, 1))
+    return np.asarray(~(occluded | (gradient > 0.01 * squares + 0.002)), bool)

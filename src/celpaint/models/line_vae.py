@@ -210,9 +210,25 @@ class LineVAE(nn.Module):
         Raises:
             ValueError: a side is no multiple of 8.
         """
-        raw = self.moments(rgb)
+        return self.in_units(self.moments(rgb))
+
+    def in_units(self, raw: Latents) -> Latents:
+        """What :meth:`moments` gives, in units of the training data."""
         shift, scale = self._units(raw.mean)
         return Latents((raw.mean - shift) / scale, raw.logvar - 2 * scale.log())
+
+    @torch.no_grad()
+    def measure(self, raw: Latents, momentum: float) -> None:
+        """While training: keep the running mean and deviation of every channel of what :meth:`moments` gives.
+
+        Args:
+            raw: of one batch.
+            momentum: how much it counts; the first batch is taken as it is.
+        """
+        dims, latents = (0, 2, 3), raw.mean.float()
+        share = torch.where(self.shift.any(), momentum, 1.0)
+        self.shift.lerp_(latents.mean(dims), share)
+        self.scale.lerp_(latents.std(dims).clamp(min=1e-3), share)
 
     def decode(self, latents: Tensor, lines: Tensor, frames: int = 1) -> Tensor:
         """Latents and line art of whole clips -> pictures.

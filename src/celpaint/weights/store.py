@@ -32,6 +32,7 @@ __all__ = [
     "sha256",
     "tensor_files",
     "write_network",
+    "write_tensors",
 ]
 
 N = TypeVar("N", bound="nn.Module")
@@ -63,43 +64,49 @@ def write_network(
         name: stem of the weight files (diffusers: ``model`` or ``diffusion_pytorch_model``).
         shard_bytes: largest size of one file; a single larger tensor gets a file of its own.
     """
+    names = write_tensors(folder, tensors, dtype=dtype, name=name, shard_bytes=shard_bytes)
+    _write_json(folder / "config.json", config)
+    sums = "".join(f"{sha256(folder / file)}  {file}\n" for file in ["config.json", *names])
+    write_text(folder / SUMS, sums)
+
+
+def write_tensors(
+    folder: Path,
+    tensors: Mapping[str, Tensor],
+    *,
+    dtype: torch.dtype | None = None,
+    name: str = "model",
+    shard_bytes: int = SHARD_BYTES,
+) -> list[str]:
+    """Write tensors as one safetensors file, or as shards with an index; older files of ``name`` are removed.
+
+    Returns:
+        the names of the files.
+    """
+    from huggingface_hub import split_torch_state_dict_into_shards
     from safetensors.torch import save_file
 
     def kind(tensor: Tensor) -> torch.dtype:
         return dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
 
     folder.mkdir(parents=True, exist_ok=True)
-    shards: list[list[str]] = [[]]
-    used = total = 0
-    for key in sorted(tensors):
-        size = tensors[key].numel() * kind(tensors[key]).itemsize
-        if used and used + size > shard_bytes:
-            shards.append([])
-            used = 0
-        shards[-1].append(key)
-        used += size
-        total += size
-    if len(shards) == 1:
-        names = [f"{name}.safetensors"]
-    else:
-        names = [f"{name}-{i + 1:05d}-of-{len(shards):05d}.safetensors" for i in range(len(shards))]
-    stale = {*folder.glob(f"{name}*.safetensors"), folder / f"{name}.safetensors.index.json"}
-    for file, keys in zip(names, shards, strict=True):
+    sizes = {key: tensors[key].detach().to("meta", kind(tensors[key])) for key in sorted(tensors)}
+    plan = split_torch_state_dict_into_shards(
+        sizes, filename_pattern=f"{name}{{suffix}}.safetensors", max_shard_size=shard_bytes
+    )
+    index = f"{name}.safetensors.index.json"
+    stale = {file.name for file in folder.glob(f"{name}*.safetensors")} | {index}
+    for file, keys in plan.filename_to_tensors.items():
         shard = {key: tensors[key].detach().to("cpu", kind(tensors[key])).contiguous() for key in keys}
         with replacing(folder / file) as part:
             save_file(_apart(shard), part, metadata={"format": "pt"})
-        stale.discard(folder / file)
-    if len(shards) > 1:
-        where = {key: file for file, keys in zip(names, shards, strict=True) for key in keys}
-        index = {"metadata": {"total_size": total}, "weight_map": where}
-        names.append(f"{name}.safetensors.index.json")
-        _write_json(folder / names[-1], index)
-        stale.discard(folder / names[-1])
-    _write_json(folder / "config.json", config)
-    for old in stale:
-        old.unlink(missing_ok=True)
-    sums = "".join(f"{sha256(folder / file)}  {file}\n" for file in ["config.json", *names])
-    write_text(folder / SUMS, sums)
+    names = list(plan.filename_to_tensors)
+    if plan.is_sharded:
+        _write_json(folder / index, {"metadata": plan.metadata, "weight_map": plan.tensor_to_filename})
+        names.append(index)
+    for old in stale - set(names):
+        (folder / old).unlink(missing_ok=True)
+    return names
 
 
 def _apart(shard: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -5,14 +5,38 @@ art -> Bank (cels on the device) -> plan (numbers, NumPy) -> render (torch) -> C
 
 from __future__ import annotations
 
+from functools import lru_cache
+from pathlib import Path
+
 import torch
 
 from celpaint.data.clips import ClipBatch
 from celpaint.data.film.bank import Bank
 from celpaint.data.film.plan import FilmSpec, plan
 from celpaint.data.film.render import render
+from celpaint.data.synthetic.art import Art
 
-__all__ = ["Bank", "FilmSpec", "FilmSynthesizer", "plan", "render"]
+__all__ = ["Bank", "FilmSpec", "FilmSynthesizer", "load_banks", "plan", "render"]
+
+
+@lru_cache(maxsize=2)
+def load_banks(path: Path, device: str, drawings: int = 0) -> tuple[Bank, Bank]:
+    """Cels to train on and cels held out, of one file; kept for the process, since they take seconds to unpack.
+
+    Args:
+        path: a file of drawings.
+        device: where clips are to be made.
+        drawings: most drawings of each kind; 0 = all to train on, 1,500 held out.
+
+    Raises:
+        InputError: no such file, or no drawings in it.
+    """
+    art, few = Art.load(path), {"figures": 40, "sets": 16}
+    train, held_out = art.split("train"), art.split("validation")
+    return (
+        Bank.make(train, device, most=drawings or None, **(few if drawings else {})),
+        Bank.make(held_out, device, most=drawings or 1500, seed=1, **few),
+    )
 
 
 class FilmSynthesizer:

@@ -6,8 +6,8 @@ Lengths are in half frame heights, the origin is the frame's middle, y down; tim
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -141,6 +141,10 @@ class Plan:
     blur: Floats
     line_style: tuple[str, ...]
     seed: tuple[int, ...]
+
+    def clip(self, number: int) -> Plan:
+        """One clip of the batch."""
+        return _slice(self, slice(number, number + 1))
 
 
 def plan(bank: Bank, spec: FilmSpec, seed: int, clips: int) -> Plan:
@@ -404,6 +408,23 @@ class _Planner:
                 )
             )
         return layers
+
+
+_Part = TypeVar("_Part", Plan, Layer, Backdrop)
+
+
+def _slice(part: _Part, which: slice) -> _Part:
+    """The same of some clips."""
+    kept: dict[str, Any] = {}
+    for each in fields(part):
+        value = getattr(part, each.name)
+        if isinstance(value, Backdrop):
+            kept[each.name] = _slice(value, which)
+        elif each.name == "layers":
+            kept[each.name] = tuple(_slice(layer, which) for layer in value)
+        else:
+            kept[each.name] = value[which]
+    return replace(part, **kept)
 
 
 def _near(rng: np.random.Generator) -> float | None:

@@ -23,19 +23,34 @@ __all__ = ["render"]
 _FAR_PIXELS = 0.15
 """Distance, in frame heights, at which no line is near."""
 
+_MARGIN = 4
+"""Pixels around a drawing that its outline may cover."""
+
+_REACH = 1.05
+"""Half side of the square that may show, where a drawing's own is 1."""
+
 _STEP = 4
 """Bends are smooth: they are worked out for every fourth pixel and interpolated."""
 
 
 @torch.no_grad()
 def render(plan: Plan, bank: Bank, spec: FilmSpec) -> ClipBatch:
-    """The clips of a plan: ``B`` clips of ``T`` frames on the bank's device."""
-    canvas = _backdrop(plan.backdrop, bank, spec)
-    coarse = _coarse(spec, bank.region.device)
-    for number, layer in enumerate(plan.layers, 1):
-        if layer.shown.any():
-            _lay(canvas, layer, bank, spec, coarse, number)
+    """The clips of a plan: ``B`` clips of ``T`` frames on the bank's device.
+
+    On a GPU all clips are composed at once; on a CPU one after the other, so that each drawing is only worked on where
+    it shows.
+    """
     device = bank.region.device
+    groups = [plan] if device.type != "cpu" else [plan.clip(b) for b in range(len(plan.times))]
+    canvases = []
+    for group in groups:
+        canvas = _backdrop(group.backdrop, bank, spec)
+        for number, layer in enumerate(group.layers, 1):
+            box = _box(layer, spec)
+            if box is not None:
+                _lay(canvas, layer, bank, spec, box, number)
+        canvases.append(canvas)
+    canvas = canvases[0] if len(canvases) == 1 else _Canvas.join(canvases)
     grade, offset = _to(plan.grade, device), _to(plan.offset, device)
     color = torch.einsum("bdc,btchw->btdhw", grade, canvas.color) + offset[:, None, :, None, None]
     color = color.clamp_(0, 1)
@@ -69,24 +84,54 @@ class _Canvas:
     drawing: Tensor
     point: Tensor
 
+    @staticmethod
+    def join(canvases: list[_Canvas]) -> _Canvas:
+        """One after the other."""
+        return _Canvas(*(torch.cat([getattr(c, name) for c in canvases]) for name in _Canvas.__dataclass_fields__))
+
+
+@dataclass(frozen=True)
+class _Box:
+    """A part of the frame in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    def cut(self, maps: Tensor) -> Tensor:
+        """That part of ``... H W``."""
+        return maps[..., self.top : self.top + self.height, self.left : self.left + self.width]
+
+
+def _box(layer: Layer, spec: FilmSpec) -> _Box | None:
+    """Where a layer may show in any clip and frame; None where it never does."""
+    if not layer.shown.any():
+        return None
+    square = np.zeros((*layer.matrix.shape[:2], 3, 3))
+    square[:, :, :2], square[:, :, 2, 2] = layer.matrix, 1
+    reach = _REACH + np.abs(layer.wave[..., 0]).max(-1).sum(-1) + np.abs(layer.bulge).sum(-1).max(-1)
+    corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * reach[:, None, None]
+    placed = np.linalg.inv(square)[layer.shown]
+    at = np.einsum("btij,bkj->btki", placed[..., :2, :2], corners[layer.shown]) + placed[..., None, :2, 2]
+    pixels = (at + np.array([spec.width / spec.height, 1])) * (spec.height / 2)
+    low = np.clip(np.floor(pixels.min((0, 1, 2)) - _MARGIN), 0, [spec.width, spec.height]).astype(int)
+    high = np.clip(np.ceil(pixels.max((0, 1, 2)) + _MARGIN), 0, [spec.width, spec.height]).astype(int)
+    if (high - low).min() < 1:
+        return None
+    return _Box(int(low[1]), int(low[0]), int(high[1] - low[1]), int(high[0] - low[0]))
+
 
 def _to(values: npt.NDArray[np.float64] | npt.NDArray[np.float32], device: torch.device) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).to(device, non_blocking=True)
 
 
-def _pixels(spec: FilmSpec, device: torch.device) -> Tensor:
-    """Centers of pixels in half frame heights, ``H W 2``."""
-    y = (torch.arange(spec.height, device=device) + 0.5) * (2 / spec.height) - 1
-    x = (torch.arange(spec.width, device=device) + 0.5) * (2 / spec.height) - spec.width / spec.height
-    return torch.stack([x.expand(spec.height, -1), y[:, None].expand(-1, spec.width)], -1)
-
-
-def _coarse(spec: FilmSpec, device: torch.device) -> Tensor:
-    """Points on a coarser grid whose corners are the corner pixels' centers, ``h w 2``."""
-    rows, columns = (max(2, -(-side // _STEP)) for side in (spec.height, spec.width))
-    edge_y, edge_x = 1 - 1 / spec.height, (spec.width - 1) / spec.height
-    y = torch.linspace(-edge_y, edge_y, rows, device=device)
-    x = torch.linspace(-edge_x, edge_x, columns, device=device)
+def _pixels(spec: FilmSpec, device: torch.device, box: _Box, step: int = 1) -> Tensor:
+    """Centers of pixels of a box in half frame heights, ``h w 2``; of every ``step``-th about, corners exactly."""
+    rows, columns = (side if step == 1 else max(2, -(-side // step)) for side in (box.height, box.width))
+    y = torch.linspace(box.top + 0.5, box.top + box.height - 0.5, rows, device=device)
+    x = torch.linspace(box.left + 0.5, box.left + box.width - 0.5, columns, device=device)
+    y, x = y * (2 / spec.height) - 1, x * (2 / spec.height) - spec.width / spec.height
     return torch.stack([x.expand(rows, -1), y[:, None].expand(-1, columns)], -1)
 
 
@@ -97,9 +142,9 @@ def _apply(matrix: Tensor, points: Tensor) -> Tensor:
     return moved
 
 
-def _fine(coarse: Tensor, spec: FilmSpec) -> Tensor:
-    """``B T C h w`` on the coarse grid -> ``B T C H W``."""
-    size = (spec.height, spec.width)
+def _fine(coarse: Tensor, box: _Box) -> Tensor:
+    """``B T C h w`` on a box's coarse grid -> its pixels."""
+    size = (box.height, box.width)
     wide: Tensor = F.interpolate(coarse.flatten(0, 1), size, mode="bilinear", align_corners=True)
     return torch.unflatten(wide, 0, coarse.shape[:2])
 
@@ -107,15 +152,16 @@ def _fine(coarse: Tensor, spec: FilmSpec) -> Tensor:
 def _backdrop(set_: Backdrop, bank: Bank, spec: FilmSpec) -> _Canvas:
     device = bank.region.device
     view = _to(set_.view, device)
-    world = _apply(view, _pixels(spec, device))
+    whole = _Box(0, 0, spec.height, spec.width)
+    world = _apply(view, _pixels(spec, device, whole))
     B, T = view.shape[:2]
     # bands of noise through a palette of three colors
     bands, tilt, steps = _to(set_.bands, device), _to(set_.tilt, device), _to(set_.steps, device)
-    coarse = _apply(view, _coarse(spec, device))[:, :, :, None]
+    coarse = _apply(view, _pixels(spec, device, whole, _STEP))[:, :, :, None]
     f = bands[:, None, :, :, None, None]
     waves = torch.sin(coarse[:, :, 0] * f[:, :, :, 0] + coarse[:, :, 1] * f[:, :, :, 1] + f[:, :, :, 2])
     value = waves.mean(2, keepdim=True) * 1.2 + coarse[:, :, 1] * tilt[:, None, None, None, None]
-    value = _fine(value, spec)
+    value = _fine(value, whole)
     steps = steps[:, None, None, None, None]
     hard = torch.from_numpy(set_.hard).to(device)[:, None, None, None, None]
     value = torch.where(hard, torch.floor(value * steps) / steps, value)
@@ -150,7 +196,7 @@ def _backdrop(set_: Backdrop, bank: Bank, spec: FilmSpec) -> _Canvas:
     )
 
 
-def _lay(canvas: _Canvas, layer: Layer, bank: Bank, spec: FilmSpec, coarse: Tensor, number: int) -> None:
+def _lay(canvas: _Canvas, layer: Layer, bank: Bank, spec: FilmSpec, box: _Box, number: int) -> None:
     """Lay one drawing over every clip."""
     device = canvas.color.device
     which = torch.from_numpy(np.flatnonzero(layer.shown)).to(device)
@@ -161,16 +207,16 @@ def _lay(canvas: _Canvas, layer: Layer, bank: Bank, spec: FilmSpec, coarse: Tens
 
     T = layer.matrix.shape[1]
     # 1. where: the point of the cel that every pixel shows
-    q = _bend(_apply(own(layer.matrix), coarse), own(layer.wave), own(layer.bulge))
+    q = _bend(_apply(own(layer.matrix), _pixels(spec, device, box, _STEP)), own(layer.wave), own(layer.bulge))
     light = own(layer.light)[:, None, :, None, None]
     level = torch.sin(q[:, :, :1] * light[:, :, :1] + q[:, :, 1:] * light[:, :, 1:2] + light[:, :, 2:3])
-    q, level = _fine(torch.cat([q, level], 2), spec).split([2, 1], 2)
+    q, level = _fine(torch.cat([q, level], 2), box).split([2, 1], 2)
     # 2. what: paint and the distance to lines
     cel = torch.from_numpy(layer.cel[layer.shown]).to(device)
     sheet = _sheet(bank, cel, own(layer.palette), spec)
-    at = q.permute(0, 1, 3, 4, 2).reshape(len(which), T * spec.height, spec.width, 2)
+    at = q.permute(0, 1, 3, 4, 2).reshape(len(which), T * box.height, box.width, 2)
     seen = F.grid_sample(sheet, at, padding_mode="zeros", align_corners=False)
-    seen = seen.unflatten(2, (T, spec.height)).transpose(1, 2)
+    seen = seen.unflatten(2, (T, box.height)).transpose(1, 2)
     rgb, alpha = seen[:, :, :3], seen[:, :, 3:4]
     scale = own(layer.scale)[:, :, None, None, None]
     distance = (1 - seen[:, :, 4:]) * scale * (FAR * spec.height / 2)
@@ -189,23 +235,20 @@ def _lay(canvas: _Canvas, layer: Layer, bank: Bank, spec: FilmSpec, coarse: Tens
     alpha = torch.lerp(alpha, torch.ones_like(alpha), ink)
     # 5. lay over what is there
     size = scale[:, :1] / 2
-    old = canvas if not some else _Canvas(*(getattr(canvas, f)[which] for f in _Canvas.__dataclass_fields__))
-    color = old.color * (1 - alpha) + rgb
-    distance = torch.where(inside, distance, torch.minimum(old.distance, distance + (seen[:, :, 4:] <= 0) * 1e4))
-    shade = torch.where(inside, shade * (shadow < 1).any(2, keepdim=True), old.shade)
-    drawing = torch.where(inside[:, :, 0], torch.full_like(old.drawing, number), old.drawing)
-    point = torch.where(inside, q * size, old.point)
-    for name, value in (
-        ("color", color),
-        ("distance", distance),
-        ("shade", shade),
-        ("drawing", drawing),
-        ("point", point),
-    ):
+    here = _Canvas(*(box.cut(getattr(canvas, name)) for name in _Canvas.__dataclass_fields__))
+    old = _Canvas(*(getattr(here, name)[which] for name in _Canvas.__dataclass_fields__)) if some else here
+    new = _Canvas(
+        color=old.color * (1 - alpha) + rgb,
+        distance=torch.where(inside, distance, torch.minimum(old.distance, distance + (seen[:, :, 4:] <= 0) * 1e4)),
+        shade=torch.where(inside, shade * (shadow < 1).any(2, keepdim=True), old.shade),
+        drawing=torch.where(inside[:, :, 0], torch.full_like(old.drawing, number), old.drawing),
+        point=torch.where(inside, q * size, old.point),
+    )
+    for name in _Canvas.__dataclass_fields__:
         if some:
-            getattr(canvas, name)[which] = value
+            getattr(here, name)[which] = getattr(new, name)
         else:
-            setattr(canvas, name, value)
+            getattr(here, name).copy_(getattr(new, name))
 
 
 def _bend(q: Tensor, wave: Tensor, bulge: Tensor) -> Tensor:

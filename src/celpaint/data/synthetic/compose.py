@@ -550,6 +550,7 @@ def validation_clips(
     hand: str,
     *,
     clips: int = 16,
+    first: int = 0,
     frames: int = 2,
     height: int = 192,
     width: int = 320,
@@ -563,6 +564,7 @@ def validation_clips(
         art: the whole collection; its held-out drawings are shown.
         distance: frames from frame 0 to frame 1; the others follow one by one.
         hand: the hand of the line art, one of `HANDS`.
+        clips: how many, from number ``first`` on.
     """
     spec = ClipSpec(
         height=height,
@@ -576,5 +578,5 @@ def validation_clips(
         puppets=0.0,
     )
     synthesizer = Synthesizer(art.split("validation"), spec, device)
-    for number in range(clips):
+    for number in range(first, first + clips):
         yield synthesizer.batch(1_000_000 + number, 1)

@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from typing import cast
 
 import numpy as np
@@ -28,6 +27,7 @@ from torch import Tensor, nn
 
 from celpaint.device import resolve_device, resolve_dtype
 from celpaint.errors import OptionError
+from celpaint.frames.cache import Spill
 from celpaint.frames.resize import resize_tensor
 from celpaint.methods.base import Method
 from celpaint.methods.lvcd.spec import SPEC, LVCDOptions
@@ -44,7 +44,18 @@ from celpaint.sampling.segments import WINDOW, Segment, noise_rows, plan_segment
 from celpaint.sampling.sequence import Carry, Window, sample_segments
 from celpaint.sampling.sigmas import edm_sigmas, v_scaling
 from celpaint.sampling.solvers import SOLVERS, Denoise
-from celpaint.types import Array, Chunk, Event, Painted, Progress, Shot, State, silent
+from celpaint.types import (
+    Array,
+    Chunk,
+    ColorizedFrame,
+    DrawingColored,
+    Progress,
+    SegmentStarted,
+    Shot,
+    State,
+    StepDone,
+    silent,
+)
 
 __all__ = ["LVCD", "Denoiser", "Fit"]
 
@@ -265,7 +276,7 @@ class LVCD(Method):
 
     @torch.inference_mode()
     def color(
-        self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = silent
+        self, shot: Shot, *, done: int = 0, state: State | None = None, progress: Progress = silent
     ) -> Iterator[Chunk]:
         options, references = self.options, shot.references
         if options.match_official and len(references) != 1:
@@ -277,7 +288,7 @@ class LVCD(Method):
         skip = int(any(r.frame == 0 for r in references))  # the first drawing, if painted, is not made
         length = len(shot) - skip
         if length == 0:
-            yield Chunk(0, (Painted(references[0].rgb),))
+            yield Chunk((0,), (ColorizedFrame(references[0].rgb),))
             return
 
         fit = Fit.choose(shot.size, options, self.networks.card.area, self.networks.codec.factor)
@@ -302,20 +313,19 @@ class LVCD(Method):
             blended=OFFICIAL_BLENDED if options.match_official else None,
             told=run.step,
         )
-        done = start
         for n in range(int(state["segments"]) if state else 0, len(segments)):
-            progress(Event("segment", n + 1, len(segments)))
+            progress(SegmentStarted(n + 1, len(segments)))
             with self._at_work(self.networks.unet, self.networks.controlnet):
                 latents, carry = next(sampled)
-            frames: list[Painted] = []
+            frames: list[ColorizedFrame] = []
             with self._at_work(self.networks.codec):
                 for place, rgb in decoder.push(latents):
                     drawing = place - run.front + skip
                     if drawing >= 0:
-                        frames.append(Painted(painted[drawing] if drawing in painted else fit.leave(rgb)))
-                        progress(Event("frame", drawing + 1, len(shot)))
+                        frames.append(ColorizedFrame(painted[drawing] if drawing in painted else fit.leave(rgb)))
+                        progress(DrawingColored(drawing + 1, len(shot)))
             if frames:
-                yield Chunk(done, tuple(frames), _state(carry, decoder))
+                yield Chunk(tuple(range(done, done + len(frames))), tuple(frames), _state(carry, decoder))
                 done += len(frames)
 
     def _conditions(self, shot: Shot, fit: Fit, noise: Tensor) -> Conditions:
@@ -395,7 +405,7 @@ class _Run:
     def step(self, segment: int, step: int) -> None:
         """Tell of a step done."""
         total = len(self.method.sigmas) - 1
-        self.progress(Event("step", segment * total + step, len(self.segments) * total))
+        self.progress(StepDone(segment * total + step, len(self.segments) * total))
 
     def lines(self, drawings: Sequence[int]) -> Tensor:
         """Line maps ``N 1 H W`` of drawings to make, counted from the first of them.
@@ -478,27 +488,33 @@ class _Run:
 
 
 class _Drafts:
-    """Another method's frames, made in order as they are asked for; only as many are kept as can be asked for again."""
+    """Another method's frames, made in its own order until those that are asked for are there."""
 
     def __init__(self, run: _Run, drafter: Method) -> None:
         self.run = run
-        frames = (painted for chunk in drafter.color(run.shot) for painted in chunk.painted)
-        self.frames = enumerate(islice(frames, run.skip, None))
-        self.made: dict[int, Tensor] = {}
+        self.chunks = drafter.color(run.shot)
+        self.made = Spill(disk=2**62, reserve=0)
         self.encoded: dict[int, Tensor] = {}
 
     def pictures(self, drawings: Sequence[int]) -> Tensor:
         """``N 4 H W`` at the networks' size, on the CPU: RGB in [-1, 1], and doubt, 1 where nothing is sure."""
-        enter = self.run.fit.enter
-        while not self.made.keys() >= set(drawings):
-            drawing, painted = next(self.frames)
+        return torch.cat([self.picture(drawing) for drawing in drawings])
+
+    def picture(self, drawing: int) -> Tensor:
+        """``1 4 H W``."""
+        while (kept := self.made.get(drawing)) is None or kept[0] is None:
+            self.make_more()
+        return torch.from_numpy(kept[0])
+
+    def make_more(self) -> None:
+        """Color the drafter's next drawings."""
+        enter, chunk = self.run.fit.enter, next(self.chunks)
+        for drawing, painted in zip(chunk.drawings, chunk.painted, strict=True):
             rgb = enter(painted.rgb, "replicate") * 2 - 1
             sure = torch.zeros_like(rgb[:, :1])
             if painted.confidence is not None:
                 sure = enter(painted.confidence, "replicate")
-            self.made[drawing] = torch.cat([rgb, 1 - sure], 1)
-            self.made.pop(drawing - KEPT_LINES, None)
-        return torch.cat([self.made[drawing] for drawing in drawings])
+            self.made.put(drawing - self.run.skip, (torch.cat([rgb, 1 - sure], 1).numpy(),))
 
     def latents(self, drawings: Sequence[int]) -> Tensor:
         """``N C h w``, not scaled."""

@@ -1,14 +1,18 @@
-"""Flat cels by matching: every closed region takes one color of the references, bit for bit.
+"""Flat fills: every closed region of a drawing takes one color of the references.
 
 Each region of a drawing is compared with those of every drawing whose colors are known: by what the network finds,
 there and back, by size and by place. Then neighbors support each other: a region is another the more likely the more
 of its border runs along regions that are that one's neighbors (relaxation labeling, Rosenfeld, Hummel and Zucker,
 "Scene labeling by relaxation operations", IEEE Transactions on Systems, Man, and Cybernetics 6, 1976). The color that
 is likeliest in sum is taken.
+
+The paintings say what a region is. Where their closed regions hold one color each, closed regions are filled as a
+whole; where two colors meet in an open line, the gap is closed in the painting and in all drawings alike.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,10 +21,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from celpaint.conditions.regions import INK_THRESHOLD, Labels, grow_regions, label_regions
+from celpaint.conditions.regions import Labels, grow_regions, label_regions
+from celpaint.methods.matcher.region_paint import RegionPaint, make_palette, read_paint
 from celpaint.types import Array
 
-__all__ = ["Drawing", "ExactFill", "Found", "Known", "flat_palette"]
+__all__ = ["Drawing", "FlatFill", "Found", "Known"]
+
+log = logging.getLogger("celpaint")
 
 STRIDE = 16
 """What the network pads its pictures to."""
@@ -44,6 +51,22 @@ LEAST_SUPPORT = 0.05
 REMEMBERED = 0.3
 """What a drawing colored by us weighs against a painted reference."""
 
+GAPS = (0.0, 1 / 90, 1 / 45, 1 / 24, 1 / 16)
+"""Widest gap in a line that is closed, in the picture's smaller sides; the first that suits a painting is taken."""
+
+USUAL_GAP = GAPS[1]
+"""What is closed even where no painting has a gap."""
+
+LEAK = 0.003
+"""Share of a painting that may have another color than its region before wider gaps are tried."""
+
+APART, FAR_APART = 2.0, 3.0
+"""Logarithm of how much likelier its own color must be than the closed region's, for a part that is joined to it
+through a gap to be filled by itself: where the paintings have such gaps, and where they have none."""
+
+UNLIKELY = 1e-4
+"""Added to the share of every color."""
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -55,6 +78,7 @@ class Drawing:
         labels: ``H W`` from 1 on, 0 = ink.
         grown: ``H W``, with ink given to the nearest region.
         small: ``h w``, that at the working size, where the smallest regions may be missing.
+        closed: ``N+1``, the number of the closed region that each is all or part of.
         area: ``N+1``, share of the picture.
         center: ``N+1 2``, in diagonals of the picture.
         border: ``N+1 N+1``, how long two regions run along each other, in pixels.
@@ -63,23 +87,31 @@ class Drawing:
     labels: Labels
     grown: Labels
     small: Labels
+    closed: npt.NDArray[np.int64]
     area: Floats
     center: Floats
     border: csr_array
 
     @classmethod
-    def of(cls, line: Array, work: tuple[int, int]) -> Drawing:
-        """The regions that lines ``H W`` enclose, for matching at ``work``, height and width."""
-        labels = label_regions(line)
+    def of(cls, labels: Labels, closed: Labels, work: tuple[int, int]) -> Drawing:
+        """What is known of regions.
+
+        Args:
+            labels: ``H W`` from 1 on, 0 = ink.
+            closed: the same, where no gap is closed.
+            work: height and width the matching works at.
+        """
         grown, count = grow_regions(labels), int(labels.max()) + 1
-        small = grown[_near(work[0], line.shape[0])][:, _near(work[1], line.shape[1])]
-        area = np.bincount(labels.ravel(), minlength=count)
-        y, x = (_sums(labels, axis, count) / np.maximum(area, 1) for axis in (0, 1))
+        small = grown[_near(work[0], labels.shape[0])][:, _near(work[1], labels.shape[1])]
+        pixels = np.bincount(labels.ravel(), minlength=count)
+        y, x = (_sums(labels, axis, count) / np.maximum(pixels, 1) for axis in (0, 1))
         edges = [(grown[1:], grown[:-1]), (grown[:, 1:], grown[:, :-1])]
         a, b = (np.concatenate([pair[i][pair[0] != pair[1]] for pair in edges]) for i in (0, 1))
         border = csr_array((np.ones(2 * len(a)), (np.r_[a, b], np.r_[b, a])), shape=(count, count))
-        center = np.stack([x, y], 1) / np.hypot(*line.shape)
-        return cls(labels, grown, small, area / line.size, center, border)
+        center = np.stack([x, y], 1) / np.hypot(*labels.shape)
+        whole = np.zeros(count, np.int64)
+        whole[labels.ravel()] = closed.ravel()
+        return cls(labels, grown, small, whole, pixels / labels.size, center, border)
 
     def __len__(self) -> int:
         return len(self.area)
@@ -113,7 +145,7 @@ class Found(NamedTuple):
     weight: Array
 
 
-class ExactFill:
+class FlatFill:
     """Fills drawings with the colors of painted references.
 
     Args:
@@ -121,20 +153,34 @@ class ExactFill:
         work: height and width the matching works at.
 
     Attributes:
-        palette: ``K 3``, see :func:`flat_palette`.
+        gap: widest gap in a line that is closed, in pixels; 0 where closed regions hold one color each.
+        palette: ``K 3``, see :func:`celpaint.methods.matcher.region_paint.make_palette`.
         known: the references.
     """
 
     def __init__(self, references: Sequence[tuple[Array, Array]], work: tuple[int, int]) -> None:
         self.work = work
-        self.palette = flat_palette(references)
-        self.known: list[Known] = []
-        for rgb, line in references:
-            drawing = Drawing.of(line, work)
-            near = np.argmin((self.palette**2).sum(1) - 2 * rgb @ self.palette.T, axis=2)
-            shown = _count(drawing.labels, near, len(drawing), len(self.palette), np.ones(line.shape))
-            shown[0] = 0
-            self.known.append(Known(drawing, shown.argmax(1), 1.0))
+        self.gap = max(_gap(rgb, line) for rgb, line in references)
+        drawings = [self._reference(rgb, line) for rgb, line in references]
+        paints = [read_paint(rgb, drawing.labels) for (rgb, _), drawing in zip(references, drawings, strict=True)]
+        self.palette, numbers = make_palette(paints)
+        self.known = [Known(drawing, paint, 1.0) for drawing, paint in zip(drawings, numbers, strict=True)]
+        _report(paints, len(self.palette), self.gap)
+
+    def enclose(self, line: Array) -> Drawing:
+        """The regions that lines ``H W`` enclose."""
+        return Drawing.of(self._parts(line), label_regions(line, gap=0), self.work)
+
+    def _parts(self, line: Array) -> Labels:
+        return label_regions(line, gap=max(self.gap, USUAL_GAP * min(line.shape)))
+
+    def _reference(self, rgb: Array, line: Array) -> Drawing:
+        """A painted drawing: parts of a closed region are one where they are painted alike."""
+        labels, closed = self._parts(line), label_regions(line, gap=0)
+        _, (paint,) = make_palette([read_paint(rgb, labels)])
+        kinds = np.where(labels > 0, closed.astype(np.int64) * (int(paint.max()) + 1) + paint[labels], -1)
+        joined = np.unique(np.append(kinds, -1), return_inverse=True)[1][:-1].reshape(labels.shape)
+        return Drawing.of(joined.astype(np.int32), closed, self.work)
 
     def fill(
         self, drawing: Drawing, known: Sequence[Known], found: Sequence[Found], votes: Array
@@ -163,9 +209,23 @@ class ExactFill:
             first, first_vote = last, last_vote
         likely = _softmax(np.concatenate(scores, 1))
         color = np.eye(len(self.palette))[np.concatenate([k.paint for k in known])]
-        paint = (likely @ color).argmax(1)
+        paint = self._paint(drawing, likely @ color)
         filled: Array = self.palette[paint[drawing.grown]]
         return filled, Known(drawing, paint)
+
+    def _paint(self, drawing: Drawing, likely: Floats) -> npt.NDArray[np.int64]:
+        """``N+1``: one color for each closed region, but for parts that are surely of another.
+
+        Args:
+            likely: ``N+1 K``, of every color.
+        """
+        shares = np.log(likely + UNLIKELY)
+        closed = np.zeros((int(drawing.closed.max()) + 1, shares.shape[1]))
+        np.add.at(closed, drawing.closed, shares * drawing.area[:, None])
+        whole = closed.argmax(1)[drawing.closed]
+        better = shares.max(1) - np.take_along_axis(shares, whole[:, None], 1)[:, 0]
+        apart = better > (APART if self.gap else FAR_APART)
+        return np.asarray(np.where(apart, shares.argmax(1), whole), np.int64)
 
     def _votes(self, drawing: Drawing, known: Sequence[Known], found: Found) -> Floats:
         """``N+1 M``: the votes of every region's pixels for all known regions, numbered on from drawing to drawing."""
@@ -232,32 +292,28 @@ def _count(
     return np.asarray(votes.reshape(regions, count), np.float64)
 
 
-def flat_palette(painted: Sequence[tuple[Array, Array]], most: int = 256) -> Array:
-    """The colors that references are painted with, bit for bit.
+def _gap(rgb: Array, line: Array) -> float:
+    """The smallest of :data:`GAPS`, in pixels, at which the regions of a painting hold one color each."""
+    sizes = [share * float(min(line.shape)) for share in GAPS]
+    leaks: list[float] = []
+    for gap in sizes:
+        leaks.append(read_paint(rgb, label_regions(line, gap=gap)).mixed)
+        if leaks[-1] <= LEAK:
+            return gap
+    return next(gap for gap, leak in zip(sizes, leaks, strict=True) if leak <= min(leaks) + LEAK)
 
-    A color counts where a pixel and its four neighbors have it and no ink lies: what is mixed at edges drops out.
 
-    Args:
-        painted: RGB ``H W 3`` and lines ``H W`` of each reference.
-        most: the colors that cover most are kept.
-
-    Returns:
-        ``K 3``, most used first, at least one.
-    """
-    found = []
-    for rgb, line in painted:
-        same = np.ones(line.shape, bool)
-        for axis in (0, 1):
-            differ = (np.diff(rgb, axis=axis) != 0).any(-1)
-            before = [slice(None)] * 2
-            after = [slice(None)] * 2
-            before[axis], after[axis] = slice(None, -1), slice(1, None)
-            same[tuple(before)] &= ~differ
-            same[tuple(after)] &= ~differ
-        flat = rgb[same & (line < INK_THRESHOLD)]
-        found.append(flat if len(flat) else rgb.reshape(-1, 3))
-    colors, counts = np.unique(np.concatenate(found), axis=0, return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    kept = order[: max(1, int((counts[order[:most]] >= max(4, counts.sum() * 1e-5)).sum()))]
-    palette: Array = colors[kept]
-    return palette
+def _report(paints: Sequence[RegionPaint], colors: int, gap: float) -> None:
+    """Say what was inferred."""
+    shown, exact = (sum(int(getattr(p, name)[1:].sum()) for p in paints) for name in ("shown", "exact"))
+    log.info("flat fills: %d regions of the paintings show %d colors", shown, colors)
+    if exact < shown:
+        noise = max(1, round(255 * max(p.noise for p in paints)))
+        log.info(
+            "%d of these regions have no exact color, because of compression, resampling or noise; they take the color "
+            "that most of their pixels are near, good to about %d of 255",
+            shown - exact,
+            noise,
+        )
+    if gap:
+        log.info("the paintings' lines have gaps between colors; gaps up to %d pixels are closed", round(gap))

@@ -4,9 +4,9 @@ Our own method; the network is :class:`celpaint.models.matcher.network.Matcher`.
 attention follows Shi et al. ("Deep line art video colorization with a few references", 2020) and LoFTR (Sun et al.,
 CVPR 2021).
 
-A drawing is matched with all painted references and with the drawings colored just before it. The references always
-stay; what was colored only helps where it is more alike, so that errors do not pile up. Painted frames come out as
-they were painted.
+Drawings are colored outward from the painted ones, forwards and backwards. Each is matched with all painted references
+and with the nearest drawings colored before, on both sides. The references always stay; what was colored only helps
+where it is more alike, so that errors do not pile up. Painted frames come out as they were painted.
 """
 
 from __future__ import annotations
@@ -14,26 +14,31 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from celpaint.conditions.lines import working_lines
+from celpaint.conditions.palette.matching import snapped
+from celpaint.conditions.palette.value import Palette
 from celpaint.conditions.regions import enclosed
 from celpaint.device import resolve_device, resolve_dtype
-from celpaint.frames.resize import resize_tensor
+from celpaint.errors import OptionError
+from celpaint.frames.resize import resize, resize_tensor
 from celpaint.methods.base import Method
 from celpaint.methods.matcher import weights
 from celpaint.methods.matcher.alignment import Sketch, Source, align, enlarge
-from celpaint.methods.matcher.flat_fill import Drawing, ExactFill, Found, Known
+from celpaint.methods.matcher.flat_fill import Drawing, FlatFill, Found, Known
 from celpaint.methods.matcher.spec import SPEC, MatcherOptions
 from celpaint.methods.matcher.surface_smoothing import calm
+from celpaint.methods.matcher.transparency import propagate_alpha
+from celpaint.methods.propagation import needed_later, plan_propagation
 from celpaint.models.matcher.blend import Aligned, Blended
 from celpaint.models.matcher.network import STRIDE, Lines, Matching, Offer, pixels
 from celpaint.models.matcher.network import Matcher as Network
-from celpaint.types import Array, Chunk, Event, Painted, Progress, Reference, Shot, State, silent
+from celpaint.types import Array, Chunk, ColorizedFrame, DrawingColored, Progress, Reference, Shot, State, silent
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -80,13 +85,18 @@ class Matcher(Method):
     Args:
         network: its weights loaded, in evaluation mode, on ``device`` in ``dtype``.
         options: of the method.
+
+    Attributes:
+        memory_prior: logarithm of what a drawing just colored weighs, see :data:`MEMORY_PRIOR`.
     """
+
+    memory_prior: ClassVar[float] = MEMORY_PRIOR
 
     def __init__(self, network: Network, options: MatcherOptions, device: torch.device, dtype: torch.dtype) -> None:
         self.network, self.options, self.device, self.dtype = network, options, device, dtype
 
     @classmethod
-    def load(cls, options: MatcherOptions) -> Matcher:
+    def load(cls, options: MatcherOptions) -> Self:
         """Find the weights and build the network.
 
         Raises:
@@ -103,28 +113,44 @@ class Matcher(Method):
 
     @torch.inference_mode()
     def color(
-        self, shot: Shot, *, start: int = 0, state: State | None = None, progress: Progress = silent
+        self, shot: Shot, *, done: int = 0, state: State | None = None, progress: Progress = silent
     ) -> Iterator[Chunk]:
+        if shot.palette:
+            shot = self._snapped(shot)
         work = working_size(shot.size, self.options)
-        exact = ExactFill([(r.rgb, r.line) for r in shot.references], work) if self.options.flat else None
-        fills = [None] * len(shot.references) if exact is None else exact.known
+        flat = FlatFill([(r.rgb, r.line) for r in shot.references], work) if self.options.flat else None
+        fills = [None] * len(shot.references) if flat is None else flat.known
         painted = [self._reference(r, work, fill) for r, fill in zip(shot.references, fills, strict=True)]
         given = {r.frame: r for r in shot.references if r.frame is not None}
-        recent = self._resume(shot, work, state)
-        for begin in range(start, len(shot), CHUNK):
-            done: list[Painted] = []
-            for index in range(begin, min(begin + CHUNK, len(shot))):
-                if index in given:
-                    done.append(Painted(given[index].rgb, np.ones(shot.size, np.float32)))
+        steps = plan_propagation(len(shot), given, self.options.memory_frames)
+        recent = self._resume(shot, work, state, flat)
+        for begin in range(done, len(steps), CHUNK):
+            chunk = steps[begin : begin + CHUNK]
+            frames: list[ColorizedFrame] = []
+            for count, step in enumerate(chunk, begin + 1):
+                if step.drawing in given:
+                    reference = given[step.drawing]
+                    frames.append(ColorizedFrame(reference.rgb, np.ones(shot.size, np.float32), reference.alpha))
                 else:
-                    finished, colored = self._color(shot.lines[index], work, exact, painted, list(recent.values()))
-                    done.append(finished)
-                    if self.options.memory_frames:
-                        recent[index] = self._remember(colored)
-                    for old in list(recent)[: -self.options.memory_frames]:
-                        del recent[old]
-                progress(Event("frame", index + 1, len(shot)))
-            yield Chunk(begin, tuple(done), _state(recent))
+                    memory = [recent[i] for i in step.memory]
+                    finished, colored = self._color(shot.lines[step.drawing], work, flat, painted, memory)
+                    frames.append(finished)
+                    needed = needed_later(steps, count)
+                    if step.drawing in needed:
+                        recent[step.drawing] = self._remember(colored)
+                    recent = {i: known for i, known in recent.items() if i in needed}
+                progress(DrawingColored(count, len(shot)))
+            yield Chunk(tuple(step.drawing for step in chunk), tuple(frames), _state(recent))
+
+    def _snapped(self, shot: Shot) -> Shot:
+        """The shot with its references in the colors of the palette, of which flat fills then take theirs."""
+        if not self.options.flat:
+            raise OptionError(
+                "--palette is given, and the method matcher uses a palette for flat fills only",
+                todo="Add --flat, or leave out --palette.",
+            )
+        palette = Palette(shot.palette)
+        return replace(shot, references=tuple(replace(r, rgb=snapped(r.rgb, palette)) for r in shot.references))
 
     # -- one drawing ------------------------------------------------------------------------------------------
 
@@ -132,28 +158,30 @@ class Matcher(Method):
         self,
         line: Array,
         work: tuple[int, int],
-        exact: ExactFill | None,
+        flat: FlatFill | None,
         painted: list[_Painting],
         recent: list[_Painting],
-    ) -> tuple[Painted, _Colored]:
+    ) -> tuple[ColorizedFrame, _Colored]:
         """A drawing colored: at the shot's size, and as it may be remembered."""
-        drawing = None if exact is None else Drawing.of(line, work)
+        drawing = None if flat is None else flat.enclose(line)
         drawn = self._draw(line, work, drawing)
         known = [*painted, *recent]
         rgb, confidence, matching = self._paint(drawn.features, Offer.join([k.offer for k in known]))
         chosen = [*_most_matched(matching, painted), *range(len(known) - len(recent[-1:]), len(known))]
         sources = [known[i].source for i in chosen]
         aligned = align(drawn.sketch, sources)
-        mixed = self._calm(self._blend(drawn, rgb, confidence, aligned), drawn)
-        full = self._full(line, drawn, mixed, aligned, sources)
-        if exact is None or drawing is None:
-            return full, _Colored(drawn, mixed.rgb, mixed.confidence)
-        assert matching.votes is not None
+        blended = _discounted(self._blend(drawn, rgb, confidence, aligned), confidence, _trust(known, matching, work))
+        mixed = self._calm(blended, drawn)
         found = [_found(matching, work, mixed), *_carried(aligned, mixed, chosen)]
+        alpha = _alpha(known, found, drawn.sketch.regions)
+        full = replace(self._full(line, drawn, mixed, aligned, sources), alpha=alpha)
+        if flat is None or drawing is None:
+            return full, _Colored(drawn, mixed.rgb, mixed.confidence, alpha=alpha)
+        assert matching.votes is not None
         fills = [k.fill for k in known if k.fill is not None]
-        flat, fill = exact.fill(drawing, fills, found, matching.votes[0].cpu().numpy())
-        rgb = resize_tensor(torch.from_numpy(flat).permute(2, 0, 1)[None], work)
-        return Painted(flat, full.confidence), _Colored(drawn, rgb, mixed.confidence, fill)
+        filled, fill = flat.fill(drawing, fills, found, matching.votes[0].cpu().numpy())
+        rgb = resize_tensor(torch.from_numpy(filled).permute(2, 0, 1)[None], work)
+        return replace(full, rgb=filled), _Colored(drawn, rgb, mixed.confidence, fill, alpha)
 
     def _draw(self, line: Array, work: tuple[int, int], drawing: Drawing | None = None) -> _Drawn:
         """A drawing at the network's size; a line one pixel thin is still one where it shrinks.
@@ -189,15 +217,17 @@ class Matcher(Method):
         calmed = calm(plain, sure, drawn.sketch.line, drawn.sketch.regions, copied)
         return replace(mixed, rgb=torch.from_numpy(calmed).permute(2, 0, 1)[None])
 
-    def _full(self, line: Array, drawn: _Drawn, mixed: Blended, aligned: Aligned, sources: list[Source]) -> Painted:
+    def _full(
+        self, line: Array, drawn: _Drawn, mixed: Blended, aligned: Aligned, sources: list[Source]
+    ) -> ColorizedFrame:
         """At the shot's own size."""
         small = drawn.sketch.line
         if small.shape == line.shape:
-            return Painted(_plain(mixed.rgb), _plain(mixed.confidence)[..., 0])
+            return ColorizedFrame(_plain(mixed.rgb), _plain(mixed.confidence)[..., 0])
         both = torch.cat([mixed.rgb, mixed.confidence], 1).to(self.device, self.dtype)
         both = self.network.detail(both, self._tensor(small)[None, None], self._tensor(line)[None, None]).float().cpu()
         rgb = enlarge(_plain(both[:, :3]), aligned, mixed.share, sources)
-        return Painted(rgb, _plain(both[:, 3:])[..., 0])
+        return ColorizedFrame(rgb, _plain(both[:, 3:])[..., 0])
 
     # -- paintings --------------------------------------------------------------------------------------------
 
@@ -207,17 +237,21 @@ class Matcher(Method):
         lines = self._tensor(drawn.sketch.line)[None, None, None]
         offer = self.network.encode_reference(drawn.features, lines, rgb[None].to(self.device, self.dtype))
         whole = None if reference.line.shape == work else reference.rgb
-        return _Painting(offer, Source(drawn.sketch, _plain(rgb), np.ones(work, np.float32), whole), fill)
+        source = Source(drawn.sketch, _plain(rgb), np.ones(work, np.float32), whole)
+        return _Painting(offer, source, fill, None if reference.alpha is None else resize(reference.alpha, work))
 
     def _remember(self, colored: _Colored) -> _Painting:
         """A drawing colored before, as a reference trusted as far as its colors were sure."""
         drawn, rgb, confidence = colored.drawn, colored.rgb, colored.confidence
-        prior = (confidence.clamp(min=1e-3).log() + MEMORY_PRIOR).to(self.device, self.dtype)
+        prior = (confidence.clamp(min=1e-3).log() + self.memory_prior).to(self.device, self.dtype)
         lines = self._tensor(drawn.sketch.line)[None, None, None]
         offer = self.network.encode_reference(drawn.features, lines, rgb[None].to(self.device, self.dtype), prior[None])
-        return _Painting(offer, Source(drawn.sketch, _plain(rgb), _plain(confidence)[..., 0]), colored.fill)
+        source = Source(drawn.sketch, _plain(rgb), _plain(confidence)[..., 0])
+        return _Painting(offer, source, colored.fill, colored.alpha)
 
-    def _resume(self, shot: Shot, work: tuple[int, int], state: State | None) -> dict[int, _Painting]:
+    def _resume(
+        self, shot: Shot, work: tuple[int, int], state: State | None, flat: FlatFill | None
+    ) -> dict[int, _Painting]:
         """The drawings colored last, by index, as :func:`_state` kept them."""
         if not state:
             return {}
@@ -225,12 +259,14 @@ class Matcher(Method):
         paints: Sequence[npt.NDArray[np.int64] | None] = [None] * len(state["index"])
         if "paint" in state:
             paints = np.split(state["paint"], np.cumsum(state["regions"])[:-1])
-        for i, rgb, confidence, paint in zip(state["index"], state["rgb"], state["confidence"], paints, strict=True):
+        alphas: Sequence[Array | None] = list(state["alpha"]) if "alpha" in state else [None] * len(state["index"])
+        kept = zip(state["index"], state["rgb"], state["confidence"], paints, alphas, strict=True)
+        for i, rgb, confidence, paint, alpha in kept:
             line = shot.lines[int(i)]
-            fill = None if paint is None else Known(Drawing.of(line, work), paint)
+            fill = None if paint is None or flat is None else Known(flat.enclose(line), paint)
             drawn = self._draw(line, work, None if fill is None else fill.drawing)
             colors, sure = (torch.from_numpy(np.array(x)) for x in (rgb, confidence))
-            colored = _Colored(drawn, colors.permute(2, 0, 1)[None], sure[None, None], fill)
+            colored = _Colored(drawn, colors.permute(2, 0, 1)[None], sure[None, None], fill, alpha)
             recent[int(i)] = self._remember(colored)
         return recent
 
@@ -281,12 +317,13 @@ class _Drawn:
 
 @dataclass(frozen=True)
 class _Colored:
-    """A drawing colored, at the network's size: RGB ``1 3 h w``, confidence ``1 1 h w``; exactly by region, or not."""
+    """A drawing colored, at the network's size: RGB ``1 3 h w``, confidence ``1 1 h w``, alpha of its fills ``h w``."""
 
     drawn: _Drawn
     rgb: Tensor
     confidence: Tensor
     fill: Known | None = None
+    alpha: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -296,12 +333,14 @@ class _Painting:
     Attributes:
         offer: what the network may take from it.
         source: what may be moved onto a drawing.
-        fill: its regions' colors, where fills are exact.
+        fill: its regions' colors, where fills are flat.
+        alpha: ``h w`` of its fills; None where it is opaque.
     """
 
     offer: Offer
     source: Source
     fill: Known | None = None
+    alpha: Array | None = None
 
 
 def _most_matched(matching: Matching, painted: list[_Painting]) -> list[int]:
@@ -311,12 +350,44 @@ def _most_matched(matching: Matching, painted: list[_Painting]) -> list[int]:
     return [int(i) for i in count.argsort(descending=True, stable=True)[:MOVED]]
 
 
+def _places(matching: Matching, work: tuple[int, int]) -> tuple[Array, Array]:
+    """Where the network finds a drawing's pixels: x and y, ``h w`` each, as :class:`Found` has them."""
+    height = -(-work[0] // STRIDE) * STRIDE
+    x, y = (axis[0, : work[0], : work[1]].float().cpu().numpy() for axis in pixels(matching.place, height))
+    return x, y
+
+
 def _found(matching: Matching, work: tuple[int, int], mixed: Blended) -> Found:
     """Where the network finds a drawing's pixels, as far as the mixture is what it painted."""
-    height = -(-work[0] // STRIDE) * STRIDE
-    x, y = (axis[0, : work[0], : work[1]].cpu().numpy() for axis in pixels(matching.place, height))
+    x, y = _places(matching, work)
     weight = mixed.confidence[0, 0] * (1 - mixed.share.sum(0)[0]).clamp(min=0)
     return Found(x, y, weight.numpy())
+
+
+def _trust(known: list[_Painting], matching: Matching, work: tuple[int, int]) -> Tensor:
+    """How sure the colors are at the places that the network finds a drawing's pixels at, ``1 1 h w``."""
+    pad = [(0, -work[0] % STRIDE), (0, -work[1] % STRIDE)]
+    tall = np.concatenate([np.pad(k.source.trust, pad, mode="edge") for k in known])
+    x, y = _places(matching, work)
+    return torch.from_numpy(tall[y.astype(int), x.astype(int)])[None, None]
+
+
+def _discounted(mixed: Blended, confidence: Tensor, trust: Tensor) -> Blended:
+    """A mixture whose painted part is no surer than what its colors were taken from.
+
+    Args:
+        confidence: of what was painted, taken by itself; trust: in the places it was taken from, ``1 1 h w`` each.
+    """
+    painted = (1 - mixed.share.sum(0, keepdim=True)).clamp(min=0)
+    return replace(mixed, confidence=(mixed.confidence - painted * confidence * (1 - trust)).clamp(0, 1))
+
+
+def _alpha(known: list[_Painting], found: list[Found], regions: npt.NDArray[np.int64]) -> Array | None:
+    """The alpha of a drawing's fills, ``h w``; None where no painting has any."""
+    if all(k.alpha is None for k in known):
+        return None
+    alphas = [np.ones(regions.shape, np.float32) if k.alpha is None else k.alpha for k in known]
+    return propagate_alpha(alphas, found, regions)
 
 
 def _carried(aligned: Aligned, mixed: Blended, chosen: list[int]) -> list[Found]:
@@ -352,6 +423,8 @@ def _state(recent: dict[int, _Painting]) -> State:
         "rgb": np.stack([source.rgb for source in sources]),
         "confidence": np.stack([source.trust for source in sources]),
     }
+    if all(p.alpha is not None for p in recent.values()):
+        state["alpha"] = np.stack([p.alpha for p in recent.values() if p.alpha is not None])
     if fills:
         state["paint"] = np.concatenate([fill.paint for fill in fills])
         state["regions"] = np.array([len(fill.paint) for fill in fills])

@@ -281,6 +281,7 @@ class UNet(VideoEncoder):
         routing: Routing,
         control: Sequence[Tensor] | None = None,
         *,
+        extra_features: Tensor | None = None,
         matching: int | None = None,
     ) -> UNetOutput:
         """One pass.
@@ -292,6 +293,7 @@ class UNet(VideoEncoder):
             micro: ``B M``, micro-conditions (SVD: frames a second, motion bucket, noise augmentation).
             routing: T positions.
             control: the ControlNet's outputs, one for every skip connection and one for the middle.
+            extra_features: ``(B T) C H W``, or what broadcasts to it, added after the first convolution; None: nothing.
             matching: also return the logits with which this layer's reference attention matches the frames to the
                 first reference; layers are counted from 0 in the order they run.
 
@@ -300,7 +302,7 @@ class UNet(VideoEncoder):
         """
         if matching is not None and not 0 <= matching < self.attention_layers:
             raise ValueError(f"attention layer {matching}, wanted 0 to {self.attention_layers - 1}")
-        h, skips, emb, found = self.encode(x, noise, context, micro, routing, matching=matching)
+        h, skips, emb, found = self.encode(x, noise, context, micro, routing, hint=extra_features, matching=matching)
         context = context.to(self.dtype)
         if control is not None:
             *sides, middle = control

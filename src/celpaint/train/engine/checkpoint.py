@@ -1,11 +1,13 @@
-"""Checkpoints: a folder a step, written aside and renamed, read without running anything that is in it.
+"""Checkpoints: one folder per step, complete or absent, in safetensors and JSON only, so that reading one runs no code.
 
 RUN/recipe.json
-RUN/checkpoints/step-00000500/model.safetensors      trained tensors and buffers
-                              average.safetensors    their moving average
-                              optimizer.pt           optimizer state (tensors and numbers only)
-                              state.json             where the run stands
-RUN/best/                     average.safetensors, state.json of the best validation
+RUN/checkpoints/step-00000500/networks/     trained tensors and buffers
+                              average/      their moving average
+                              optimizers/   the optimizers' state
+                              state.json    where the run stands
+RUN/best/                     average/, state.json of the best validation
+
+Random numbers and batches follow from the recipe's seed and the step, so that the step is all that resuming them needs.
 """
 
 from __future__ import annotations
@@ -15,21 +17,22 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
+import msgspec
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from celpaint.atomic_write import disk_errors, replacing, write_text
-from celpaint.errors import DiskFull, InputError
+from celpaint.atomic_write import disk_errors, replacing
+from celpaint.errors import DiskFull, InputError, WeightsError
+from celpaint.train.engine.task import Part
+from celpaint.weights.store import read_tensors, write_tensors
 
-__all__ = ["State", "find", "load_average", "load_state", "load_training", "newest", "prune", "save"]
-
+__all__ = ["State", "find", "load", "load_state", "newest", "prune", "save"]
 
 _SPARE = 1 << 24
 """Bytes; a disk with less is full."""
+
+_DELETE = "Delete it; the run resumes from the one before."
 
 
 @dataclass(frozen=True)
@@ -37,69 +40,54 @@ class State:
     """Where a run stands.
 
     Attributes:
-        step: optimizer steps done.
-        seconds: time trained in all; ``period_seconds``: since ``period_start``, the step at which the schedule began.
+        step: optimizer steps done in total; ``stage_step``: in the current stage.
+        stage: index of the current stage.
+        seconds: time trained in total; ``period_seconds``: since ``period_start``, the step of the stage at which the
+            schedule began.
         frames: frames trained on.
-        finished: its steps or minutes were used up.
-        best: the best validation so far; ``figures`` the last one.
-        parts: every network of an export: prefix, config, file stem by folder.
+        ema_updates: updates of the moving averages, by optimizer.
+        finished: the stage's steps or minutes are used up.
+        best: the best validation of the stage so far; ``figures`` the last one.
+        parts: every network of an export, by folder.
         complete: the tensors are the whole network; False where parts of it stay frozen and are not stored, so that
             exporting needs the task.
     """
 
     step: int
+    stage: int
+    stage_step: int
     seconds: float
     frames: int
-    ema_updates: int
+    ema_updates: dict[str, int]
     period_start: int
     period_seconds: float
     finished: bool
     best: float | None
     figures: dict[str, float]
-    parts: dict[str, dict[str, Any]]
+    parts: dict[str, Part]
     complete: bool
 
 
-def save(
-    folder: Path,
-    state: State,
-    tensors: Mapping[str, Tensor] | None,
-    average: Mapping[str, Tensor],
-    optimizer: Mapping[str, Any] | None,
-) -> None:
-    """Write a checkpoint to ``folder``; it appears whole or not at all.
+def save(folder: Path, state: State, groups: Mapping[str, Mapping[str, Tensor]]) -> None:
+    """Write a checkpoint to ``folder``; it appears complete or not at all.
 
     Args:
-        tensors, optimizer: None where the checkpoint is for export alone.
+        groups: tensors by group: ``networks``, ``average``, ``optimizers``; ``average`` alone is enough to export.
 
     Raises:
         OutputError, DiskFull: it can't be written.
     """
-    with disk_errors(folder), replacing(folder) as part:
+    with disk_errors(folder):
         try:
-            _save(part, state, tensors, average, optimizer)
-        except (RuntimeError, SafetensorError) as error:  # what torch and safetensors make of a full disk
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(folder) as part:
+                for name, tensors in groups.items():
+                    write_tensors(part / name, tensors)
+                (part / "state.json").write_text(json.dumps(asdict(state), indent=2) + "\n", encoding="utf-8")
+        except (RuntimeError, SafetensorError) as error:  # how torch and safetensors report a full disk
             if shutil.disk_usage(folder.parent).free < _SPARE:
-                raise DiskFull(f"the disk has no room for '{folder}'", todo="Make room; the run goes on.") from error
+                raise DiskFull(f"the disk has no room for '{folder}'", todo="Make room and run it again.") from error
             raise
-
-
-def _save(
-    folder: Path,
-    state: State,
-    tensors: Mapping[str, Tensor] | None,
-    average: Mapping[str, Tensor],
-    optimizer: Mapping[str, Any] | None,
-) -> None:
-    folder.mkdir(parents=True)
-    for name, group in (("model", tensors), ("average", average)):
-        if group is not None:
-            save_file(
-                {k: v.detach().cpu().contiguous().clone() for k, v in group.items()}, folder / f"{name}.safetensors"
-            )
-    if optimizer is not None:
-        torch.save(optimizer, folder / "optimizer.pt")
-    write_text(folder / "state.json", json.dumps(asdict(state), indent=2) + "\n")
 
 
 def _all(run_dir: Path) -> list[Path]:
@@ -139,43 +127,18 @@ def load_state(folder: Path) -> State:
         InputError: no state, or a broken one.
     """
     try:
-        return State(**json.loads((folder / "state.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(
-            f"'{folder}' is not a whole checkpoint ({error})", todo="Delete it; the run goes on from the one before."
-        ) from None
+        return msgspec.json.decode((folder / "state.json").read_bytes(), type=State)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InputError(f"'{folder}' is not a complete checkpoint ({error})", todo=_DELETE) from None
 
 
-def load_average(folder: Path) -> dict[str, Tensor]:
-    """The averaged tensors.
+def load(folder: Path, group: str) -> dict[str, Tensor]:
+    """The tensors of one group, mapped from the files.
 
     Raises:
         InputError: missing or broken.
     """
-    return _tensors(folder / "average.safetensors")
-
-
-def load_training(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The trained tensors and the optimizer's state.
-
-    Raises:
-        InputError: missing or broken.
-    """
-    path = folder / "optimizer.pt"
     try:
-        optimizer = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise InputError(
-            f"'{path}' can't be read ({type(error).__name__})",
-            todo="Delete the checkpoint; the run goes on from the one before.",
-        ) from None
-    return _tensors(folder / "model.safetensors"), optimizer
-
-
-def _tensors(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(
-            f"'{path}' can't be read ({error})", todo="Delete the checkpoint; the run goes on from the one before."
-        ) from None
+        return read_tensors(folder / group)
+    except WeightsError as error:
+        raise InputError(f"'{folder}' can't be read ({error.seen})", todo=_DELETE) from None

@@ -15,21 +15,21 @@ from celpaint.errors import InputError
 from celpaint.train.engine import checkpoint
 from celpaint.train.engine.loop import Summary, make_accelerator, train
 from celpaint.train.engine.recipe import Recipe, load_recipe
-from celpaint.train.engine.task import Part, build_task
+from celpaint.train.engine.task import build_task
 from celpaint.weights.store import write_network
 
 __all__ = ["export", "run"]
 
 
 def run(
-    recipe_path: Path, overrides: Sequence[str] = (), max_minutes: float | None = None, run_dir: Path | None = None
+    recipe_path: Path, overrides: Sequence[str] = (), minutes: float | None = None, run_dir: Path | None = None
 ) -> Summary:
     """See :func:`celpaint.train.run`."""
     recipe = load_recipe(Path(recipe_path), overrides)
     folder = Path("runs") / recipe.name if run_dir is None else Path(run_dir)
     accelerator = make_accelerator(recipe)
     task = build_task(recipe, accelerator.device)
-    summary = train(task, recipe, folder, accelerator=accelerator, max_minutes=max_minutes)
+    summary = train(task, recipe, folder, accelerator=accelerator, minutes=minutes)
     if summary.finished and accelerator.is_main_process:
         export(folder, folder / "export")
     accelerator.wait_for_everyone()
@@ -40,15 +40,14 @@ def export(source: Path, out: Path, *, best: bool = True, half: bool = True) -> 
     """See :func:`celpaint.train.export`."""
     folder = checkpoint.find(source, best)
     state = checkpoint.load_state(folder)
-    tensors = checkpoint.load_average(folder)
+    tensors = checkpoint.load(folder, "average")
     recipe = _recipe_of(folder)
     task = None
     if not state.complete:
         task = build_task(recipe, torch.device("cpu"))
         tensors = task.plain({**task.network.state_dict(), **tensors})
     dtype = torch.float16 if half else None
-    for name, settings in state.parts.items():
-        part = Part(**settings)
+    for name, part in state.parts.items():
         write_network(out / name, part.config, part.tensors(tensors), dtype=dtype, name=part.name)
     if task is not None:
         task.complete_export(out)

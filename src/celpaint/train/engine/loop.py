@@ -1,4 +1,4 @@
-"""The trainer: one loop for every task, on one CPU, one GPU or many (Accelerate: DDP, FSDP).
+"""The training loop: one for every task, on one CPU, one GPU or many.
 
 A step trains on ``optimizer.gradient_accumulation_steps`` micro-batches, each from a stream of its own; the processes
 share the streams out among themselves. So the recipe alone says what is trained on: 1 process with 4 streams and 4
@@ -7,54 +7,43 @@ processes with one see the same batches, and a run that was stopped resumes with
 
 from __future__ import annotations
 
-import copy
 import math
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, cast
+from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
-from torch import Tensor, nn
-from torch.distributed.checkpoint.state_dict import (
-    StateDictOptions,
-    get_model_state_dict,
-    get_optimizer_state_dict,
-    set_model_state_dict,
-    set_optimizer_state_dict,
-)
+from filelock import FileLock, Timeout
 
-from celpaint.errors import OptionError, OutOfMemory, TrainingError
+from celpaint.errors import InputError, OptionError, OutOfMemory
 from celpaint.train.engine import checkpoint
-from celpaint.train.engine.ema import EMA
-from celpaint.train.engine.prefetch import Feed
-from celpaint.train.engine.recipe import Recipe
+from celpaint.train.engine.engine import Engine, StepFigures, make_accelerator
+from celpaint.train.engine.prefetch import Prefetcher
+from celpaint.train.engine.recipe import Recipe, StageOptions
 from celpaint.train.engine.schedule import rate
+from celpaint.train.engine.seeding import derive_seed
 from celpaint.train.engine.task import Task
-from celpaint.train.engine.time_budget import Clock
-from celpaint.train.engine.training_logger import Watch
+from celpaint.train.engine.time_budget import TimeBudget
+from celpaint.train.engine.training_logger import TrainingLogger
 
 __all__ = ["Summary", "make_accelerator", "train"]
-
-_SAVE = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
-_LOAD = StateDictOptions(full_state_dict=True, strict=False)
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run came to.
+    """How a run ended.
 
     Attributes:
         step: optimizer steps done, ``seconds`` and ``frames`` with them, earlier calls included.
         losses: the mean loss of every step of this call, in order.
-        figures: the last validation; ``best``: the best value of the recipe's ``run.monitor``.
-        finished: False where it was interrupted and has still steps or minutes to go.
+        figures: the last validation; ``best``: the best value of the recipe's ``run.monitor`` in the last stage.
+        finished: False where it was interrupted and still has steps or minutes to go.
     """
 
     step: int
@@ -66,41 +55,35 @@ class Summary:
     finished: bool
 
 
-def make_accelerator(recipe: Recipe) -> Accelerator:
-    """The devices and number format of a run; several processes where a launcher has started them."""
-    cpu = recipe.run.device == "cpu" or not torch.cuda.is_available()
-    precision = recipe.run.precision
-    if precision == "auto":
-        precision = "bf16" if not cpu and torch.cuda.is_bf16_supported() else "fp32"
-    AcceleratorState._reset_state()  # an earlier run of this process may have had another precision
-    return Accelerator(cpu=cpu, mixed_precision="bf16" if precision == "bf16" else "no")
-
-
 def train(
-    task: Task[Any],
+    task: Task[Any, Any],
     recipe: Recipe,
     run_dir: Path,
     *,
     accelerator: Accelerator | None = None,
-    max_minutes: float | None = None,
+    minutes: float | None = None,
 ) -> Summary:
-    """Train ``task`` to the end of the recipe or of the minutes, going on from the newest checkpoint of ``run_dir``.
+    """Train ``task`` to the end of the recipe or of the minutes, resuming from the newest checkpoint of ``run_dir``.
 
     SIGINT and SIGTERM end the run after the step it is in, with a checkpoint.
 
     Args:
         task: its network on ``accelerator.device``.
         run_dir: made where it is missing.
-        max_minutes: see :class:`~celpaint.train.engine.time_budget.Clock`; the last validation and checkpoint fit in.
+        minutes: of all stages together, see :class:`~celpaint.train.engine.time_budget.TimeBudget`; the last
+            validation and checkpoint fit in.
 
     Raises:
         OptionError: settings that don't fit each other or the run in ``run_dir``.
+        InputError: another process trains in ``run_dir``, or its newest checkpoint is broken.
         TrainingError: gradients stay NaN.
         OutOfMemory: a step does not fit on the device.
         OutputError, DiskFull: a checkpoint can't be written.
     """
+    accelerator = accelerator or make_accelerator(recipe)
     try:
-        return _Trainer(task, recipe, run_dir, accelerator or make_accelerator(recipe), max_minutes).run()
+        with _locked(run_dir, accelerator):
+            return _Trainer(task, recipe, run_dir, accelerator, minutes).run()
     except torch.OutOfMemoryError as error:
         raise OutOfMemory(
             f"the device has too little memory for {recipe.data.clips} clips at once",
@@ -109,232 +92,155 @@ def train(
         ) from error
 
 
-class _Loss(nn.Module):
-    """The task's loss as the forward pass of a module, which is what DDP and FSDP wrap."""
-
-    def __init__(self, task: Task[Any]) -> None:
-        super().__init__()
-        self.network = task.network
-        self._loss = task.loss
-
-    def forward(self, batch: Any) -> tuple[Tensor, dict[str, Any]]:
-        loss, figures = self._loss(batch)
-        return loss, {k: v.detach() if isinstance(v, Tensor) else v for k, v in figures.items()}
-
-
 class _Trainer:
     def __init__(
-        self, task: Task[Any], recipe: Recipe, run_dir: Path, accelerator: Accelerator, max_minutes: float | None
+        self,
+        task: Task[Any, Any],
+        recipe: Recipe,
+        run_dir: Path,
+        accelerator: Accelerator,
+        minutes: float | None,
     ) -> None:
         self.task, self.recipe, self.run_dir, self.accelerator = task, recipe, run_dir, accelerator
-        self.streams = _share(recipe.optimizer.gradient_accumulation_steps, accelerator)
-        network = task.network
-        trained = [p for p in network.parameters() if p.requires_grad]
-        frozen = {id(p): p for p in network.parameters() if not p.requires_grad}
-        if not trained:
-            raise OptionError("no parameter of the network is trained", wanted="at least one")
-        self.complete = not frozen
-        self.shadow = copy.deepcopy(network, frozen).requires_grad_(False).eval()
-        o = recipe.optimizer
-        fused = accelerator.device.type == "cuda"
-        adamw = torch.optim.AdamW(trained, o.lr, o.betas, o.eps, o.weight_decay, fused=fused)
-        if recipe.run.compile:
-            network.compile()
-        self.model, self.optimizer = accelerator.prepare(_Loss(task), adamw)
-        self.ema = EMA(self.live, o.ema_decay)
-        self.clock = Clock(recipe.schedule, max_minutes)
-        self.watch = Watch(run_dir, silent=not accelerator.is_main_process)
-        self.frames = 0
+        self.minutes = minutes
+        self.stages = list(recipe.all_stages().items())
+        self.engine = Engine(task, recipe, accelerator)
+        self.logger = TrainingLogger(run_dir, silent=not accelerator.is_main_process)
+        self.stage = 0
+        self.clock = self.new_clock()
+        self.frames = self.unlogged_frames = 0
+        self.saved_at = 0.0
         self.best: float | None = None
         self.figures: dict[str, float] = {}
-        self.bad_steps: list[int] = []
         self.losses: list[float] = []
         self.stop = False
 
-    @property
-    def live(self) -> nn.Module:
-        """The network that is trained, its parameters possibly sharded."""
-        return cast("nn.Module", self.accelerator.unwrap_model(self.model).network)
+    def new_clock(self) -> TimeBudget:
+        """The time budget of the current stage."""
+        options = self.stages[self.stage][1]
+        minutes = self.minutes
+        if minutes is not None:
+            minutes *= options.time_share / sum(stage.time_share for _, stage in self.stages)
+        return TimeBudget(options.schedule, minutes)
+
+    # -- the run --------------------------------------------------------------------------------------------------
 
     def run(self) -> Summary:
-        self.resume()
-        every, clock = self.recipe.run, self.clock
-        seed = self.recipe.run.seed
-        streams = [self.task.batches((seed * 1_000_003 + 7919 * s) % 2**31, clock.step) for s in self.streams]
-        feed: Feed[Any] = Feed(streams, self.recipe.data.prefetch)
-        clock.start()
         try:
             with self.signals():
-                while not clock.ended and not self.stop:
-                    self.one_step(feed)
-                    if clock.step % every.validate_every == 0:
-                        clock.time(self.validate)
-                    if clock.step % every.sheet_every == 0:
-                        clock.time(self.draw_sheet)
-                    if clock.step % every.checkpoint_every == 0:
-                        clock.time(self.save)
-                    self.tick()
-                if self.losses:
-                    if clock.ended and clock.step % every.validate_every:
-                        self.validate()
-                    if clock.ended and clock.step % every.sheet_every:
-                        self.draw_sheet()
-                    self.tick()
-                    self.save()
+                entered = self.resume()
+                self.run_stage(entered)
+                while self.clock.ended and self.stage + 1 < len(self.stages):
+                    self.next_stage()
+                    self.run_stage(entered=True)
         finally:
-            feed.close()
-            self.watch.close()
-        return Summary(clock.step, clock.seconds, self.frames, tuple(self.losses), self.figures, self.best, clock.ended)
+            self.logger.close()
+        clock = self.clock
+        return Summary(
+            self.engine.step, clock.seconds, self.frames, tuple(self.losses), self.figures, self.best, clock.ended
+        )
 
-    def one_step(self, feed: Feed[Any]) -> None:
-        """One optimizer step over all streams; a step with a gradient that is no number changes nothing."""
-        clock, options = self.clock, self.recipe
-        lr = options.optimizer.lr * rate(options.schedule, clock.progress, clock.step - clock.period_start)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        self.model.train()
-        self.optimizer.zero_grad(set_to_none=True)
-        count = len(self.streams)
-        means: dict[str, Any] = {"loss": 0.0}
-        frames = 0
-        for i, stream in enumerate(self.streams):
-            batch = next(feed)
-            torch.manual_seed(hash((options.run.seed, clock.step, stream)) % 2**63)
-            with self.accelerator.no_sync(self.model) if i + 1 < count else nullcontext():
-                loss, figures = self.model(batch)
-                self.accelerator.backward(loss / count)
-            for key, value in {**figures, "loss": loss.detach()}.items():
-                means[key] = means.get(key, 0.0) + value / count
-            frames += self.task.frames(batch)
-        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), options.optimizer.max_grad_norm)
-        norm = float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
-        if math.isfinite(norm):
-            self.optimizer.step()
-            self.ema.update()
-            self.bad_steps.clear()
-        else:
-            self.watch.say(f"step {clock.step}: the gradient is {norm}, step skipped")
-            self.bad_steps.append(clock.step)
-            if len(self.bad_steps) >= options.run.max_bad_steps:
-                raise TrainingError(
-                    f"the gradient was NaN or infinite at all of the steps {self.bad_steps[0]} to {clock.step}",
-                    todo="Go on from the last checkpoint with a lower optimizer.lr, or look at the data.",
-                )
-        # 1-D, so that one reduction serves the loss on every backend
-        mean = self.accelerator.reduce(torch.as_tensor(means["loss"]).reshape(1), reduction="mean")
-        self.losses.append(float(mean))
-        clock.step += 1
-        self.frames += frames * self.accelerator.num_processes
+    def next_stage(self) -> None:
+        """Move on to the stage that follows; the best validation is looked for anew."""
+        seconds = self.clock.seconds
+        self.stage += 1
+        self.clock = self.new_clock()
+        self.clock.seconds = seconds
+        self.best = None
+
+    def run_stage(self, entered: bool) -> None:
+        """Train to the end of the stage, or until a signal comes."""
+        name, options = self.stages[self.stage]
+        if len(self.stages) > 1 and not self.clock.ended:
+            self.logger.say(f"stage '{name}'")
+        self.engine.begin_stage(options, entered=entered)
+        self.task.begin_stage(name)
+        clock, every = self.clock, self.recipe.run
+        clock.start()
+        self.saved_at = clock.seconds
+        began = clock.step
+        batches = self.batches()
+        try:
+            while not clock.ended and not self.stop:
+                self.one_step(batches, options)
+                if clock.step % every.validate_every == 0:
+                    clock.time(self.validate)
+                if clock.step % every.sheet_every == 0:
+                    clock.time(self.draw_sheet)
+                if self.checkpoint_due():
+                    clock.time(self.save)
+                self.tick()
+        finally:
+            batches.close()
+        if clock.step > began:
+            self.close_stage()
+
+    def close_stage(self) -> None:
+        """Validate and save at the end of a stage, save where it was interrupted."""
+        clock, every = self.clock, self.recipe.run
+        self.log()
+        if clock.ended and clock.step % every.validate_every:
+            self.validate()
+        if clock.ended and clock.step % every.sheet_every:
+            self.draw_sheet()
         self.tick()
-        left = clock.time_left(self.watch.seconds_a_step)
-        self.watch.step(clock.step, self.losses[-1], frames * self.accelerator.num_processes, clock.progress, left)
-        if clock.step % options.run.log_every == 0:
-            values = {k: float(v) for k, v in means.items()}
-            told = {
-                "loss": self.losses[-1],
-                "gradient_norm": norm,
-                "learning_rate": lr,
-                "frames_a_second": self.watch.speed,
-            }
-            self.watch.figures("train", clock.step, {**values, **told})
+        self.save()
+
+    def batches(self) -> Prefetcher[Any]:
+        """The stage's micro-batches, from where it stands."""
+        seeds = [derive_seed(self.recipe.run.seed, self.stage, stream) % 2**31 for stream in self.engine.streams]
+        streams = [self.task.batches(seed, self.clock.step) for seed in seeds]
+        return Prefetcher(streams, self.recipe.data.prefetch, self.accelerator.device)
+
+    def one_step(self, source: Prefetcher[Any], stage: StageOptions) -> None:
+        """One step of the task on a micro-batch from every stream."""
+        clock = self.clock
+        self.engine.begin_step(rate(stage.schedule, clock.progress, clock.step - clock.period_start))
+        batches = [next(source) for _ in self.engine.streams]
+        self.task.step(batches, self.engine)
+        self.engine.end_step()
+        clock.step += 1
+        frames = self.accelerator.num_processes * sum(self.task.frames(batch) for batch in batches)
+        self.frames += frames
+        self.unlogged_frames += frames
+        if self.reads_now:
+            self.log()
+        self.tick()
+
+    @property
+    def reads_now(self) -> bool:
+        """Whether to read figures from the device: on a GPU only now and then, as it makes the device wait."""
+        return self.accelerator.device.type == "cpu" or self.clock.step % self.recipe.run.log_every == 0
+
+    def log(self) -> None:
+        """Read what the last steps measured, and show it."""
+        steps = self.engine.flush()
+        for figures in steps:
+            self.losses.append(figures.loss)
+            for name, value in figures.values.items():
+                if name.endswith("gradient_norm") and not math.isfinite(value):
+                    self.logger.say(f"step {figures.step}: {name} is {value}, step skipped")
+            if (figures.step + 1) % self.recipe.run.log_every == 0:
+                self.log_figures(figures)
+        if steps:
+            left = self.clock.time_left(self.logger.seconds_per_step)
+            self.logger.step(self.engine.step, self.losses[-1], self.unlogged_frames, self.clock.progress, left)
+            self.unlogged_frames = 0
+
+    def log_figures(self, figures: StepFigures) -> None:
+        common = {"frames_per_second": self.logger.frames_per_second, **self.engine.learning_rates()}
+        self.logger.figures("train", figures.step + 1, {**figures.values, "loss": figures.loss, **common})
 
     def tick(self) -> None:
         """Bring the clock up to date: the first process's time for all, and a signal to any ends all."""
         elapsed = self.clock.elapsed()
         if self.accelerator.num_processes > 1:
-            told = torch.tensor([elapsed if self.accelerator.is_main_process else 0.0, float(self.stop)])
-            told = self.accelerator.reduce(told.to(self.accelerator.device), reduction="sum")
-            elapsed, self.stop = float(told[0]), bool(told[1] > 0)
+            if not self.reads_now:
+                return
+            shared = torch.tensor([elapsed if self.accelerator.is_main_process else 0.0, float(self.stop)])
+            shared = self.accelerator.reduce(shared.to(self.accelerator.device), reduction="sum")
+            elapsed, self.stop = float(shared[0]), bool(shared[1] > 0)
         self.clock.tick(elapsed)
-
-    def averaged(self) -> nn.Module:
-        """The copy of the network with averaged weights."""
-        self.shadow.load_state_dict(self.average(), strict=False)
-        return self.shadow
-
-    def average(self) -> dict[str, Tensor]:
-        """Averaged parameters, and the buffers as they are."""
-        return {**self.trained(), **self.ema.state_dict()}
-
-    def trained(self) -> dict[str, Tensor]:
-        """Trained parameters and buffers, whole, on the CPU."""
-        state = cast("dict[str, Tensor]", get_model_state_dict(self.model, options=_SAVE))
-        return {k.removeprefix("network."): v for k, v in state.items()}
-
-    def validate(self) -> None:
-        options = self.recipe.run
-        with torch.no_grad(), self.accelerator.autocast():
-            self.figures = {k: float(v) for k, v in self.task.validate(self.averaged()).items()}
-        if options.monitor not in self.figures:
-            raise OptionError(f"run.monitor is '{options.monitor}'", wanted=f"one of {', '.join(sorted(self.figures))}")
-        value = self.figures[options.monitor]
-        better = self.best is None or (value < self.best if options.mode == "min" else value > self.best)
-        self.watch.figures("validation", self.clock.step, self.figures)
-        told = "  ".join(f"{k} {v:.4g}" for k, v in self.figures.items())
-        self.watch.say(f"step {self.clock.step}: {told}{'  (best)' if better else ''}")
-        if better and math.isfinite(value):
-            self.best = value
-            average = self.average()
-            if self.accelerator.is_main_process:
-                checkpoint.save(self.run_dir / "best", self.state(), None, average, None)
-
-    def draw_sheet(self) -> None:
-        with torch.no_grad(), self.accelerator.autocast():
-            picture = self.task.sample_sheet(self.averaged())
-        if picture is not None:
-            self.watch.sheet(self.clock.step, picture)
-
-    def state(self) -> checkpoint.State:
-        clock = self.clock
-        return checkpoint.State(
-            step=clock.step,
-            seconds=clock.seconds,
-            frames=self.frames,
-            ema_updates=self.ema.updates,
-            period_start=clock.period_start,
-            period_seconds=clock.period_seconds,
-            finished=clock.ended,
-            best=self.best,
-            figures=self.figures,
-            parts={folder: part.as_dict() for folder, part in self.task.parts().items()},
-            complete=self.complete,
-        )
-
-    def save(self) -> None:
-        tensors = self.trained()
-        optimizer = get_optimizer_state_dict(self.model, _plain(self.optimizer), options=_SAVE)
-        average = self.ema.state_dict()
-        if self.accelerator.is_main_process:
-            folder = self.run_dir / "checkpoints" / f"step-{self.clock.step:08d}"
-            checkpoint.save(folder, self.state(), tensors, {**tensors, **average}, optimizer)
-            checkpoint.prune(self.run_dir, self.recipe.run.keep)
-        self.accelerator.wait_for_everyone()
-
-    def resume(self) -> None:
-        """Go on from the newest checkpoint where there is one, and note the recipe."""
-        folder = checkpoint.newest(self.run_dir)
-        if folder is not None:
-            self.load(folder)
-        if self.accelerator.is_main_process:
-            self.run_dir.mkdir(parents=True, exist_ok=True)
-            (self.run_dir / "recipe.json").write_text(self.recipe.as_json(), encoding="utf-8")
-
-    def load(self, folder: Path) -> None:
-        state = checkpoint.load_state(folder)
-        tensors, optimizer = checkpoint.load_training(folder)
-        average = checkpoint.load_average(folder)
-        own = {k: v.shape for k, v in self.live.named_parameters() if v.requires_grad}
-        if any(k not in tensors or tensors[k].shape != shape for k, shape in own.items()):
-            raise OptionError(
-                f"the run in '{self.run_dir}' is of another network",
-                todo="Give the recipe's [network] as it was, or another --run-dir.",
-            )
-        set_model_state_dict(self.model, {f"network.{k}": v for k, v in tensors.items()}, options=_LOAD)
-        set_optimizer_state_dict(self.model, _plain(self.optimizer), optimizer, options=_LOAD)
-        self.ema.load_state_dict(average, state.ema_updates)
-        self.clock.resume(state.step, state.seconds, state.period_start, state.period_seconds, state.finished)
-        self.frames, self.best, self.figures = state.frames, state.best, dict(state.figures)
-        self.watch.say(f"going on from step {state.step} ({state.seconds / 60:.1f} minutes) in '{self.run_dir}'")
 
     @contextmanager
     def signals(self) -> Iterator[None]:
@@ -353,19 +259,108 @@ class _Trainer:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    # -- validation -----------------------------------------------------------------------------------------------
 
-def _share(total: int, accelerator: Accelerator) -> range:
-    """This process's streams of ``total``."""
-    world = accelerator.num_processes
-    if total % world:
-        raise OptionError(
-            f"optimizer.gradient_accumulation_steps is {total} with {world} processes",
-            wanted="a multiple of the number of processes",
-            todo=f"Add --set optimizer.gradient_accumulation_steps={world * -(-total // world)}",
+    def validate(self) -> None:
+        self.log()
+        options, step = self.recipe.run, self.engine.step
+        with torch.no_grad(), self.accelerator.autocast():
+            self.figures = {k: float(v) for k, v in self.task.validate(self.engine.averaged()).items()}
+        if options.monitor not in self.figures:
+            raise OptionError(f"run.monitor is '{options.monitor}'", wanted=f"one of {', '.join(sorted(self.figures))}")
+        value = self.figures[options.monitor]
+        better = self.best is None or (value < self.best if options.mode == "min" else value > self.best)
+        self.logger.figures("validation", step, self.figures)
+        text = "  ".join(f"{k} {v:.4g}" for k, v in self.figures.items())
+        self.logger.say(f"step {step}: {text}{'  (best)' if better else ''}")
+        if better and math.isfinite(value):
+            self.best = value
+            average = self.engine.average()
+            if self.accelerator.is_main_process:
+                checkpoint.save(self.run_dir / "best", self.state(), {"average": average})
+
+    def draw_sheet(self) -> None:
+        with torch.no_grad(), self.accelerator.autocast():
+            picture = self.task.sample_sheet(self.engine.averaged())
+        if picture is not None:
+            self.logger.sheet(self.engine.step, picture)
+
+    # -- checkpoints ----------------------------------------------------------------------------------------------
+
+    def checkpoint_due(self) -> bool:
+        run, clock = self.recipe.run, self.clock
+        by_step = run.checkpoint_every > 0 and clock.step % run.checkpoint_every == 0
+        by_time = 0 < 60 * run.checkpoint_minutes <= clock.seconds - self.saved_at
+        return by_step or by_time
+
+    def state(self) -> checkpoint.State:
+        clock = self.clock
+        return checkpoint.State(
+            step=self.engine.step,
+            stage=self.stage,
+            stage_step=clock.step,
+            seconds=clock.seconds,
+            frames=self.frames,
+            ema_updates=self.engine.ema_updates,
+            period_start=clock.period_start,
+            period_seconds=clock.period_seconds,
+            finished=clock.ended,
+            best=self.best,
+            figures=self.figures,
+            parts=dict(self.task.parts()),
+            complete=self.engine.complete,
         )
-    return range(accelerator.process_index, total, world)
+
+    def save(self) -> None:
+        self.log()
+        groups = self.engine.state_dict()
+        if self.accelerator.is_main_process:
+            checkpoint.save(self.run_dir / "checkpoints" / f"step-{self.engine.step:08d}", self.state(), groups)
+            checkpoint.prune(self.run_dir, self.recipe.run.keep)
+        self.saved_at = self.clock.seconds
+        self.accelerator.wait_for_everyone()
+
+    def resume(self) -> bool:
+        """Continue from the newest checkpoint where there is one, and note the recipe; True where a stage begins."""
+        folder = checkpoint.newest(self.run_dir)
+        state = None if folder is None else self.load(folder)
+        if self.accelerator.is_main_process:
+            (self.run_dir / "recipe.json").write_text(self.recipe.as_json(), encoding="utf-8")
+        if state is None:
+            return True
+        if state.finished and self.stage + 1 < len(self.stages):
+            self.next_stage()
+            return True
+        return False
+
+    def load(self, folder: Path) -> checkpoint.State:
+        state = checkpoint.load_state(folder)
+        names = ["networks", "average", *(["optimizers"] if any(state.ema_updates.values()) else [])]
+        self.engine.load_state_dict({name: checkpoint.load(folder, name) for name in names}, state.ema_updates)
+        if state.stage >= len(self.stages):
+            raise OptionError(
+                f"the run in '{self.run_dir}' is in stage {state.stage + 1} of {len(self.stages)}",
+                todo="Give the recipe's [stages] as they were, or another --run-dir.",
+            )
+        self.engine.step, self.stage = state.step, state.stage
+        self.clock = self.new_clock()
+        self.clock.resume(state.stage_step, state.seconds, state.period_start, state.period_seconds, state.finished)
+        self.frames, self.best, self.figures = state.frames, state.best, dict(state.figures)
+        self.logger.say(f"resuming from step {state.step} ({state.seconds / 60:.1f} minutes) in '{self.run_dir}'")
+        return state
 
 
-def _plain(optimizer: Any) -> torch.optim.Optimizer:
-    """The optimizer inside Accelerate's wrapper."""
-    return cast("torch.optim.Optimizer", getattr(optimizer, "optimizer", optimizer))
+@contextmanager
+def _locked(run_dir: Path, accelerator: Accelerator) -> Iterator[None]:
+    """Keep other runs out of the folder."""
+    if not accelerator.is_main_process:
+        yield
+        return
+    run_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(run_dir / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise InputError(
+            f"another process trains in '{run_dir}'", todo="Wait for it, or give another --run-dir."
+        ) from None

@@ -1,20 +1,20 @@
-"""Recipes: a TOML file of known tables and keys becomes frozen dataclasses, or a sentence saying what is wrong."""
+"""Recipes: everything a training run is made of, read from a TOML file."""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import tomllib
-import types
-import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
 
 from celpaint.errors import InputError, OptionError
+from celpaint.train.engine.tables import Count, Natural, NonNegative, Positive, Probability, Side, from_table, need
 
 __all__ = [
     "DataOptions",
@@ -23,18 +23,14 @@ __all__ = [
     "Recipe",
     "RunOptions",
     "ScheduleOptions",
+    "StageOptions",
     "from_table",
     "load_recipe",
+    "need",
     "packaged_recipes",
 ]
 
-D = TypeVar("D")
-
-
-def need(ok: bool, key: str, seen: object, wanted: str) -> None:
-    """Raise :class:`OptionError` naming the recipe's key unless ``ok``."""
-    if not ok:
-        raise OptionError(f"{key} is {seen!r}", wanted=wanted)
+Decay = Annotated[float, Meta(ge=0, lt=1)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,105 +42,97 @@ class DataOptions:
     ``celpaint data art``; ``film``: film-like clips of the same drawings, composed on the training device;
     ``prepared``: from ``path``, a folder of ``celpaint data prepare``."""
     path: str = ""
-    drawings: int = 0
+    drawings: Natural = 0
     """Of ``film``: most drawings kept on the device; 0 = all."""
-    size: tuple[int, int] = (192, 320)
+    size: tuple[Side, Side] = (192, 320)
     """Height and width of the training frames, multiples of 16."""
-    frames: int = 15
-    """Frames a clip."""
-    clips: int = 4
-    """Clips a micro-batch."""
-    prefetch: int = 2
-    """Micro-batches made ahead in a thread; 0 makes them when they are wanted."""
+    frames: Count = 15
+    """Frames per clip."""
+    clips: Count = 4
+    """Clips per micro-batch."""
+    prefetch: Natural = 2
+    """Micro-batches made ahead in a thread; 0 makes each when it is needed, without a thread."""
 
     def __post_init__(self) -> None:
         need(self.source == "toy" or bool(self.path), "data.path", self.path, f"the {self.source} data's path")
-        need(all(s >= 16 and s % 16 == 0 for s in self.size), "data.size", self.size, "multiples of 16")
-        need(self.frames >= 1, "data.frames", self.frames, "1 or more")
-        need(self.clips >= 1, "data.clips", self.clips, "1 or more")
-        need(self.prefetch >= 0, "data.prefetch", self.prefetch, "0 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerOptions:
     """AdamW."""
 
-    lr: float = 3e-4
-    betas: tuple[float, float] = (0.9, 0.99)
-    eps: float = 1e-8
-    weight_decay: float = 0.01
-    max_grad_norm: float = 1.0
-    """Largest norm of the gradient."""
-    gradient_accumulation_steps: int = 1
-    """Micro-batches a step in all, over all processes together; a multiple of the number of processes."""
-    ema_decay: float = 0.999
+    lr: Positive = 3e-4
+    betas: tuple[Decay, Decay] = (0.9, 0.99)
+    eps: Positive = 1e-8
+    weight_decay: NonNegative = 0.01
+    max_grad_norm: Positive = 1.0
+    """Gradients with a larger norm are scaled down to it."""
+    gradient_accumulation_steps: Count = 1
+    """Micro-batches per step, over all processes together; a multiple of the number of processes."""
+    ema_decay: Decay = 0.999
     """Decay of the moving average that is validated and exported; 0 = the trained weights themselves."""
-
-    def __post_init__(self) -> None:
-        need(self.lr > 0, "optimizer.lr", self.lr, "more than 0")
-        need(all(0 <= b < 1 for b in self.betas), "optimizer.betas", self.betas, "two numbers in [0, 1)")
-        need(self.max_grad_norm > 0, "optimizer.max_grad_norm", self.max_grad_norm, "more than 0")
-        need(
-            self.gradient_accumulation_steps >= 1,
-            "optimizer.gradient_accumulation_steps",
-            self.gradient_accumulation_steps,
-            "1 or more",
-        )
-        need(0 <= self.ema_decay < 1, "optimizer.ema_decay", self.ema_decay, "0 to less than 1")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleOptions:
-    """The learning rate over the run."""
+    """How long a run or stage lasts, and its learning rate."""
 
     shape: Literal["constant", "cosine", "trapezoid"] = "trapezoid"
-    steps: int = 10_000
-    """Optimizer steps in all."""
-    warmup_steps: int = 100
+    steps: Count = 10_000
+    """Optimizer steps in total."""
+    warmup_steps: Natural = 100
     """Steps of linear warm-up."""
-    decay_fraction: float = 0.3
-    """Trapezoid: the share of the run in which the rate falls, at its end; 1 = linear decay."""
-    final_lr_ratio: float = 0.0
-    """The rate at the end, as a share of the highest."""
+    decay_fraction: Annotated[float, Meta(gt=0, le=1)] = 0.3
+    """Trapezoid: the last part of the run, in which the learning rate falls; 1 = linear decay."""
+    final_lr_ratio: Probability = 0.0
+    """The learning rate at the end, relative to the highest."""
     by: Literal["auto", "steps", "time"] = "auto"
-    """What the decay follows; auto: time where the run's minutes are limited, else steps."""
+    """What the decay follows; auto: the clock where the run has a time limit, else the steps."""
 
-    def __post_init__(self) -> None:
-        need(self.steps >= 1, "schedule.steps", self.steps, "1 or more")
-        need(self.warmup_steps >= 0, "schedule.warmup_steps", self.warmup_steps, "0 or more")
-        need(0 < self.decay_fraction <= 1, "schedule.decay_fraction", self.decay_fraction, "more than 0, at most 1")
-        need(0 <= self.final_lr_ratio <= 1, "schedule.final_lr_ratio", self.final_lr_ratio, "0 to 1")
+
+@dataclass(frozen=True, kw_only=True)
+class StageOptions:
+    """One stage of a run; ``[stages.NAME]`` tables run in their order in the recipe."""
+
+    train: tuple[str, ...] = ()
+    """Names of the optimizers at work; the parameters of all others are frozen. Empty: all."""
+    time_share: Positive = 1.0
+    """This stage's part of the run's minutes, relative to the other stages'."""
+    schedule: ScheduleOptions = field(default_factory=ScheduleOptions)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How the run computes, watches itself and keeps what it has."""
+    """How the run computes, logs, validates and keeps checkpoints."""
 
-    seed: int = 0
+    seed: Natural = 0
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """auto: bf16 on a GPU that has it, else fp32."""
-    device: str = "auto"
-    """auto or cpu."""
+    """auto: bf16 autocast on a GPU that supports it, else fp32."""
+    device: Literal["auto", "cpu"] = "auto"
     compile: bool = False
+    """``torch.compile`` the trained networks."""
+    channels_last: bool = False
+    """Keep convolution weights in channels-last memory format."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, a third more time."""
-    validate_every: int = 500
-    sheet_every: int = 500
-    checkpoint_every: int = 500
-    log_every: int = 10
-    keep: int = 2
+    validate_every: Count = 500
+    """Steps between validations."""
+    sheet_every: Count = 500
+    """Steps between sample sheets."""
+    checkpoint_every: Natural = 500
+    """Steps between checkpoints; 0 = none by steps."""
+    checkpoint_minutes: NonNegative = 0.0
+    """Minutes between checkpoints; 0 = none by time."""
+    log_every: Count = 10
+    """Steps between logged figures. On a GPU the loss is read, and a NaN noticed, only this often."""
+    keep: Count = 2
     """Checkpoints kept beside the best."""
     monitor: str = "loss"
-    """The validation figure that names the best checkpoint."""
+    """The validation figure that selects the best checkpoint."""
     mode: Literal["min", "max"] = "min"
-    max_bad_steps: int = 10
+    """Whether the best value of ``monitor`` is the smallest or the largest."""
+    max_bad_steps: Count = 10
     """Steps in a row with a NaN or infinite gradient before the run stops."""
-
-    def __post_init__(self) -> None:
-        need(self.seed >= 0, "run.seed", self.seed, "0 or more")
-        for name in ("validate_every", "sheet_every", "checkpoint_every", "log_every", "keep", "max_bad_steps"):
-            need(getattr(self, name) >= 1, f"run.{name}", getattr(self, name), "1 or more")
-        need(self.device in ("auto", "cpu"), "run.device", self.device, "auto or cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,13 +145,15 @@ class InitOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """All that a run is made of.
+    """Everything a run is made of.
 
     Attributes:
         name: of the run.
-        kind: which task trains (:func:`celpaint.train.engine.task.task_kinds`).
-        task: the task's own settings; the task reads them with :func:`from_table`.
+        kind: which task trains: a kind that a method's spec lists, or ``module:Class``.
+        task: the task's own settings, which the task reads with :func:`from_table`.
         network: the network's constructor arguments.
+        optimizers: settings that differ for single optimizers, by their name.
+        stages: by name, in order; empty: one stage that trains everything by ``schedule``.
     """
 
     name: str
@@ -172,9 +162,26 @@ class Recipe:
     network: Mapping[str, Any] = field(default_factory=dict)
     data: DataOptions = field(default_factory=DataOptions)
     optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
+    optimizers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     schedule: ScheduleOptions = field(default_factory=ScheduleOptions)
+    stages: Mapping[str, StageOptions] = field(default_factory=dict)
     run: RunOptions = field(default_factory=RunOptions)
     init: InitOptions = field(default_factory=InitOptions)
+
+    def __post_init__(self) -> None:
+        for name, table in self.optimizers.items():
+            shared = "gradient_accumulation_steps"
+            need(shared not in table, f"optimizers.{name}.{shared}", table.get(shared), f"optimizer.{shared} instead")
+            self.optimizer_named(name)
+
+    def optimizer_named(self, name: str) -> OptimizerOptions:
+        """``[optimizer]`` with the changes of ``[optimizers.NAME]``."""
+        common = dataclasses.asdict(self.optimizer)
+        return from_table(OptimizerOptions, {**common, **self.optimizers.get(name, {})}, f"optimizers.{name}")
+
+    def all_stages(self) -> dict[str, StageOptions]:
+        """The stages; a recipe without any has one, called ``main``."""
+        return dict(self.stages) or {"main": StageOptions(schedule=self.schedule)}
 
     def as_json(self) -> str:
         """The whole recipe, defaults written out; :meth:`from_json` reads it back."""
@@ -200,7 +207,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
     Raises:
         InputError: no such file, or no valid TOML.
-        OptionError: an unknown table or key, naming the nearest; a value of the wrong kind.
+        OptionError: an unknown table or key, naming the nearest; a value of the wrong type or out of range.
     """
     packaged = resources.files("celpaint.train") / "recipes" / f"{path}.toml"
     try:
@@ -210,20 +217,27 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         names = ", ".join(packaged_recipes())
         raise InputError(f"no recipe '{path}'", wanted=f"a TOML file or one of: {names}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"'{path}' is not a TOML file ({error})", todo="Mend the line it names.") from None
+        raise InputError(f"'{path}' is not a TOML file ({error})", todo="Correct the line it names.") from None
     for override in overrides:
-        key, equals, value = override.partition("=")
-        need(bool(equals) and bool(key.strip()), "--set", override, "table.key=value")
-        *tables, last = (part.strip() for part in key.split("."))
-        at: Any = raw
-        for table in tables:
-            at = at.setdefault(table, {})
-            need(isinstance(at, dict), "--set", override, f"a key; '{table}' is a value, not a table")
-        at[last] = _value(value.strip())
+        _apply(raw, override)
     task = raw.get("task", {})
     need(isinstance(task, dict) and isinstance(task.get("kind"), str), "task.kind", task, "the kind of the task")
     rest = {k: v for k, v in task.items() if k != "kind"}
+    if "kind" in raw:
+        raise OptionError("the recipe has no 'kind'", wanted="'task.kind'")
     return from_table(Recipe, {"name": path.stem, **raw, "kind": task["kind"], "task": rest}, "")
+
+
+def _apply(raw: dict[str, Any], override: str) -> None:
+    """Set one ``table.key=value`` in a recipe's raw tables."""
+    key, equals, value = override.partition("=")
+    need(bool(equals) and bool(key.strip()), "--set", override, "table.key=value")
+    *tables, last = (part.strip() for part in key.split("."))
+    at: Any = raw
+    for table in tables:
+        at = at.setdefault(table, {})
+        need(isinstance(at, dict), "--set", override, f"a key; '{table}' is a value, not a table")
+    at[last] = _value(value.strip())
 
 
 def _value(text: str) -> Any:
@@ -231,61 +245,3 @@ def _value(text: str) -> Any:
         return tomllib.loads(f"x = {text}")["x"]
     except tomllib.TOMLDecodeError:
         return text
-
-
-def from_table(cls: type[D], table: Mapping[str, Any], where: str) -> D:
-    """Make dataclass ``cls`` from a table of plain values, checking every key and kind.
-
-    Args:
-        where: dotted name of the table, for messages.
-
-    Raises:
-        OptionError: an unknown key, naming the nearest known one; a value of the wrong kind; a missing key.
-    """
-    assert dataclasses.is_dataclass(cls)
-    hints = typing.get_type_hints(cls)
-    fields = {f.name: f for f in dataclasses.fields(cls) if f.init}
-    dot = f"{where}." if where else ""
-    for key in table:
-        if key not in fields:
-            near = difflib.get_close_matches(key, fields, n=1, cutoff=0.4)
-            wanted = f"'{dot}{near[0]}'" if near else f"one of {', '.join(dot + f for f in fields)}"
-            raise OptionError(f"the recipe has no '{dot}{key}'", wanted=wanted)
-    for name, f in fields.items():
-        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
-            need(name in table, f"{dot}{name}", None, "a value")
-    return cls(**{key: _convert(hints[key], value, f"{dot}{key}") for key, value in table.items()})
-
-
-def _convert(kind: Any, value: Any, key: str) -> Any:
-    origin = get_origin(kind)
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        need(isinstance(value, Mapping), key, value, "a table")
-        return from_table(kind, value, key)
-    if origin is Literal:
-        need(value in get_args(kind), key, value, " or ".join(map(str, get_args(kind))))
-        return value
-    if origin in (Union, types.UnionType):
-        if value is None and type(None) in get_args(kind):
-            return None
-        (inner,) = (a for a in get_args(kind) if a is not type(None))
-        return _convert(inner, value, key)
-    if origin is tuple:
-        need(isinstance(value, list | tuple), key, value, "a list")
-        inner = get_args(kind)
-        kinds = [inner[0]] * len(value) if inner[-1] is Ellipsis else list(inner)
-        need(len(kinds) == len(value), key, value, f"a list of {len(kinds)}")
-        return tuple(_convert(k, v, key) for k, v in zip(kinds, value, strict=True))
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if kind in (int, float, str, bool):
-        need(
-            type(value) is kind,
-            key,
-            value,
-            {int: "a whole number", float: "a number", str: "text"}.get(kind, "true or false"),
-        )
-        return value
-    if origin is not None:
-        need(isinstance(value, origin), key, value, "a table")
-    return value

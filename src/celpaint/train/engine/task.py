@@ -1,10 +1,14 @@
-"""What the trainer trains: a network, its data, its loss and how it is judged."""
+"""What the trainer trains: networks, their optimizers, data, losses, and how the result is judged."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+import torch
+from torch import nn
 
 from celpaint.errors import OptionError
 from celpaint.methods.registry import method_specs
@@ -15,77 +19,94 @@ if TYPE_CHECKING:
 
     import numpy as np
     import numpy.typing as npt
-    import torch
-    from torch import Tensor, nn
+    from torch import Tensor
 
+    from celpaint.train.engine.engine import Engine
     from celpaint.train.engine.recipe import Recipe
 
-__all__ = ["Part", "Task", "build_task", "register_task", "task_kinds"]
+__all__ = ["Part", "Task", "build_task", "task_kinds"]
 
+Network = TypeVar("Network", bound=nn.Module)
 Batch = TypeVar("Batch")
 
 
-_EXTRA: dict[str, str] = {}
-
-
-def register_task(kind: str, where: str) -> None:
-    """Make a kind of training known to this process.
-
-    Args:
-        kind: what a recipe's ``task.kind`` calls it.
-        where: ``module:name`` of its class.
-    """
-    _EXTRA[kind] = where
-
-
 def task_kinds() -> dict[str, str]:
-    """Every kind of training with its class: those that methods list in their specs, and those registered."""
-    return {kind: where for spec in method_specs().values() for kind, where in spec.tasks.items()} | _EXTRA
+    """Every kind of training that a method lists in its spec, with its class as ``module:Class``."""
+    return {kind: where for spec in method_specs().values() for kind, where in spec.tasks.items()}
 
 
-class Task(ABC, Generic[Batch]):
+class Task(ABC, Generic[Network, Batch]):
     """One kind of training.
 
-    The trainer sets the global random numbers from the step before every :meth:`loss`, and gives every stream of
-    batches its own seed, so a task that draws its random numbers from those two alone trains the same however often
-    it is stopped and on however many devices.
+    A task with one loss implements :meth:`loss`. A task with several networks keeps them in one module, names their
+    optimizers in :meth:`optimizers` and implements :meth:`step`; an adversarial one::
+
+        def optimizers(self):
+            return {"generator": ["generator"], "discriminator": ["discriminator"]}
+
+        def step(self, batches, engine):
+            engine.update("discriminator", self.discriminator_loss, batches)
+            engine.update("generator", self.generator_loss, batches)
+
+    The trainer seeds torch's random numbers from the step before every loss, and gives every stream of batches its own
+    seed. A task that draws its random numbers from those two alone trains the same however often it is stopped and on
+    however many devices.
 
     Attributes:
-        network: what is trained, on its device; parameters that stay as they are have ``requires_grad`` False.
+        network: everything that is trained, on its device. Parameters with ``requires_grad`` False stay as they are
+            and are not stored in checkpoints. Networks that only teach belong in other attributes.
     """
 
-    network: nn.Module
+    network: Network
+
+    every_parameter_used: ClassVar[bool] = True
+    """Whether every loss reaches every parameter it trains; where not, processes must look for those left out."""
 
     @classmethod
     @abstractmethod
-    def build(cls, recipe: Recipe, device: torch.device) -> Task[Any]:
+    def build(cls, recipe: Recipe, device: torch.device) -> Task[Network, Batch]:
         """The task a recipe describes, its network on ``device``, filled from ``recipe.init.weights`` if that is set.
 
         ``recipe.task`` and ``recipe.network`` are plain tables: check them with
-        :func:`celpaint.train.engine.recipe.from_table`.
+        :func:`celpaint.train.engine.tables.from_table`.
         """
+
+    def optimizers(self) -> Mapping[str, Sequence[str]]:
+        """Optimizer name -> names of the submodules or parameters of ``network`` it trains; '' is the whole network.
+
+        No parameter may belong to two. The first optimizer's loss is the one shown while training.
+        """
+        return {"main": [""]}
+
+    def begin_stage(self, stage: str) -> None:
+        """Called before the first step of a stage, and when a run resumes in it."""
 
     @abstractmethod
     def batches(self, seed: int, start: int) -> Iterator[Batch]:
         """The endless stream of micro-batches number ``seed``, from its batch ``start`` (0-based) on.
 
-        Batch k must not depend on where the stream was started.
+        Batch k must not depend on where the stream was started. Batches may lie on the CPU, then the trainer moves
+        them to the device; or be made on the device.
         """
 
-    @abstractmethod
-    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Any]]:
-        """The loss (a scalar) and figures worth logging (numbers or scalar tensors)."""
+    def step(self, batches: Sequence[Batch], engine: Engine) -> None:
+        """One training step on some micro-batches; calls :meth:`Engine.update` once for every optimizer step."""
+        engine.update("main", self.loss, batches)
+
+    def loss(self, batch: Batch) -> tuple[Tensor, Mapping[str, Any]]:
+        """The loss (a scalar) and figures to log (numbers or scalar tensors)."""
+        raise NotImplementedError(f"{type(self).__name__} has neither a loss nor a step of its own")
 
     @abstractmethod
-    def validate(self, network: nn.Module) -> dict[str, float]:
+    def validate(self, network: Network) -> dict[str, float]:
         """Figures of ``network`` (a copy with averaged weights, in evaluation mode) on data never trained on.
 
-        One of them is the recipe's ``run.monitor``. Same network, same figures.
+        One of them is the recipe's ``run.monitor``. The same network gets the same figures.
         """
 
     @abstractmethod
     def export_config(self) -> Mapping[str, Any]:
-        """The constructor's arguments of the network, as JSON values."""
+        """The constructor's arguments of the exported network, as JSON values."""
 
     def parts(self) -> Mapping[str, Part]:
         """The networks an export is made of, by folder; '' is the export's own folder."""
@@ -98,30 +119,28 @@ class Task(ABC, Generic[Batch]):
     def complete_export(self, folder: Path) -> None:
         """Add to an export what the trained network alone does not make usable."""
 
-    def sample_sheet(self, network: nn.Module) -> npt.NDArray[np.uint8] | None:
+    def sample_sheet(self, network: Network) -> npt.NDArray[np.uint8] | None:
         """A picture of what ``network`` makes of validation clips, ``H W 3``; None where there is nothing to see."""
         return None
 
     def frames(self, batch: Batch) -> int:
-        """How many frames ``batch`` trains on, for the frames a second."""
+        """How many frames ``batch`` trains on, for the frames per second."""
         return 1
 
 
+@dataclass(frozen=True)
 class Part:
     """One network of an export.
 
-    Args:
+    Attributes:
         prefix: its name inside ``Task.network``, '' for all of it.
-        config: its constructor's arguments.
+        config: its constructor's arguments, as JSON values.
         name: stem of the weight files.
     """
 
-    def __init__(self, prefix: str, config: Mapping[str, Any], name: str = "model") -> None:
-        self.prefix, self.config, self.name = prefix, config, name
-
-    def as_dict(self) -> dict[str, Any]:
-        """The arguments, as JSON values."""
-        return {"prefix": self.prefix, "config": dict(self.config), "name": self.name}
+    prefix: str
+    config: Mapping[str, Any]
+    name: str = "model"
 
     def tensors(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The part's tensors of the whole network's state, under their own names."""
@@ -129,16 +148,22 @@ class Part:
         return {key.removeprefix(dot): value for key, value in state.items() if key.startswith(dot)}
 
 
-def build_task(recipe: Recipe, device: torch.device) -> Task[Any]:
+def build_task(recipe: Recipe, device: torch.device) -> Task[Any, Any]:
     """The task of ``recipe.kind``, its first weights drawn from the recipe's seed.
 
     Raises:
         OptionError: no such kind.
     """
     kinds = task_kinds()
-    if recipe.kind not in kinds:
-        raise OptionError(f"task.kind is '{recipe.kind}'", wanted=" or ".join(kinds))
-    import torch
-
+    where = kinds.get(recipe.kind, recipe.kind)
+    try:
+        kind = load_object(where) if ":" in where else None
+    except (ModuleNotFoundError, AttributeError) as error:
+        if recipe.kind in kinds:
+            raise
+        raise OptionError(f"task.kind is '{recipe.kind}', which can't be imported ({error})") from None
+    if not (isinstance(kind, type) and issubclass(kind, Task)):
+        raise OptionError(f"task.kind is '{recipe.kind}'", wanted=f"{' or '.join(kinds)}, or module:Class")
     torch.manual_seed(recipe.run.seed)
-    return cast("type[Task[Any]]", load_object(kinds[recipe.kind])).build(recipe, device)
+    task: Task[Any, Any] = kind.build(recipe, device)
+    return task

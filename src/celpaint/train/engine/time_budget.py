@@ -1,4 +1,4 @@
-"""Where a run stands between its beginning and its end, by steps and by time."""
+"""Where a run or stage stands between its beginning and its end, by steps and by time."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Callable
 
 from celpaint.train.engine.recipe import ScheduleOptions
 
-__all__ = ["Clock"]
+__all__ = ["TimeBudget"]
 
 
-class Clock:
-    """Steps and seconds of a run, and how much of it is done.
+class TimeBudget:
+    """Steps and seconds of a stage, and how much of it is done.
 
-    With ``max_minutes`` the schedule follows the time (unless the recipe says ``by = "steps"``), so that the learning
-    rate is at its end when the time is. A run that used up its time and is given more starts a new period: warm-up,
-    plateau and decay over the new minutes. One that was interrupted goes on in its period.
+    With a time limit the schedule follows the clock (unless the recipe says ``by = "steps"``), so that the learning
+    rate reaches its end when the time does. A run that used up its time and is given more starts a new period:
+    warm-up, plateau and decay over the new minutes. One that was interrupted resumes in its period.
 
     Args:
-        max_minutes: of a period, None = no limit.
+        minutes: of a period, None = no limit.
     """
 
-    def __init__(self, schedule: ScheduleOptions, max_minutes: float | None) -> None:
+    def __init__(self, schedule: ScheduleOptions, minutes: float | None) -> None:
         self.schedule = schedule
-        self.limit = None if max_minutes is None else 60 * max_minutes
+        self.limit = None if minutes is None else 60 * minutes
         self.by_time = schedule.by != "steps" and self.limit is not None
         self.step = self.period_start = 0
         self.seconds = self.period_seconds = 0.0
@@ -36,7 +36,7 @@ class Clock:
         self._before = self.seconds, self.period_seconds
 
     def resume(self, step: int, seconds: float, period_start: int, period_seconds: float, finished: bool) -> None:
-        """Go on where an earlier run stopped; ``finished``: its time or steps were used up."""
+        """Continue where an earlier run stopped; ``finished``: its time or steps were used up."""
         self.step, self.seconds = step, seconds
         if self.by_time and not finished:
             self.period_start, self.period_seconds = period_start, period_seconds
@@ -77,9 +77,9 @@ class Clock:
         """Whether steps or time are used up."""
         return self.step >= self.schedule.steps or (self.budget is not None and self.period_seconds >= self.budget)
 
-    def time_left(self, seconds_a_step: float | None) -> float | None:
+    def time_left(self, seconds_per_step: float | None) -> float | None:
         """Seconds to the end of the steps or of the time, whichever comes first; None where nothing is known."""
-        ends = [] if seconds_a_step is None else [(self.schedule.steps - self.step) * seconds_a_step]
+        ends = [] if seconds_per_step is None else [(self.schedule.steps - self.step) * seconds_per_step]
         if self.budget is not None:
             ends.append(max(0.0, self.budget - self.period_seconds))
         return min(ends, default=None)

@@ -1,4 +1,4 @@
-"""What a run tells while it goes: a bar or lines, TensorBoard, a JSON line a figure, sheets as PNG."""
+"""What a run reports while it trains: a bar or lines, TensorBoard, a JSON line a figure, sheets as PNG."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["Watch"]
+__all__ = ["TrainingLogger"]
 
 _EVERY = 30.0
 """Seconds between lines where there is no terminal."""
 
 
-class Watch:
+class TrainingLogger:
     """Where figures and pictures of a run go.
 
     Args:
@@ -33,7 +33,7 @@ class Watch:
 
     def __init__(self, run_dir: Path, *, silent: bool = False) -> None:
         self.run_dir, self.silent = run_dir, silent
-        self._recent: deque[tuple[float, int]] = deque(maxlen=50)
+        self._recent: deque[tuple[float, int, int]] = deque(maxlen=50)
         self._last_line = 0.0
         self._bar: Progress | None = None
         if silent:
@@ -44,43 +44,50 @@ class Watch:
         self._board = SummaryWriter(str(run_dir / "tensorboard"))
         self._console = Console(stderr=True)
         if sys.stderr.isatty():
-            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}"))
+            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}"))
             self._bar = Progress(*columns, console=self._console)
-            self._row = self._bar.add_task("train", total=1.0, told="")
+            self._row = self._bar.add_task("train", total=1.0, text="")
             self._bar.start()
 
     @property
-    def speed(self) -> float:
-        """Frames a second over the last steps."""
+    def frames_per_second(self) -> float:
+        """Frames per second over the last steps."""
         if len(self._recent) < 2:
             return 0.0
-        frames = sum(f for _, f in list(self._recent)[1:])
+        frames = sum(f for _, _, f in list(self._recent)[1:])
         return frames / max(1e-9, self._recent[-1][0] - self._recent[0][0])
 
     @property
-    def seconds_a_step(self) -> float | None:
-        """Time a step took lately, validation and the like left in; None before the second."""
+    def seconds_per_step(self) -> float | None:
+        """Time a step took lately, validation and checkpoints included; None before the second."""
         if len(self._recent) < 2:
             return None
-        return (self._recent[-1][0] - self._recent[0][0]) / (len(self._recent) - 1)
+        (begin, first, _), (end, last, _) = self._recent[0], self._recent[-1]
+        return (end - begin) / (last - first)
 
     def step(self, step: int, loss: float, frames: int, progress: float, left: float | None) -> None:
-        """One more step is done; ``left``: seconds to the end, None where unknown."""
+        """Step ``step`` is done.
+
+        Args:
+            frames: trained on since the last call.
+            progress: of the schedule, in [0, 1].
+            left: seconds to the end, None where unknown.
+        """
         now = time.monotonic()
-        self._recent.append((now, frames))
+        self._recent.append((now, step, frames))
         if self.silent:
             return
-        told = f"step {step}  loss {loss:.4f}  {self.speed:.1f} frames/s"
+        text = f"step {step}  loss {loss:.4f}  {self.frames_per_second:.1f} frames/s"
         if left is not None:
-            told += f"  {int(left) // 60}:{int(left) % 60:02d} left"
+            text += f"  {int(left) // 60}:{int(left) % 60:02d} left"
         if self._bar is not None:
-            self._bar.update(self._row, completed=progress, told=told)
+            self._bar.update(self._row, completed=progress, text=text)
         elif now - self._last_line >= _EVERY:
             self._last_line = now
-            self.say(f"{100 * progress:5.1f} %  {told}")
+            self.say(f"{100 * progress:5.1f} %  {text}")
 
     def say(self, text: str) -> None:
-        """A line for whoever looks on."""
+        """Print a line."""
         if not self.silent:
             self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
 
 from celpaint.data.clips import ClipBatch
+from celpaint.data.film import Bank, FilmSpec, FilmSynthesizer, load_banks
 from celpaint.data.prepared import PreparedClips
 from celpaint.data.synthetic import Art, ClipSpec, Synthesizer, toy_art
+from celpaint.train.engine.prefetch import to_device
 from celpaint.train.engine.recipe import DataOptions
+from celpaint.train.engine.seeding import derive_seed
 
-__all__ = ["ClipSource", "Clips", "mix", "to_device"]
+__all__ = ["ClipSource", "Clips"]
 
 
 class ClipSource(Protocol):
@@ -70,14 +72,27 @@ class Clips:
                 self._train = PreparedClips(
                     Path(self.data.path), frames=self.data.frames, size=self.data.size, distance=self.distance
                 )
+            elif self.data.source == "film":
+                self._train = FilmSynthesizer(self.banks[0], self.film_spec(self.data.size))
             else:
                 spec = ClipSpec(height=height, width=width, frames=self.data.frames, **self.spec)
                 self._train = Synthesizer(self.art.split("train"), spec, self.device)
         return self._train
 
+    @property
+    def banks(self) -> tuple[Bank, Bank]:
+        """Cels to train on and cels held out, for clips composed on the device."""
+        return load_banks(Path(self.data.path), str(self.device), self.data.drawings)
+
+    def film_spec(self, size: tuple[int, int], **changes: Any) -> FilmSpec:
+        """What kind of film-like clips."""
+        distance = self.spec.get("distance", (1, 45))
+        spec = FilmSpec(height=size[0], width=size[1], frames=self.data.frames, distance=distance)
+        return replace(spec, **changes)
+
     def batches(self, seed: int, start: int) -> Iterator[ClipBatch]:
         """The stream ``seed`` of micro-batches from number ``start`` on."""
-        return self._exact(self.train.batch(mix(seed, number), self.data.clips) for number in count(start))
+        return self._exact(self.train.batch(derive_seed(seed, number), self.data.clips) for number in count(start))
 
     def _exact(self, clips: Iterator[ClipBatch]) -> Iterator[ClipBatch]:
         """The clips on the device, made in full precision whatever the networks around are run in."""
@@ -109,6 +124,10 @@ class Clips:
                 validation=True,
             )
             found: Iterator[ClipBatch] = (held.batch(number, 1) for number in range(clips))
+        elif self.data.source == "film":
+            spec = self.film_spec((height, width), distance=(distance, distance), line_styles={line_style: 1.0})
+            films = FilmSynthesizer(self.banks[1], spec)
+            found = (films.batch(1_000_000 + number, 1) for number in range(clips))
         else:
             found = validation_clips(
                 self.art,
@@ -121,18 +140,3 @@ class Clips:
                 device=self.device,
             )
         return self._exact(found)
-
-
-def mix(seed: int, number: int) -> int:
-    """A seed of its own for batch ``number`` of stream ``seed``, in [0, 2**62)."""
-    return hash((seed, number, 0x5EED)) % 2**62
-
-
-def to_device(clip: ClipBatch, device: torch.device) -> ClipBatch:
-    """The clip with all its tensors on ``device``."""
-    moved = {
-        name: value.to(device, non_blocking=True)
-        for name in ClipBatch.__dataclass_fields__
-        if isinstance(value := getattr(clip, name), Tensor)
-    }
-    return replace(clip, **moved)

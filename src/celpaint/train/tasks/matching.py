@@ -12,23 +12,26 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from msgspec import Meta
 from torch import Tensor, nn
 
 from celpaint.conditions.regions import enclosed
 from celpaint.data.clips import ClipBatch
-from celpaint.data.film import Bank, FilmSpec, FilmSynthesizer
+from celpaint.data.film import Bank, FilmSpec, FilmSynthesizer, load_banks
 from celpaint.data.synthetic import Art, ClipSpec, Synthesizer, toy_art, validation_clips
 from celpaint.frames.resize import resize_tensor
 from celpaint.metrics import frame
 from celpaint.metrics.frame import COLOR_TOLERANCE
 from celpaint.models.matcher.network import Matcher, paint_mean, quarters, tokens, windows
 from celpaint.models.matcher.network import Matching as Matched
-from celpaint.train.engine.recipe import DataOptions, Recipe, from_table, need
+from celpaint.train.engine.recipe import Recipe, from_table, need
+from celpaint.train.engine.tables import Count, Natural, NonNegative, Positive, Probability, Sizes
 from celpaint.train.engine.task import Task
 from celpaint.weights.registry import find_weights
 from celpaint.weights.store import load_network, read_tensors
@@ -65,36 +68,32 @@ class MatchingOptions:
         propagation_weight: weight of the L1 of the colors carried over by matching alone.
         confidence_weight: weight of the confidence's cross-entropy.
         color_tolerance: largest error of a channel that counts as the right color.
+        validation_clips: clips for each line style and distance.
     """
 
-    sizes: tuple[tuple[int, int], ...] = ((96, 160), (160, 288), (224, 384), (320, 576))
-    clips: tuple[int, ...] = (6, 2, 1, 1)
-    size_probs: tuple[float, ...] = (0.55, 0.25, 0.15, 0.05)
-    first_size_batches: int = 0
-    targets: int = 3
-    reference_count_probs: tuple[float, ...] = (0.5, 0.25, 0.15, 0.1)
-    first_reference_prob: float = 0.7
-    pool_size: int = 200
-    new_clips_per_batch: float = 2.0
-    line_augmentation_prob: float = 0.2
-    detail_prob: float = 0.12
-    region_prob: float = 0.9
-    matching_weight: float = 0.05
-    gradient_weight: float = 0.3
-    propagation_weight: float = 0.1
-    confidence_weight: float = 0.02
-    color_tolerance: float = COLOR_TOLERANCE
+    sizes: Sizes = ((96, 160), (160, 288), (224, 384), (320, 576))
+    clips: tuple[Count, ...] = (6, 2, 1, 1)
+    size_probs: tuple[NonNegative, ...] = (0.55, 0.25, 0.15, 0.05)
+    first_size_batches: Natural = 0
+    targets: Count = 3
+    reference_count_probs: Annotated[tuple[NonNegative, ...], Meta(min_length=1)] = (0.5, 0.25, 0.15, 0.1)
+    first_reference_prob: Probability = 0.7
+    pool_size: Count = 200
+    new_clips_per_batch: Positive = 2.0
+    line_augmentation_prob: Probability = 0.2
+    detail_prob: Probability = 0.12
+    region_prob: Probability = 0.9
+    matching_weight: NonNegative = 0.05
+    gradient_weight: NonNegative = 0.3
+    propagation_weight: NonNegative = 0.1
+    confidence_weight: NonNegative = 0.02
+    color_tolerance: Positive = COLOR_TOLERANCE
+    validation_clips: Count = 12
 
     def __post_init__(self) -> None:
         count = len(self.sizes)
-        need(count > 0, "task.sizes", self.sizes, "at least one")
-        need(len(self.clips) == count, "task.clips", self.clips, f"{count} numbers, one a size")
-        need(len(self.size_probs) == count, "task.size_probs", self.size_probs, f"{count} numbers, one a size")
-        need(all(s % 16 == 0 for size in self.sizes for s in size), "task.sizes", self.sizes, "multiples of 16")
-        need(self.targets >= 1, "task.targets", self.targets, "1 or more")
-        counts = self.reference_count_probs
-        need(len(counts) >= 1, "task.reference_count_probs", counts, "at least one number")
-        need(self.pool_size >= 1, "task.pool_size", self.pool_size, "1 or more")
+        need(len(self.clips) == count, "task.clips", self.clips, f"{count} numbers, one per size")
+        need(len(self.size_probs) == count, "task.size_probs", self.size_probs, f"{count} numbers, one per size")
 
     @property
     def frames(self) -> int:
@@ -359,8 +358,10 @@ class Batches:
 # -- the task -------------------------------------------------------------------------------------------------
 
 
-class Matching(Task[Step]):
+class Matching(Task[Matcher, Step]):
     """Trains :class:`celpaint.models.matcher.network.Matcher`; ``run.monitor`` may be ``psnr``."""
+
+    every_parameter_used = False  # the detail network only where the lines are larger than the working size
 
     def __init__(
         self,
@@ -391,7 +392,10 @@ class Matching(Task[Step]):
             load_network(network, read_tensors(folder), source=folder)
         network = network.to(device=device, memory_format=torch.channels_last).train().requires_grad_(True)  # type: ignore[call-overload]
         network.blend.requires_grad_(False)  # a task of its own
-        return cls(network, config, options, art, film_banks(recipe.data, art, device))
+        data, banks = recipe.data, None
+        if data.source == "film":
+            banks = load_banks(Path(data.path), str(device), data.drawings)
+        return cls(network, config, options, art, banks)
 
     def export_config(self) -> Mapping[str, Any]:
         return self.config
@@ -434,7 +438,7 @@ class Matching(Task[Step]):
         assert isinstance(network, Matcher)
         figures: dict[str, list[float]] = {}
         for line_style, distance in (("soft", 15), ("clean", 15), ("binary", 45)):
-            for clip in self._films(line_style, distance):
+            for clip in self._films(line_style, distance, self.options.validation_clips):
                 step = self._here(as_step(clip, told=self.banks is None))
                 decoded, matched = network(step.lines, step.reference_lines, step.reference_color, step.regions)
                 assert step.drawing is not None
@@ -447,7 +451,7 @@ class Matching(Task[Step]):
                 figures.setdefault("accuracy", []).append(accuracy)
         return {name: float(np.mean(values)) for name, values in figures.items()}
 
-    def _films(self, line_style: str, distance: int, clips: int = 12) -> Iterator[ClipBatch]:
+    def _films(self, line_style: str, distance: int, clips: int) -> Iterator[ClipBatch]:
         height, width = self.options.sizes[min(1, len(self.options.sizes) - 1)]
         if self.banks is not None:
             spec = FilmSpec(
@@ -479,18 +483,6 @@ class Matching(Task[Step]):
                 rows.append(torch.cat(views, -1))
         sheet = torch.cat(rows, -2).clamp(0, 1).permute(1, 2, 0).cpu().numpy()
         return (sheet * 255).round().astype(np.uint8)
-
-
-def film_banks(data: DataOptions, art: Art, device: torch.device) -> tuple[Bank, Bank] | None:
-    """Cels to train on and cels held out, where the films are composed on the device."""
-    if data.source != "film":
-        return None
-    most = data.drawings or None
-    small = {"figures": 40, "sets": 16}
-    return (
-        Bank.make(art.split("train"), device, most=most, **(small if most else {})),
-        Bank.make(art.split("validation"), device, most=most or 1500, seed=1, **small),
-    )
 
 
 def as_step(clip: ClipBatch, references: int = 1, *, told: bool = True) -> Step:

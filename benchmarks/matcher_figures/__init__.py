@@ -1,1 +1,0 @@
-"""What ``benchmarks/matcher.py`` measures, a part a module."""

@@ -1,0 +1,1 @@
+"""LVCD measured in depth: quality, settings of the sampler, the example shot, time and memory."""

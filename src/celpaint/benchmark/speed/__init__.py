@@ -1,0 +1,1 @@
+"""Time and memory of single parts, one module each; every function returns a Markdown table."""

@@ -1,0 +1,1 @@
+"""Palettes: a few colors that guide what a shot is painted in."""

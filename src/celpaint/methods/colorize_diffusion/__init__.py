@@ -1,0 +1,1 @@
+"""ColorizeDiffusion v2: one drawing colored after any reference picture (Yan et al., 2025)."""

@@ -1,0 +1,1 @@
+"""Palette-guided video colorization (Wang et al. 2025)."""

@@ -1,0 +1,269 @@
+"""A session: networks loaded once, many shots colored.
+
+>>> colorizer = celpaint.Colorizer(method="matcher")                # doctest: +SKIP
+>>> for frame in colorizer.colorize("cut05/", reference="key.png"): # doctest: +SKIP
+...     show(frame.rgb)
+
+Everything that colors goes through it: :meth:`Colorizer.chunks` is the one loop over a method's chunks.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from celpaint.errors import Cancelled, DiskFull, OptionError, OutOfMemory, ReferenceFrameError
+from celpaint.frames.cache import Spill
+from celpaint.methods.base import Method
+from celpaint.methods.registry import check_conditions, choose_method, load_method, spec_of
+from celpaint.methods.spec import DEFAULT_REQUIRES
+from celpaint.options import ComputeOptions, PathOptions
+from celpaint.threads import use_threads
+from celpaint.types import (
+    Chunk,
+    ColorHint,
+    ColorizedFrame,
+    Condition,
+    DrawingColored,
+    Event,
+    Frame,
+    Progress,
+    Shot,
+    State,
+    silent,
+)
+
+if TYPE_CHECKING:
+    from celpaint.shot import ShotContext
+
+__all__ = ["Colorizer", "split_options"]
+
+_BLANK = 4
+"""Drawings a chunk in a scene that stays uncolored."""
+
+
+class Colorizer:
+    """Colors shots with networks that are loaded once, now.
+
+    Args:
+        method: ``auto``, a method's name, its options, or a method already loaded.
+        options: fields of the method's options, by name: ``weights``, ``device``, ``size`` ...
+
+    Attributes:
+        name: the method's name.
+        options: of the method; None for a method that came loaded.
+        method: what colors.
+
+    Raises:
+        OptionError: an option has a value it can't have, or belongs to another method.
+        WeightsError, ResourceError: the networks can't be loaded, or the machine has too little for them.
+    """
+
+    def __init__(self, method: str | ComputeOptions | Method = "auto", **options: Any) -> None:
+        self._cancelled = threading.Event()
+        self.options: ComputeOptions | None = None
+        self.name = "own"
+        self._save_memory = "Color smaller frames."
+        self._requires: frozenset[Condition] = DEFAULT_REQUIRES
+        if isinstance(method, Method):
+            if options:
+                raise OptionError("options are given for a method that is loaded", wanted="none")
+            self.method = method
+            return
+        self.options = choose_method(method, options)
+        spec = spec_of(self.options)
+        self.name, self._save_memory, self._requires = spec.name, spec.save_memory, spec.requires
+        with self._enough_memory():
+            self.method = load_method(self.options)
+        use_threads(self.options.threads)
+
+    def colorize(
+        self,
+        source: Any,
+        /,
+        *,
+        reference: Any = (),
+        palette: Any = None,
+        text: str = "",
+        hints: Sequence[ColorHint] = (),
+        progress: Progress = silent,
+        **options: Any,
+    ) -> Iterator[Frame]:
+        """Color a shot and yield its frames, every one, in order, at the source's own size.
+
+        Inputs are checked at once; frames are colored as they are taken. Frames that are colored before their turn
+        wait in memory and, beyond a limit, on the disk.
+
+        Args:
+            source: a path, a clip, NumPy ``T H W C``, torch ``B H W C`` or ``B C H W``, PIL pictures, or a
+                :class:`~celpaint.shot.ShotContext`, which brings along all that follows but ``progress``.
+            reference: painted frames: paths ``PICTURE[@FRAME]``, pictures, or pairs ``(picture, frame)``; any number.
+            palette: colors to paint with: see :func:`~celpaint.shot.palette_colors`.
+            text: a description or tags.
+            hints: colors at places.
+            progress: told of every event.
+            options: fields of :class:`~celpaint.options.PathOptions`, by name.
+
+        Raises:
+            InputError: a file is missing, broken or does not fit, or the method needs what is not given.
+            OptionError: an option has a value it can't have.
+            Cancelled: :meth:`cancel` was called.
+        """
+        from celpaint.shot import ShotContext, open_shot
+
+        if isinstance(source, ShotContext):
+            context = source
+        else:
+            path = PathOptions.of(options)
+            context = open_shot(source, reference, path, palette=palette, text=text, hints=hints, progress=progress)
+        self.check(context.shot)
+        return self._frames(context, progress)
+
+    def check(self, shot: Shot) -> None:
+        """Look whether a shot has what the method needs, and nothing that was given for nothing.
+
+        Raises:
+            InputError: it lacks something.
+            OptionError: something given is of no use to the method.
+        """
+        if self.options is not None:
+            check_conditions(spec_of(self.options), shot.given)
+        elif "references" in self._requires and not shot.references:
+            raise ReferenceFrameError("no painted frame is given", wanted="at least one")
+
+    def cancel(self) -> None:
+        """Stop the shot that is being colored, from any thread or from its progress, before the next network call that
+        is told of. Whoever takes its frames gets :class:`~celpaint.errors.Cancelled`; the session may be used again.
+        """
+        self._cancelled.set()
+
+    def chunks(
+        self, shot: Shot, *, done: int = 0, state: State | None = None, progress: Progress = silent
+    ) -> Iterator[Chunk]:
+        """Color a shot scene by scene, so that nothing reaches across a cut.
+
+        A scene without what the method requires comes out white, with confidence 0.
+
+        Args:
+            shot: with its cuts.
+            done: how many drawings the chunks of an earlier run held.
+            state: None at the start, else the state of the last of those chunks.
+            progress: told of every event; drawings are counted over all scenes.
+
+        Raises:
+            OutOfMemory: the machine has too little memory.
+            Cancelled: :meth:`cancel` was called.
+        """
+        self._cancelled.clear()
+        before = 0
+        left = state or None
+        for scene in shot.scenes:
+            skip = min(max(done - before, 0), len(scene))
+            if skip < len(scene):
+                part = shot.part(scene) if shot.cuts else shot
+                tell = self._telling(progress, before, len(shot))
+                with self._enough_memory(shot.size):
+                    colored = skip
+                    for chunk in self._scene(part, skip, left, tell):
+                        colored += len(chunk.drawings)
+                        # the next scene begins without a state
+                        after = chunk.state if colored < len(scene) else {}
+                        yield replace(chunk, drawings=tuple(scene[drawing] for drawing in chunk.drawings), state=after)
+                        self._stop_if_cancelled()
+                left = None
+            before += len(scene)
+
+    def drawings(self, shot: Shot, *, progress: Progress = silent) -> Iterator[tuple[int, ColorizedFrame]]:
+        """Every drawing of a shot and its index, as they are colored, in any order; errors as of :meth:`chunks`."""
+        for chunk in self.chunks(shot, progress=progress):
+            yield from zip(chunk.drawings, chunk.painted, strict=True)
+
+    def advise(self, shot: Shot, confidence: Sequence[float]) -> list[int]:
+        """The drawings worth painting next, best first: of scenes without a painted frame the first one, then what the
+        method says of each other scene."""
+        bare: list[int] = []
+        wanted: list[int] = []
+        for scene in shot.scenes:
+            part = shot.part(scene)
+            if not self._can_color(part):
+                bare.append(scene.start)
+                continue
+            painted = {reference.frame for reference in part.references}
+            advised = self.method.advise(part, [confidence[drawing] for drawing in scene])
+            wanted += [scene[drawing] for drawing in advised if drawing not in painted]
+        return [*bare, *wanted]
+
+    def _can_color(self, part: Shot) -> bool:
+        return bool(part.references) or "references" not in self._requires
+
+    def _scene(self, part: Shot, done: int, state: State | None, progress: Progress) -> Iterator[Chunk]:
+        if self._can_color(part):
+            yield from self.method.color(part, done=done, state=state, progress=progress)
+            return
+        for begin in range(done, len(part), _BLANK):
+            drawings = tuple(range(begin, min(begin + _BLANK, len(part))))
+            blank = ColorizedFrame(np.ones((*part.size, 3), np.float32), np.zeros(part.size, np.float32))
+            yield Chunk(drawings, (blank,) * len(drawings))
+            progress(DrawingColored(drawings[-1] + 1, len(part)))
+
+    def _frames(self, context: ShotContext, progress: Progress) -> Iterator[Frame]:
+        waiting = Spill(disk=2**62, reserve=0)
+        ready: set[int] = set()
+        turn = 0
+        for drawing, painted in self.drawings(context.shot, progress=progress):
+            finished = context.finish(drawing, painted)
+            waiting.put(drawing, (finished.rgb, finished.alpha))
+            ready.add(drawing)
+            while turn in ready:
+                yield from [_frame(waiting, turn)] * len(context.spans[turn])
+                waiting.drop(turn)
+                turn += 1
+
+    def _telling(self, progress: Progress, before: int, total: int) -> Progress:
+        """The progress, counting drawings over all scenes, and stopping a run that was cancelled."""
+
+        def tell(event: Event, /) -> None:
+            self._stop_if_cancelled()
+            progress(DrawingColored(before + event.index, total) if isinstance(event, DrawingColored) else event)
+            self._stop_if_cancelled()
+
+        return tell
+
+    def _stop_if_cancelled(self) -> None:
+        if self._cancelled.is_set():
+            raise Cancelled("the shot was cancelled")
+
+    @contextmanager
+    def _enough_memory(self, size: tuple[int, int] | None = None) -> Iterator[None]:
+        """A machine without enough memory gets a sentence that says what to lower."""
+        try:
+            yield
+        except (MemoryError, RuntimeError) as error:
+            text = str(error).lower()
+            if not isinstance(error, MemoryError) and "out of memory" not in text and "allocate memory" not in text:
+                raise
+            what = "load the networks" if size is None else f"color frames of {size[1]} x {size[0]} pixels"
+            raise OutOfMemory(f"not enough memory to {what} with these settings", todo=self._save_memory) from error
+
+
+def _frame(waiting: Spill, drawing: int) -> Frame:
+    kept = waiting.get(drawing)
+    if kept is None or kept[0] is None:
+        raise DiskFull(
+            "no room for frames that are colored before their turn", todo="Make room in the folder for temporary files."
+        )
+    return Frame(kept[0], kept[1])
+
+
+def split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options by name -> those of :class:`~celpaint.options.PathOptions` and those of the method."""
+    of_path = {field.name for field in fields(PathOptions)}
+    return (
+        {name: value for name, value in options.items() if name in of_path},
+        {name: value for name, value in options.items() if name not in of_path},
+    )
