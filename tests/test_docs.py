@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -44,6 +45,17 @@ def test_python_runs(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     paint_key(2).save(tmp_path / "key3.png")
     monkeypatch.chdir(tmp_path)
     exec(compile(blocks(GUIDE, "python")[number], GUIDE.name, "exec"), {"__name__": "guide"})
+
+
+@pytest.mark.parametrize("page", ["options.md", "commands.md", "api.md", "formats.md", "suites.md", "recipes.md"])
+def test_the_reference_is_what_the_code_says_now(page: str) -> None:
+    generate = runpy.run_path(str(ROOT / "docs" / "generate.py"))
+    assert (ROOT / "docs" / "reference" / page).read_text(encoding="utf-8") == generate["page"](page), "run make docs"
+
+
+def test_the_reference_has_no_other_pages() -> None:
+    generate = runpy.run_path(str(ROOT / "docs" / "generate.py"))
+    assert {path.name for path in (ROOT / "docs" / "reference").iterdir()} == set(generate["PAGES"])
 
 
 def links(document: Path) -> list[Path]:
