@@ -6,6 +6,7 @@ import ast
 import inspect
 import json
 import re
+import sys
 import textwrap
 import tomllib
 from collections.abc import Callable, Iterable
@@ -179,7 +180,7 @@ def docstring(text: str) -> str:
         if re.fullmatch(r"(Args|Attributes|Raises|Returns|Yields):", line):
             lines += [f"**{line}**", ""]
             found = True
-        elif line.startswith(">>> ") or line.startswith("... "):
+        elif line.startswith((">>> ", "... ")):
             lines.append("    " + line)
         elif found and re.match(r"    \S", line):
             lines.append(re.sub(r"^    ([\w, *]+?):", r"- `\1`:", line))
@@ -342,17 +343,12 @@ PAGES = {
 }
 
 
-def page(name: str) -> str:
-    """The text of one page."""
-    return NOTE + PAGES[name]()
-
-
-def main() -> None:
-    """Write every page."""
-    FOLDER.mkdir(exist_ok=True)
-    for name in PAGES:
-        (FOLDER / name).write_text(page(name), encoding="utf-8", newline="\n")
+def main(folder: Path = FOLDER) -> None:
+    """Write every page into a folder."""
+    folder.mkdir(exist_ok=True)
+    for name, page in PAGES.items():
+        (folder / name).write_text(NOTE + page(), encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(Path, sys.argv[1:]))

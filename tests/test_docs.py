@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-import runpy
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,15 +48,13 @@ def test_python_runs(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     exec(compile(blocks(GUIDE, "python")[number], GUIDE.name, "exec"), {"__name__": "guide"})
 
 
-@pytest.mark.parametrize("page", ["options.md", "commands.md", "api.md", "formats.md", "suites.md", "recipes.md"])
-def test_the_reference_is_what_the_code_says_now(page: str) -> None:
-    generate = runpy.run_path(str(ROOT / "docs" / "generate.py"))
-    assert (ROOT / "docs" / "reference" / page).read_text(encoding="utf-8") == generate["page"](page), "run make docs"
-
-
-def test_the_reference_has_no_other_pages() -> None:
-    generate = runpy.run_path(str(ROOT / "docs" / "generate.py"))
-    assert {path.name for path in (ROOT / "docs" / "reference").iterdir()} == set(generate["PAGES"])
+def test_the_reference_is_what_the_code_says_now(tmp_path: Path) -> None:
+    new = tmp_path / "reference"
+    subprocess.run([sys.executable, ROOT / "docs" / "generate.py", new], check=True, timeout=300)
+    old = ROOT / "docs" / "reference"
+    assert {path.name for path in old.iterdir()} == {path.name for path in new.iterdir()}
+    changed = [path.name for path in new.iterdir() if path.read_text("utf-8") != (old / path.name).read_text("utf-8")]
+    assert changed == [], "run `make docs`"
 
 
 def links(document: Path) -> list[Path]:
