@@ -34,6 +34,7 @@ __all__ = [
     "published_weights",
     "register",
     "spec_of",
+    "style_method",
     "weight_files",
 ]
 
@@ -91,6 +92,11 @@ def spec_of(options: ComputeOptions) -> MethodSpec:
 def method_name(options: ComputeOptions) -> str:
     """The name of the method whose options these are."""
     return spec_of(options).name
+
+
+def style_method() -> MethodSpec:
+    """The method that colors a drawing from a picture that shows something else."""
+    return next(spec for spec in method_specs().values() if spec.any_reference)
 
 
 def load_method(options: ComputeOptions) -> Method:
