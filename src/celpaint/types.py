@@ -169,12 +169,15 @@ class Reference:
         line: ``H W`` float32 in [0, 1], its own lines.
         frame: the index in the shot it belongs to, None where it belongs to none.
         picture: the picture as it was given, at its own size; None where only the fitted one is known.
+        alpha: ``H W`` float32 in [0, 1], what of it is figure and what paper; None where it says nothing of that. Where
+            it is 0, ``rgb`` is white.
     """
 
     rgb: Array
     line: Array
     frame: int | None = 0
     picture: Frame | None = None
+    alpha: Array | None = None
 
 
 RGB = tuple[float, float, float]
@@ -286,10 +289,13 @@ class ColorizedFrame:
         rgb: ``H W 3`` float32 in [0, 1] at the shot's size, or as a whole at another (the networks'): then it is
             brought to the shot's along the drawn lines.
         confidence: ``H W`` float32 in [0, 1], how sure the method is of the color; None where it can't tell.
+        alpha: ``H W`` float32 in [0, 1], of the fills, lines aside; None where no reference says what is paper or the
+            method does not carry it over.
     """
 
     rgb: Array
     confidence: Array | None = None
+    alpha: Array | None = None
 
 
 @dataclass(frozen=True)

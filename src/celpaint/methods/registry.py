@@ -13,7 +13,7 @@ from celpaint.errors import InputError, OptionError, ReferenceFrameError, Weight
 from celpaint.methods.base import Method
 from celpaint.methods.spec import DEFAULT_REQUIRES, MethodSpec
 from celpaint.options import ComputeOptions, flag
-from celpaint.types import RGB, ColorHint, Condition
+from celpaint.types import ColorHint, Condition
 from celpaint.weights.inspect import Catalog
 from celpaint.weights.kinds import CheckpointKind, Converter, FolderKind, Published, load_object
 from celpaint.weights.registry import find_weights
@@ -240,14 +240,14 @@ _IN_WORDS: dict[Condition, str] = {
 
 
 def given_conditions(
-    *, reference: Any = (), palette: Sequence[RGB] = (), text: str = "", hints: Sequence[ColorHint] = ()
+    *, reference: Any = (), palette: Any = None, text: str = "", hints: Sequence[ColorHint] = ()
 ) -> frozenset[Condition]:
     """What is known of a shot by what a user gives, before anything is opened."""
     some = not (isinstance(reference, list | tuple) and not reference)
     known: dict[Condition, bool] = {
         "lines": True,
         "references": some,
-        "palette": bool(len(palette)),
+        "palette": palette is not None and palette != (),
         "text": bool(text),
         "hints": bool(len(hints)),
     }

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from celpaint.benchmark.film.raster import FINE, Cel, Palette, affine
-from celpaint.benchmark.film.scenery import box_blur
+from celpaint.data.scripted.raster import FINE, Cel, Palette, affine
+from celpaint.data.scripted.scenery import box_blur
 
 if TYPE_CHECKING:
     from numpy import uint8
 
-    from celpaint.benchmark.film.raster import Floats
-    from celpaint.benchmark.film.scenery import Sheet
+    from celpaint.data.scripted.raster import Floats
+    from celpaint.data.scripted.scenery import Sheet
 
 __all__ = ["Camera", "Frame", "Light", "Plane", "Stage"]
 
@@ -33,18 +33,17 @@ class Camera:
 
     Attributes:
         x, y: of what is in the frame's middle, in frame heights.
-        zoom: natural logarithm of the enlargement; ``roll`` in radians.
+        zoom: natural logarithm of the enlargement.
     """
 
     x: float = 0.0
     y: float = 0.0
     zoom: float = 0.0
-    roll: float = 0.0
 
     def view(self, depth: float) -> Floats:
         """``3 3``, set => frame for things at a depth: 1 moves with the camera, 0 is infinitely far."""
         scale = float(np.exp(self.zoom * (0.4 + 0.6 * depth)))
-        return affine(scale, self.roll) @ affine(x=-self.x * depth, y=-self.y * depth)
+        return affine(scale, x=-scale * self.x * depth, y=-scale * self.y * depth)
 
 
 @dataclass(frozen=True)
@@ -179,8 +178,10 @@ class Stage:
         color, line = np.zeros((*size, 3)), np.zeros(size)
         part, point = np.zeros(size, np.int32), np.full((*size, 2), np.nan, np.float32)
         for layer in layers:
-            color = color * (1 - layer.alpha[..., None]) + layer.color
-            line = np.maximum(line * (1 - layer.alpha), layer.line)
+            through = 1 - layer.alpha
+            color *= through[..., None]
+            color += layer.color
+            line = np.maximum(line * through, layer.line)
             shows = layer.part > 0
             part[shows] = layer.part[shows]
             point[shows] = np.nan if layer.point is None else layer.point[shows]

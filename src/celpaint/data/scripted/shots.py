@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from celpaint.benchmark.film import effects
-from celpaint.benchmark.film.drawings import drawing
-from celpaint.benchmark.film.figure import Arm, Look, Pose, draw_figure, paints
-from celpaint.benchmark.film.raster import affine
-from celpaint.benchmark.film.scenery import SETS
-from celpaint.benchmark.film.stage import Camera, Frame, Light, Plane, Stage
+from celpaint.data.scripted import effects
+from celpaint.data.scripted.drawings import drawing
+from celpaint.data.scripted.figure import Arm, Look, Pose, draw_figure, paints
+from celpaint.data.scripted.raster import affine
+from celpaint.data.scripted.scenery import SETS
+from celpaint.data.scripted.stage import Camera, Frame, Light, Plane, Stage
 
 if TYPE_CHECKING:
-    from celpaint.benchmark.film.raster import Cel, Floats
+    from celpaint.data.scripted.raster import Cel, Floats
 
     RGB = tuple[float, float, float]
     Draw = Callable[[Cel, Floats, float], None]
@@ -160,7 +160,7 @@ def _wind(stage: Stage) -> None:
 
 
 def _hand_over_chest(stage: Stage) -> None:
-    """Zoom in on a boy at a door: his arm comes up, crosses the body and falls."""
+    """Zoom in on a figure in a room: an arm comes up, crosses the body and falls."""
     _set(stage, "room")
     look = _actor(stage, "a", hair=0.5, side=0.35, ragged=0.22, flare=0.32, shoulders=1.5, sleeve=0.5, coat=True)
 
@@ -352,7 +352,7 @@ def _smoke(stage: Stage) -> None:
 
 
 def _surf(stage: Stage) -> None:
-    """Water swells before a figure by the sea, a boat and a dolphin pass."""
+    """Water swells before a figure in the sea, a dolphin leaps."""
     _set(stage, "sea")
     stage.behind = stage.behind[:-1]
     look = _actor(stage, "a", coat=False, sleeve=0.3, hair=1.7)
@@ -667,7 +667,7 @@ def _twins(stage: Stage) -> None:
 def _animals(stage: Stage) -> None:
     """Drawn animals pass one another between trees that stand before them."""
     _set(stage, "forest", front=1)
-    for name in ("horse", "tiger", "monkey", "fox", "leopard"):
+    for name in ("horse", "monkey", "fox", "leopard"):
         _dress(stage, name)
 
     def draw(cel: Cel, view: Floats, time: float) -> None:

@@ -5,18 +5,21 @@ Everything random comes from NumPy's PCG64; paint is laid with integer arithmeti
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 import numpy.typing as npt
+
+from celpaint.data.scripted.polygons import UNIT, coverage
+from celpaint.data.scripted.raster import tube
 
 if TYPE_CHECKING:
     from numpy import uint8
 
-    from celpaint.benchmark.film.raster import Floats, Points
+    from celpaint.data.scripted.raster import Floats, Points
 
     RGB = tuple[float, float, float]
 
@@ -38,29 +41,29 @@ class Sheet:
     depth: float
 
     def sample(self, view: Floats, height: int, width: int) -> tuple[npt.NDArray[np.int32], Floats]:
-        """What a frame shows of it.
+        """What a frame shows of it, bilinear, in integers.
 
         Args:
-            view: ``3 3``, set => frame, in frame heights.
+            view: ``3 3``, set => frame, in frame heights: enlarged and moved, not turned.
 
         Returns:
             ``H W 5``, values in 0 ... 255, and ``H W 2`` the points of the set that show, in frame heights.
         """
         h, w = self.pixels.shape[:2]
-        back = np.linalg.inv(view)
-        x, y = (np.arange(width) + 0.5 - width / 2) / height, (np.arange(height) + 0.5) / height - 0.5
-        at = [back[i, 0] * x[None] + back[i, 1] * y[:, None] + back[i, 2] for i in (0, 1)]
         scale = h / self.height
+        x = ((np.arange(width) + 0.5 - width / 2) / height - view[0, 2]) / view[0, 0]
+        y = ((np.arange(height) + 0.5) / height - 0.5 - view[1, 2]) / view[1, 1]
         column, row = (
             np.floor((axis * scale + side / 2 - 0.5) * 256).astype(np.int32).clip(0, (side - 1) * 256 - 1)
-            for axis, side in zip(at, (w, h), strict=True)
+            for axis, side in ((x, w), (y, h))
         )
-        c, r, dx, dy = column >> 8, row >> 8, (column & 255)[..., None], (row & 255)[..., None]
-        p = self.pixels.reshape(h * w, 5)
-        index = r * w + c
-        top = p[index] * (256 - dx) + p[index + 1] * dx
-        low = p[index + w] * (256 - dx) + p[index + w + 1] * dx
-        return (top * (256 - dy) + low * dy + 32768) >> 16, np.stack(at, -1)
+        c, r, dx, dy = column >> 8, row >> 8, (column & 255)[:, None], (row & 255)[:, None, None]
+        wanted = self.pixels[:, c[0] : c[-1] + 2].astype(np.int32)
+        rows = wanted[r] * (256 - dy) + wanted[r + 1] * dy
+        left = np.take(rows, c - c[0], axis=1)
+        right = np.take(rows, c - c[0] + 1, axis=1)
+        point = np.stack(np.broadcast_arrays(x[None], y[:, None]), -1)
+        return (left * (256 - dx) + right * dx + 32768) >> 16, point
 
 
 class Board:
@@ -99,12 +102,25 @@ class Board:
 
     def polygon(self, points: Points, color: RGB, *, line: float = 0.8) -> None:
         """Paint a closed polygon, with a line of the layout round it if it is above 0."""
-        fixed = [self._fixed(points)]
-        cv2.fillPoly(self.rgb, fixed, _bytes(color), cv2.LINE_AA, 4)
-        cv2.fillPoly(self.alpha, fixed, 255, cv2.LINE_AA, 4)
-        cv2.fillPoly(self.line, fixed, 0, cv2.LINE_8, 4)
+        found = self._coverage(points)
+        if found is None:
+            return
+        box, cover = found
+        share = cover[..., None].astype(np.int32)
+        paint = np.array([round(min(max(channel, 0.0), 1.0) * 255) for channel in color])
+        self.rgb[box] = (self.rgb[box] * (255 - share) + paint * share + 127) // 255
+        self.alpha[box] = np.maximum(self.alpha[box], cover)
+        self.line[box][cover > 127] = 0
         if line:
-            cv2.polylines(self.line, fixed, True, round(255 * line), max(1, self.unit // 260), cv2.LINE_AA, 4)
+            self.trace(np.concatenate([points, points[:1]]), line)
+
+    def trace(self, points: Points, line: float) -> None:
+        """Draw an open line of the layout; ``line``: how strong, up to 1."""
+        half = max(1, self.unit // 260) / self.unit / 2
+        for one, other in itertools.pairwise(points):
+            if (found := self._coverage(tube(np.stack([one, other]), half))) is not None:
+                box, cover = found
+                self.line[box] = np.maximum(self.line[box], (cover * line + 0.5).astype(np.uint8))
 
     def box(self, x: float, y: float, width: float, height: float, color: RGB, *, line: float = 0.8) -> None:
         """Paint a box from its upper left corner."""
@@ -112,10 +128,8 @@ class Board:
 
     def wire(self, points: Points, color: RGB, width: float) -> None:
         """Paint an open line."""
-        thick = max(1, round(width * self.unit))
-        for target, value in ((self.rgb, _bytes(color)), (self.alpha, 255)):
-            cv2.polylines(target, [self._fixed(points)], False, value, thick, cv2.LINE_AA, 4)
-        cv2.polylines(self.line, [self._fixed(points)], False, 200, 1, cv2.LINE_AA, 4)
+        self.polygon(tube(points, max(width, 1 / self.unit) / 2), color, line=0)
+        self.trace(points, 0.8)
 
     def dabs(self, points: Points, size: Floats, colors: Floats, *, corners: int = 7, line: float = 0.0) -> None:
         """Paint dabs of uneven shape at ``points``."""
@@ -142,7 +156,7 @@ class Board:
             mix = np.array(tone) * 0.62 * (1 - share) + np.array(light) * share
             color = (mix[None] * rng.uniform(0.88, 1.12, (n, 1))).clip(0, 1)
             self.dabs(np.stack([px, top + deep], 1), size * rng.uniform(0.5, 1.3, n) * (1.1 - 0.4 * share), color)
-        cv2.polylines(self.line, [self._fixed(edge)], False, 200, 1, cv2.LINE_AA, 4)
+        self.trace(edge, 0.8)
 
     def soften(self, radius: float) -> None:
         """Out of focus: three box blurs of ``radius`` frame heights."""
@@ -166,15 +180,16 @@ class Board:
             field += share * _stretch(self.rng.random(shape) - 0.5, h, w)
         self.rgb = (self.rgb * (1 + strength * field)[..., None] + 0.5).clip(0, 255).astype(np.uint8)
 
-    def _fixed(self, points: Points) -> npt.NDArray[np.int32]:
-        fine = np.asarray(points) * self.unit + np.array([self.rgb.shape[1], self.rgb.shape[0]]) / 2 - 0.5
-        fixed: npt.NDArray[np.int32] = np.round(fine.clip(-8000, 8000) * 16).astype(np.int32)
-        return fixed
-
-
-def _bytes(color: RGB) -> tuple[int, int, int]:
-    r, g, b = (round(min(max(channel, 0.0), 1.0) * 255) for channel in color)
-    return r, g, b
+    def _coverage(self, points: Points) -> tuple[tuple[slice, slice], npt.NDArray[uint8]] | None:
+        """How much of every pixel a polygon covers, in its box; None if that is off the sheet."""
+        h, w = self.alpha.shape
+        fixed = np.round(((points * self.unit + np.array([w, h]) / 2 - 0.5).clip(-8000, 8000)) * UNIT).astype(np.int64)
+        (left, top), (right, bottom) = fixed.min(0) // UNIT, fixed.max(0) // UNIT + 2
+        rows, columns = slice(max(int(top), 0), min(int(bottom), h)), slice(max(int(left), 0), min(int(right), w))
+        if rows.start >= rows.stop or columns.start >= columns.stop:
+            return None
+        corner = np.array([columns.start, rows.start]) * UNIT
+        return (rows, columns), coverage(fixed - corner, rows.stop - rows.start, columns.stop - columns.start)
 
 
 def box_blur(image: npt.NDArray[uint8], reach: int) -> npt.NDArray[uint8]:

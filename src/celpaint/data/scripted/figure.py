@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from celpaint.benchmark.film.raster import Paint, affine, closed, curve, place, tube
+from celpaint.data.scripted.raster import Paint, affine, closed, curve, place, tube
 
 if TYPE_CHECKING:
-    from celpaint.benchmark.film.raster import Cel, Floats, Points
+    from celpaint.data.scripted.raster import Cel, Floats, Points
 
 __all__ = ["Arm", "Look", "Pose", "draw_figure", "paints"]
 
@@ -205,6 +205,9 @@ class _Pen:
             within=[self.name + part for part in within.split()],
         )
 
+    def outline(self, points: Points, part: str) -> None:
+        self.cel.outline(place(self.matrix, points), self.name + part, 1.7 * self.line)
+
     def stroke(self, points: Points, weight: float = 1.0, *, part: str = "", within: str = "") -> None:
         names = [self.name + part for part in within.split()]
         self.cel.stroke(
@@ -266,6 +269,8 @@ def _strands(look: Look, pose: Pose) -> list[_Strand]:
 
 
 def _draw_strands(pen: _Pen, strands: list[_Strand], part: str) -> None:
+    for strand in strands:  # what of these lines is not covered afterwards goes round the whole
+        pen.outline(tube(strand.spine, strand.half), part)
     for strand in strands:
         outline = tube(strand.spine, strand.half)
         pen.fill(outline, part, outline=False, shade=part == "hair")
@@ -495,18 +500,32 @@ def _draw_arm(pen: _Pen, look: Look, arm: Arm, shoulder: float, sign: float) -> 
     spine = curve(np.stack([root, 0.5 * (root + elbow), elbow, 0.5 * (elbow + wrist), wrist]), 6)
     along = np.linspace(0, 1, len(spine))
     grown = 1 + arm.near * along
-    bare = tube(spine, np.interp(along, [0, 0.1, 0.45, 0.55, 1], [0.2, 0.36, 0.29, 0.29, 0.19]) * grown)
-    pen.fill(bare, "skin")
+    _draw_limb(pen, spine, np.interp(along, [0, 0.1, 0.45, 0.55, 1], [0.2, 0.36, 0.29, 0.29, 0.19]) * grown, "skin")
     if look.sleeve > 0:
         some = max(4, round(len(spine) * look.sleeve))
-        loose = np.interp(along[:some], [0, 0.04, 0.12, 0.5, 1], [0.2, 0.38, 0.47, 0.4, 0.37]) * grown[:some]
-        main = "coat" if look.coat else "shirt"
-        pen.fill(tube(spine[:some], loose), main)
-        pen.fill(tube(spine[some - 3 : some], loose[-3:] + 0.02), "lapel")
+        loose = np.interp(along, [0, 0.04, 0.12, 0.5, 1], [0.2, 0.38, 0.47, 0.4, 0.37]) * grown
+        _draw_limb(pen, spine[:some], loose[:some], "coat" if look.coat else "shirt")
+        pen.fill(tube(spine[some - 3 : some], loose[some - 3 : some] + 0.02), "lapel")
         if look.sleeve > 0.6:
             fold = np.array([[-0.3, 0], [0, 0.06], [0.12, -0.04]]) * [sign, 1]
             pen.stroke(curve(fold + elbow), 0.8)
             pen.stroke(curve(fold * 0.7 + elbow + [0, 0.18]), 0.7)
+
+
+def _draw_limb(pen: _Pen, spine: Points, half: Floats, part: str) -> None:
+    """A band that may bend sharply at its middle: two bands and a disc with one outline."""
+    bend = 12
+    shapes = [tube(spine[: bend + 1], half[: bend + 1])]
+    if len(spine) > bend + 2:
+        angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+        disc = spine[bend] + half[bend] * np.stack([np.cos(angle), np.sin(angle)], 1)
+        shapes += [tube(spine[bend:], half[bend:]), disc]
+    for shape in shapes:
+        pen.outline(shape, part)
+    for shape in shapes[:2]:
+        pen.fill(shape, part, outline=False)
+    for shape in shapes[2:]:
+        pen.fill(shape, part, outline=False, shade=False)
 
 
 def _draw_hand(pen: _Pen, spread: float, sign: float) -> None:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from celpaint.benchmark.film.raster import Paint, closed, place, tube
+from celpaint.data.scripted.raster import Paint, closed, place, tube
 
 if TYPE_CHECKING:
-    from celpaint.benchmark.film.raster import Cel, Floats
+    from celpaint.data.scripted.raster import Cel, Floats
 
 __all__ = ["EFFECTS", "rain", "smoke", "sparks", "speed_lines", "waves"]
 

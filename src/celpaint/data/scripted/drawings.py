@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from celpaint.benchmark.film.raster import Paint
+from celpaint.data.scripted.raster import Paint
 from celpaint.data.synthetic.art import COLORS, LINE, Art
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ __all__ = ["CAST", "ENLARGED", "Drawing", "credits", "drawing", "pack"]
 
 CAST: Mapping[str, tuple[str, int]] = {
     "cat_dance": ("dancers/cat", 2),
-    "cat_turn": ("dancers/cat", 5),
-    "unicorn_dance": ("dancers/unicorn", 2),
     "unicorn_turn": ("dancers/unicorn", 5),
     "woman_long": ("dicebear/toon-head", 107),
     "woman_bun": ("dicebear/toon-head", 86),
@@ -34,34 +32,21 @@ CAST: Mapping[str, tuple[str, int]] = {
     "man_beard": ("dicebear/toon-head", 113),
     "man_tie": ("dicebear/toon-head", 70),
     "curly_blue": ("dicebear/micah", 92),
-    "curly_brown": ("dicebear/micah", 24),
-    "bob_white": ("dicebear/micah", 87),
     "bob_gold": ("dicebear/micah", 116),
-    "turban": ("dicebear/micah", 14),
-    "short_brown": ("dicebear/micah", 114),
-    "bicycle": ("fxemoji", 66),
-    "bear": ("fxemoji", 60),
     "flowers": ("fxemoji", 117),
     "clock": ("fxemoji", 195),
-    "truck": ("fxemoji", 249),
-    "palm": ("fxemoji", 252),
     "dolphin": ("fxemoji", 267),
     "fox": ("fxemoji", 348),
     "bag": ("fxemoji", 399),
     "horse": ("fxemoji", 432),
-    "house": ("fxemoji", 441),
     "pumpkin": ("fxemoji", 453),
     "leopard": ("fxemoji", 492),
-    "bus": ("fxemoji", 540),
     "monkey": ("fxemoji", 546),
     "mushroom": ("fxemoji", 564),
     "mail": ("fxemoji", 618),
     "car": ("fxemoji", 609),
     "gift": ("fxemoji", 675),
-    "boat": ("fxemoji", 729),
-    "snowman": ("fxemoji", 777),
     "sunflower": ("fxemoji", 828),
-    "tiger": ("fxemoji", 870),
     "umbrella": ("fxemoji", 903),
     "radio": ("fxemoji", 666),
 }
@@ -94,7 +79,7 @@ def pack(art: Art) -> Art:
 
 @cache
 def _packaged() -> Art:
-    return Art.load(str(resources.files("celpaint.benchmark.film") / "drawings.safetensors"))
+    return Art.load(str(resources.files("celpaint.data.scripted") / "drawings.safetensors"))
 
 
 class Drawing:

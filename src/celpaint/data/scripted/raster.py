@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
+
+from celpaint.data.scripted.polygons import UNIT, covered, disc, grown
 
 if TYPE_CHECKING:
     from numpy import float64, uint8
@@ -26,8 +27,6 @@ __all__ = ["FINE", "Cel", "Paint", "Palette", "affine", "closed", "curve", "plac
 
 FINE = 3
 """Fine pixels along the side of a pixel."""
-
-_SHIFT = 4
 
 
 @dataclass(frozen=True)
@@ -109,13 +108,17 @@ class Cel:
         inside = mask.view(bool)
         dark = np.zeros_like(mask)
         if shade is not None:
-            lit = self._covered(box, fixed + np.array(self._pixels(shade), np.int32) * (1 << _SHIFT))
+            lit = self._covered(box, fixed + np.array(self._pixels(shade)) * UNIT)
             dark = np.asarray(mask & (lit ^ 1), np.uint8)
         np.copyto(self.part[box], np.uint16(self.numbers[part]), where=inside)
         np.copyto(self.shade[box], dark, where=inside)
         np.copyto(self.ink[box], np.uint8(0), where=inside)
         if outline:
-            self._line(fixed, outline, True, within, part)
+            self._line(fixed, outline, [*within, part] if within else (), part)
+
+    def outline(self, points: Points, part: str, width: float) -> None:
+        """Draw a closed line with the ink of a part."""
+        self._line(self._fixed(points), width, (), part)
 
     def stroke(self, points: Points, width: float, *, part: str = "", within: Sequence[str] = ()) -> None:
         """Draw an open line that is thin at both ends.
@@ -183,10 +186,13 @@ class Cel:
 
     def color(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
         """``H W 3`` sums of color and ``H W`` sums of coverage, both over 9 fine pixels; color in 0 ... 255."""
-        tone = np.where(self.ink > 0, 2, self.shade).astype(np.int64)
-        table = np.concatenate([self.palette.table(), np.ones_like(self.palette.table()[:, :, :1])], 2).reshape(-1, 4)
+        paint = self.palette.table()
+        table = np.concatenate([paint, np.ones_like(paint[:, :, :1])], 2).reshape(-1, 4)
         table[:3] = 0
-        sums = _sums(table[self.part.astype(np.int64) * 3 + tone])
+        tone = np.maximum(self.shade, self.ink * np.uint8(2))
+        packed = np.ascontiguousarray(table).view(np.uint32)[:, 0]
+        fine = packed[self.part * np.uint16(3) + tone]
+        sums = _sums(fine.view(np.uint8).reshape(*fine.shape, 4))
         return sums[..., :3], sums[..., 3]
 
     def line(self) -> npt.NDArray[np.int32]:
@@ -199,44 +205,45 @@ class Cel:
 
     # -- pixels -----------------------------------------------------------------------------------------------
 
-    def _fixed(self, points: Points) -> npt.NDArray[np.int32]:
+    def _fixed(self, points: Points) -> npt.NDArray[np.int64]:
         middle = np.array([self.width, self.height]) * (FINE / 2) - 0.5
         fine = points * (self.height * FINE) + middle
-        fixed: npt.NDArray[np.int32] = np.round(fine.clip(-8000, 8000) * (1 << _SHIFT)).astype(np.int32)
+        fixed: npt.NDArray[np.int64] = np.round(fine.clip(-8000, 8000) * UNIT).astype(np.int64)
         return fixed
 
     def _pixels(self, vector: tuple[float, float]) -> tuple[int, int]:
         return round(vector[0] * self.height * FINE), round(vector[1] * self.height * FINE)
 
-    def _box(self, fixed: npt.NDArray[np.int32], border: int = 2) -> tuple[slice, slice] | None:
-        low, high = (fixed.min(0) >> _SHIFT) - border, (fixed.max(0) >> _SHIFT) + border + 1
-        rows = slice(max(int(low[1]), 0), min(int(high[1]), self.part.shape[0]))
-        columns = slice(max(int(low[0]), 0), min(int(high[0]), self.part.shape[1]))
+    def _box(self, fixed: npt.NDArray[np.int64], border: int = 2, *, beyond: int = 0) -> tuple[slice, slice] | None:
+        """The rows and columns of points and a border round them, as far as they are at most ``beyond`` off the cel."""
+        low, high = fixed.min(0) // UNIT - border, fixed.max(0) // UNIT + border + 1
+        rows, columns = (
+            slice(max(int(low[k]), -beyond), min(int(high[k]), size + beyond))
+            for k, size in ((1, self.part.shape[0]), (0, self.part.shape[1]))
+        )
         return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
 
-    def _mask(self, fixed: npt.NDArray[np.int32]) -> tuple[tuple[slice, slice], Mask] | None:
+    def _mask(self, fixed: npt.NDArray[np.int64]) -> tuple[tuple[slice, slice], Mask] | None:
         """What a polygon covers, in its box."""
         box = self._box(fixed)
         return None if box is None else (box, self._covered(box, fixed))
 
-    def _covered(self, box: tuple[slice, slice], fixed: npt.NDArray[np.int32]) -> Mask:
+    def _covered(self, box: tuple[slice, slice], fixed: npt.NDArray[np.int64]) -> Mask:
         """1 where a polygon covers the fine pixels of a box."""
-        mask = np.zeros((box[0].stop - box[0].start, box[1].stop - box[1].start), np.uint8)
-        corner = np.array([box[1].start, box[0].start]) << _SHIFT
-        cv2.fillPoly(mask, [(fixed - corner).astype(np.int32)], 1, shift=_SHIFT)
-        return mask
+        corner = np.array([box[1].start, box[0].start]) * UNIT
+        return covered(fixed - corner, box[0].stop - box[0].start, box[1].stop - box[1].start)
 
-    def _line(
-        self, fixed: npt.NDArray[np.int32], width: float, is_closed: bool, within: Sequence[str], part: str
-    ) -> None:
-        thick = max(1, round(width * self.height * FINE))
-        box = self._box(fixed, border=thick + 2)
-        if box is None:
+    def _line(self, fixed: npt.NDArray[np.int64], width: float, within: Sequence[str], part: str) -> None:
+        """Ink along the border of a polygon: the pixels near both its inside and its outside."""
+        shape = disc(max(1, round(width * self.height * FINE)) + 1)
+        reach = len(shape)
+        seen, wide = self._box(fixed, reach), self._box(fixed, reach, beyond=reach)
+        if seen is None or wide is None:
             return
-        mask = np.zeros((box[0].stop - box[0].start, box[1].stop - box[1].start), np.uint8)
-        corner = np.array([box[1].start, box[0].start]) << _SHIFT
-        cv2.polylines(mask, [(fixed - corner).astype(np.int32)], is_closed, 1, thick, shift=_SHIFT)
-        self._put_ink(box, mask, within, part)
+        mask = self._covered(wide, fixed)
+        line = grown(mask, shape) & grown(mask ^ np.uint8(1), shape)
+        rows, columns = (slice(a.start - b.start, a.stop - b.start) for a, b in zip(seen, wide, strict=True))
+        self._put_ink(seen, line[rows, columns], within, part)
 
     def _put_ink(self, box: tuple[slice, slice], mask: Mask, within: Sequence[str], part: str) -> None:
         below = self.part[box]
@@ -251,13 +258,13 @@ class Cel:
 def _sums(fine: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
     """``FINE * H, FINE * W, C`` -> ``H W C`` sums."""
     height, width = fine.shape[0] // FINE, fine.shape[1] // FINE
-    rows = np.zeros((height, *fine.shape[1:]), np.int32)
-    total = np.zeros((height, width, *fine.shape[2:]), np.int32)
+    rows = np.zeros((height, *fine.shape[1:]), np.uint16)
+    total = np.zeros((height, width, *fine.shape[2:]), np.uint16)
     for i in range(FINE):
         rows += fine[i::FINE]
     for i in range(FINE):
         total += rows[:, i::FINE]
-    return total
+    return total.astype(np.int32)
 
 
 # -- shapes --------------------------------------------------------------------------------------------------------

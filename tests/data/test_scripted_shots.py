@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from importlib import resources
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from celpaint.benchmark.film.drawings import CAST, credits, drawing
-from celpaint.benchmark.film.shots import SHOTS, film
 from celpaint.data.art import sources
+from celpaint.data.scripted.drawings import CAST, credits, drawing
+from celpaint.data.scripted.shots import SHOTS, film
+from celpaint.data.synthetic.art import Art
 
 SMALL = {"frames": 3, "height": 48, "width": 80}
 
@@ -44,6 +48,15 @@ def test_all_drawings_are_of_styles_held_out_of_training() -> None:
     held = {style for source in sources() for style in source.held}
     assert {style for style, _ in CAST.values()} <= held
     assert set(credits()) == {style for style, _ in CAST.values()}
+
+
+def test_the_packaged_drawings_are_those_of_the_cast() -> None:
+    packed = Art.load(Path(str(resources.files("celpaint.data.scripted") / "drawings.safetensors")))
+    assert [packed.styles[style] for style in packed.style] == [style for style, _ in CAST.values()]
+    assert [packed.moving(number) for number in range(len(packed))] == [
+        name.endswith(("dance", "turn")) for name in CAST
+    ]
+    assert all(packed.held)
 
 
 def test_drawings_keep_their_regions_when_enlarged() -> None:
@@ -86,3 +99,12 @@ def test_parts_of_figures_have_one_paint_through_the_shot() -> None:
         colors = [np.median(frame.color[frame.part == number], axis=0) for frame in frames]
         assert np.ptp(np.stack(colors), axis=0).max() < 70
         assert all(np.isnan(frame.point[frame.part == number]).all() for frame in frames)
+
+
+def test_the_page_names_every_shot_drawing_and_license() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "film_benchmark.md").read_text(encoding="utf-8")
+    for script in SHOTS:
+        assert f"| `{script.name}` | {' '.join(script.about.split())} |" in page
+    for name, (style, _) in CAST.items():
+        author, license = credits()[style]
+        assert f"| `{name}` | {style} | {author} | {license} |" in page
