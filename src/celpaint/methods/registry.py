@@ -16,7 +16,7 @@ from celpaint.options import ComputeOptions, flag
 from celpaint.types import ColorHint, Condition
 from celpaint.weights.inspect import Catalog
 from celpaint.weights.kinds import CheckpointKind, Converter, FolderKind, Published, load_object
-from celpaint.weights.registry import find_weights
+from celpaint.weights.registry import find_weights, packaged
 
 __all__ = [
     "all_parts",
@@ -164,7 +164,9 @@ def _best(given: Mapping[str, Any], conditions: frozenset[Condition], confidence
     specs = [spec for spec in method_specs().values() if spec.extra is None or spec.extra.installed]
     if given.get("weights", "small") != "small":
         specs = _readers(str(given["weights"]))
+    small = packaged()
     wishes: list[Callable[[MethodSpec], bool]] = [
+        lambda spec: "weights" in given or spec.weights is None or spec.name in small,
         lambda spec: _fits(spec, conditions),
         lambda spec: given.keys() <= {field.name for field in fields(spec.options)},
         lambda spec: spec.confidence or not confidence,
