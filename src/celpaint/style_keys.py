@@ -94,7 +94,7 @@ def _paint(
     (chunk,) = colorizer.chunks(alone, progress=progress)
     sink = open_sink(key, size=context.clip.size, count=1, format=context.clip.format, inputs=inputs)
     try:
-        sink.write(context.finish(drawing, chunk.painted[0].rgb), 0)
+        sink.write(context.finish(drawing, chunk.painted[0]), 0)
         sink.commit()
     except BaseException:
         sink.abort()
