@@ -15,7 +15,6 @@ from celpaint.methods.registry import default_method, method_names, method_specs
 from celpaint.options import ComputeOptions, PathOptions
 from celpaint.render import render
 from celpaint.session import split_options
-from celpaint.style_keys import paint_keys
 from celpaint.types import Progress
 
 __all__ = ["colorize_command"]
@@ -102,6 +101,8 @@ def _style_keys(
     lines_from: str, out: Path, style: Path, weights: str, options: Mapping[str, Any], progress: Progress
 ) -> list[tuple[Path, str]]:
     """Painted frames for a shot, made where its own options for reading and computing say."""
+    from celpaint.style_keys import paint_keys
+
     of_path, own = split_options(options)
     method: dict[str, Any] = {"weights": weights}
     method |= {name: own[name] for name in ("seed", "device", "dtype", "offload", "preview") if name in own}
