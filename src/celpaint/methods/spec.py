@@ -43,9 +43,9 @@ class Rank:
     """How well a method did where it was measured; ``auto`` takes the method whose rank is highest.
 
     Attributes:
-        psnr: dB. Ranks are compared, so all are of the films and the protocol of ``docs/lvcd_small.md``: clean lines,
-            15 frames from the painting.
-        source: where the figure stands.
+        psnr: dB. Ranks are compared with each other, so all are measured on the films and with the protocol of
+            ``docs/results/lvcd_small.md``: clean lines, 15 frames from the painting.
+        source: the document that has the figure.
         conditions: what a shot must have, beside what the method requires, for the figure to hold.
         devices: where it holds: ``cpu``, ``cuda``, ``mps``; () = anywhere.
     """
