@@ -39,6 +39,7 @@ def test_the_public_names() -> None:
         "colorize",
         "method_names",
         "method_spec",
+        "open_clip",
         "render",
     ]
     assert all(hasattr(celpaint, name) for name in celpaint.__all__)

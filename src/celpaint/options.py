@@ -284,6 +284,9 @@ class ComputeOptions(Options):
     device: str = option("auto", "auto, cpu, cuda, cuda:N, mps")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = option("auto", "number format inside the networks")
     offload: bool = option(False, "keep networks in main memory while they are not in use")
+    threads: int | None = option(
+        None, "threads on the CPU; default: one a core, or one where waiting threads would spin", ge=1, le=512, step=1
+    )
     compile: bool = option(False, "compile the networks first (torch.compile)")
     preview: bool = option(False, "one step, for a quick look")
 

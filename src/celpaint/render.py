@@ -25,7 +25,8 @@ from celpaint.methods.registry import (
 )
 from celpaint.options import ComputeOptions, PathOptions, flag, refuse
 from celpaint.session import Colorizer, split_options
-from celpaint.types import RGB, Array, ColorHint, Progress, silent
+from celpaint.threads import default_threads
+from celpaint.types import Array, ColorHint, Progress, silent
 
 if TYPE_CHECKING:
     from celpaint.job import Job
@@ -72,7 +73,7 @@ def render(
     *,
     reference: Any = (),
     method: str | ComputeOptions | Colorizer = "auto",
-    palette: Sequence[RGB] = (),
+    palette: Any = None,
     text: str = "",
     hints: Sequence[ColorHint] = (),
     overwrite: bool = False,
@@ -106,7 +107,7 @@ def render(
     from celpaint.frames.selection import select
     from celpaint.job import Job
     from celpaint.result import Result
-    from celpaint.shot import ShotContext, listed
+    from celpaint.shot import ShotContext, listed, palette_colors
 
     if fps is not None and fps <= 0:
         raise refuse("fps", str(fps), "more than 0")
@@ -115,6 +116,7 @@ def render(
     path = PathOptions.of(by_name)
     given = given_conditions(reference=reference, palette=palette, text=text, hints=hints)
     chosen = _chosen(method, own, given, confidence=confidence_maps is not None)
+    colors = palette_colors(palette)
     clip = select(open_clip(source), path.frames)
     places = place_references(listed(reference), clip)
     given_files = [*chosen.files(), *(place.path for place in places if place.path is not None)]
@@ -134,7 +136,7 @@ def render(
             clip,
             places,
             path,
-            palette=palette,
+            palette=colors,
             text=text,
             hints=hints,
             cache=job.cache,
@@ -210,6 +212,7 @@ def _request(context: ShotContext, path: PathOptions, chosen: ComputeOptions, re
     device = resolve_device(chosen.device)
     options = {flag(name): value for name, value in {**asdict(path), **asdict(chosen)}.items()}
     options |= {"--method": method_name(chosen), "--device": device, "--dtype": resolve_dtype(chosen.dtype, device)}
+    options |= {"--threads": default_threads() if chosen.threads is None else chosen.threads}
     shot = context.shot
     return {
         "celpaint's version": __version__,

@@ -23,8 +23,8 @@ from celpaint.methods.base import Method
 from celpaint.methods.registry import check_conditions, choose_method, load_method, spec_of
 from celpaint.methods.spec import DEFAULT_REQUIRES
 from celpaint.options import ComputeOptions, PathOptions
+from celpaint.threads import use_threads
 from celpaint.types import (
-    RGB,
     Chunk,
     ColorHint,
     ColorizedFrame,
@@ -80,6 +80,7 @@ class Colorizer:
         self.name, self._save_memory, self._requires = spec.name, spec.save_memory, spec.requires
         with self._enough_memory():
             self.method = load_method(self.options)
+        use_threads(self.options.threads)
 
     def colorize(
         self,
@@ -87,7 +88,7 @@ class Colorizer:
         /,
         *,
         reference: Any = (),
-        palette: Sequence[RGB] = (),
+        palette: Any = None,
         text: str = "",
         hints: Sequence[ColorHint] = (),
         progress: Progress = silent,
@@ -102,7 +103,7 @@ class Colorizer:
             source: a path, a clip, NumPy ``T H W C``, torch ``B H W C`` or ``B C H W``, PIL pictures, or a
                 :class:`~celpaint.shot.ShotContext`, which brings along all that follows but ``progress``.
             reference: painted frames: paths ``PICTURE[@FRAME]``, pictures, or pairs ``(picture, frame)``; any number.
-            palette: colors in [0, 1] to paint with.
+            palette: colors to paint with: see :func:`~celpaint.shot.palette_colors`.
             text: a description or tags.
             hints: colors at places.
             progress: told of every event.

@@ -22,6 +22,7 @@ from celpaint.conditions.lines import (
     without_empty_alpha,
 )
 from celpaint.conditions.luminance import has_color, luminance
+from celpaint.conditions.palette.value import Palette
 from celpaint.conditions.reference import fit_reference
 from celpaint.conditions.reference_assignment import Place, frame_label, place_references
 from celpaint.conditions.registration import register, undo
@@ -49,7 +50,7 @@ from celpaint.types import (
     silent,
 )
 
-__all__ = ["ShotContext", "listed", "open_shot"]
+__all__ = ["ShotContext", "listed", "open_shot", "palette_colors"]
 
 log = logging.getLogger("celpaint")
 
@@ -65,7 +66,7 @@ def open_shot(
     reference: Any = (),
     options: PathOptions | None = None,
     *,
-    palette: Sequence[RGB] = (),
+    palette: Any = None,
     text: str = "",
     hints: Sequence[ColorHint] = (),
     cache: Path | None = None,
@@ -77,7 +78,8 @@ def open_shot(
         source: frames: see :func:`~celpaint.frames.arrays.as_clip`.
         reference: painted frames, one or a list of any number:
             see :func:`~celpaint.conditions.reference_assignment.place_references`.
-        options, palette, text, hints, cache, progress: of :class:`ShotContext`.
+        palette: see :func:`palette_colors`.
+        options, text, hints, cache, progress: of :class:`ShotContext`.
 
     Raises:
         InputError: a file is missing, broken or does not fit.
@@ -85,7 +87,26 @@ def open_shot(
     options = PathOptions() if options is None else options
     clip = select(as_clip(source), options.frames)
     places = place_references(listed(reference), clip)
-    return ShotContext(clip, places, options, palette=palette, text=text, hints=hints, cache=cache, progress=progress)
+    colors = palette_colors(palette)
+    return ShotContext(clip, places, options, palette=colors, text=text, hints=hints, cache=cache, progress=progress)
+
+
+def palette_colors(palette: Any) -> tuple[RGB, ...]:
+    """The colors of a palette: a :class:`~celpaint.conditions.palette.value.Palette`, colors in [0, 1], text or a file
+    that :func:`~celpaint.conditions.palette.files.read_palette` reads, or None for no palette.
+
+    Raises:
+        InputError: a palette that can't be read, or a value outside [0, 1].
+    """
+    if palette is None:
+        return ()
+    if isinstance(palette, str | Path):
+        from celpaint.conditions.palette.files import read_palette
+
+        return read_palette(palette).colors
+    if isinstance(palette, Palette):
+        return palette.colors
+    return Palette(tuple((float(r), float(g), float(b)) for r, g, b in palette)).colors if len(palette) else ()
 
 
 def listed(reference: Any) -> list[Any]:

@@ -73,7 +73,7 @@ def test_an_option_of_another_method_says_what_to_do(capsys: pytest.CaptureFixtu
     )
 
 
-@pytest.mark.parametrize("missing", ["--reference", "--out"])
+@pytest.mark.parametrize("missing", ["--out"])
 def test_what_is_required(capsys: pytest.CaptureFixture[str], missing: str) -> None:
     tokens = list(colorize())
     at = tokens.index(missing)
