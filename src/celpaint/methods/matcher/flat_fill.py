@@ -244,7 +244,7 @@ class FlatFill:
         back = back / np.maximum(back.sum(0), 1e-9)
         edges = np.cumsum([len(k.drawing) for k in known])[:-1]
         shares = zip(known, np.split(there, edges, 1), np.split(back, edges, 1), strict=True)
-        scores = [_relaxed(drawing, k, evidence(drawing, k, *share)) for k, *share in shares]
+        scores = [_relaxed(drawing, k, evidence(drawing, k, t, b)) for k, t, b in shares]
         color = np.eye(len(self.palette))[np.concatenate([k.paint for k in known])]
         likely: Floats = _softmax(np.concatenate(scores, 1)) @ color
         return likely
@@ -284,7 +284,7 @@ and the share of each known region's votes that each gives -> logarithms, ``N+1 
 def _by_place(drawing: Drawing, known: Known, there: Floats, back: Floats) -> Floats:
     """What the network finds, size and place."""
     mine, theirs = drawing.moments, known.drawing.moments
-    evidence = _votes_for(there, back) - AREA * _ratio(mine.area, theirs.area)
+    evidence: Floats = _votes_for(there, back) - AREA * _ratio(mine.area, theirs.area)
     evidence -= PLACE * np.abs(mine.center[:, None] - theirs.center)
     return evidence
 
@@ -299,7 +299,7 @@ def _by_shape(drawing: Drawing, known: Known, there: Floats, back: Floats) -> Fl
         fit = fit_regions(mine[i], theirs[j], doubt=1.0 if known.trust == 1 else NEAR_IN_TIME)
         fitting[np.ix_(i, j)] = np.maximum(fit.likeness, LEAST_FIT)
         weight[i[fit.foreign]] = FOREIGN
-    evidence = weight * _votes_for(there, back) + fitting - AREA * _ratio(mine.area, theirs.area)
+    evidence: Floats = weight * _votes_for(there, back) + fitting - AREA * _ratio(mine.area, theirs.area)
     evidence -= SHAPE * _ratio(*(m.spread / np.maximum(m.area, 1e-9) for m in (mine, theirs)))
     return evidence
 

@@ -52,8 +52,8 @@ LEAST = 0.02
 LEAST_GAIN = 0.02
 """Gain in mean likeness below which no further similarity is kept."""
 
-MOVE, TURN, SCALE, MIRROR = 2.0, 0.6, 0.5, 0.7
-"""Cost of a similarity: of each diagonal that a region moves, each radian, each power of e in size, and of mirroring."""
+MOVE, TURN, SCALE, MIRROR = 2.0, 0.6, 0.5, 0.85
+"""Costs: of each diagonal that a region moves, of each radian, of each power of e in size, and of mirroring."""
 
 POWER = 4
 """Power of the overlap in the support by others, so that rough fits add little."""
@@ -174,7 +174,7 @@ class Fit:
 
     Attributes:
         likeness: ``N M``, the logarithm of how well each of N regions fits each of M known ones.
-        foreign: ``N``, where a region's surroundings are turned, scaled or mirrored beyond what the network has learned.
+        foreign: ``N``, where a region's surroundings are turned, scaled or mirrored beyond what the network knows.
     """
 
     likeness: Floats
