@@ -129,7 +129,7 @@ class ShotContext:
             lines=self._drawings,
             references=tuple(map(self._reference, self.places)),
             size=clip.size,
-            gray=None if drawn else _Mapped(self._drawings, lambda i: _luma(frames[starts[i]])),
+            gray=None if drawn else _Mapped(self._drawings, lambda i: _luma(self._drawings.frame(i))),
             palette=tuple(palette),
             text=text,
             hints=tuple(hints),
@@ -141,6 +141,21 @@ class ShotContext:
     def files(self) -> list[Path]:
         """Every file that is read."""
         return [*self.clip.files, *(place.path for place in self.places if place.path is not None)]
+
+    @property
+    def looked_at(self) -> frozenset[int]:
+        """The drawings whose lines or pictures were asked for so far."""
+        return frozenset(self._drawings.looked_at)
+
+    @property
+    def look(self) -> Look:
+        """What reading the lines takes to know of the frames."""
+        return self._drawings.look
+
+    def places_of(self, scene: range) -> list[Place]:
+        """The paintings that a scene, a range of drawings, is colored from."""
+        frames = range(self.spans[scene.start].start, self.spans[scene.stop - 1].stop)
+        return [place for place in self.places if place.frame is None or place.frame in frames]
 
     def frames_of(self, drawings: Sequence[int]) -> int:
         """How many frames show these drawings."""
@@ -239,9 +254,16 @@ class _Drawings(_Mapped):
         if self.look.kind == "painting" and mode == "auto":
             log.info("these are colored pictures, so their lines are extracted; --lines keep takes them as they are")
         self._drawn: dict[int, bool] = {}
+        self.looked_at: set[int] = set()
+
+    def frame(self, drawing: int) -> Frame:
+        """The drawing as it was given."""
+        self.looked_at.add(drawing)
+        return self._clip[self._frames[drawing]]
 
     def art(self, drawing: int) -> tuple[LineArt, Array | None]:
         """The drawing's line art, and the alpha of its frame."""
+        self.looked_at.add(drawing)
         kept = self._spill.get(drawing)
         if kept is None:
             frame = self._clip[self._frames[drawing]]
