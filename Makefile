@@ -2,9 +2,9 @@
 # make test   set up, run all tests
 # make report the packaged weights and every baseline on the validation clips: build/report/index.html
 # make validate-matcher   the matcher's figures and sheets, about 8 minutes on two idle cores: build/validate/matcher;
-#             ARGS='--docs docs/matcher.md' renews the document, ARGS='--films 2' is a quick look
+#             ARGS='--docs docs/results/matcher.md' renews the document, ARGS='--films 2' is a quick look
 # make validate-small   LVCD small's figures, choice of steps and sheets: build/validate/small; about 20 minutes on two
-#             idle cores; ARGS='--docs docs/lvcd_small.md' renews the document, ARGS='quality --films 2' is a quick look
+#             idle cores; ARGS='--docs docs/results/lvcd_small.md' renews the document, ARGS='quality --films 2' is a quick look
 # make bench  time every part with random or packaged weights: tables in build/bench
 # make smoke-train   train every network for a minute on the CPU; fails unless validation improves
 VENV ?= .venv

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageColor, ImageOps
 
 import celpaint
 from celpaint.errors import DiskFull, InputError, OptionError, OutOfMemory, OutputError, ReferenceFrameError
@@ -39,6 +40,7 @@ def test_the_public_names() -> None:
         "colorize",
         "method_names",
         "method_spec",
+        "open_clip",
         "render",
     ]
     assert all(hasattr(celpaint, name) for name in celpaint.__all__)
@@ -64,6 +66,9 @@ def test_the_artists_lines_stay_where_they_were(shot: tuple[Path, Path]) -> None
 @pytest.mark.parametrize("color", ["blue", "red"])
 def test_lines_drawn_in_one_color_only_stay_as_drawn(shot: tuple[Path, Path], color: str) -> None:
     lines, key = shot
+    painted = np.asarray(Image.open(key)).copy()
+    painted[(painted == 0).all(axis=2)] = ImageColor.getrgb(color)
+    Image.fromarray(painted).save(key)
     for file in lines.iterdir():
         ImageOps.colorize(Image.open(file), color, "white").save(file)
     for file, frame in zip(
@@ -139,7 +144,7 @@ def test_options_as_an_object(shot: tuple[Path, Path]) -> None:
         ({"method": "magic"}, "--method is 'magic'; wanted auto, lvcd, matcher"),
         ({"stps": 3}, "there is no option 'stps'; wanted 'steps'"),
         ({"ink": "none"}, "--ink is 'none'; wanted keep or model"),
-        ({"steps": 3}, "--steps is an option of the method lvcd and palette, and the method here is copycat"),
+        ({"steps": 3}, "--steps is an option of the methods lvcd, palette and colorize-diffusion"),
         ({"dtype": "int8"}, "--dtype is 'int8'; wanted auto, float32, bfloat16 or float16"),
     ],
 )
@@ -222,6 +227,38 @@ def test_a_stopped_run_goes_on_and_gives_the_same_bytes(shot: tuple[Path, Path],
     summary = celpaint.render(lines, tmp_path / "out", reference=key, method="copycat")
     assert summary.resumed == (frame - 1) // 4 * 4
     assert summary.confidence == pytest.approx(np.mean([1 / (1 + i) for i in range(10)]))
+    assert pictures(tmp_path / "out") == pictures(tmp_path / "whole")
+
+
+def cut_in_half(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def flip_a_bit(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[-20] ^= 1
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize("harm", [cut_in_half, flip_a_bit, Path.unlink])
+@pytest.mark.parametrize(("which", "said"), [("frames/000002.*.png", "A_0003.png"), ("done.json", "its state")])
+def test_damaged_work_of_an_earlier_run_is_made_again_and_said(
+    shot: tuple[Path, Path],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    harm: Callable[[Path], None],
+    which: str,
+    said: str,
+) -> None:
+    lines, key = shot
+    celpaint.render(lines, tmp_path / "whole", reference=key, method="copycat")
+    with pytest.raises(Stop):
+        celpaint.render(lines, tmp_path / "out", reference=key, method="copycat", progress=stop_at(9))
+    (file,) = (tmp_path / ".out.celpaint").glob(which)
+    harm(file)
+    summary = celpaint.render(lines, tmp_path / "out", reference=key, method="copycat")
+    assert summary.resumed == 0
+    assert (said in caplog.text) != (harm == Path.unlink and which == "done.json")
     assert pictures(tmp_path / "out") == pictures(tmp_path / "whole")
 
 
@@ -328,22 +365,6 @@ def test_a_drawing_saved_again_during_the_run_is_said(
     with caplog.at_level(logging.WARNING):
         celpaint.render(shot[0], tmp_path / "out", reference=shot[1], method="copycat", progress=save_again)
     assert "'A_0009.png' changed during this run" in caplog.text
-
-
-def test_a_damaged_staged_frame_is_made_again(
-    shot: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    celpaint.render(shot[0], tmp_path / "whole", reference=shot[1], method="copycat")
-    with pytest.raises(Stop):
-        celpaint.render(shot[0], tmp_path / "out", reference=shot[1], method="copycat", progress=stop_at(9))
-    staged = next((tmp_path / ".out.celpaint" / "frames").glob("000005.*.png"))
-    data = bytearray(staged.read_bytes())
-    data[len(data) // 2] ^= 1
-    staged.write_bytes(data)
-    with caplog.at_level(logging.WARNING):
-        assert celpaint.render(shot[0], tmp_path / "out", reference=shot[1], method="copycat").resumed == 4
-    assert "the staged 'A_0006.png' was damaged" in caplog.text
-    assert pictures(tmp_path / "out") == pictures(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("draft", ["auto", "matcher", "none"])

@@ -4,7 +4,7 @@ Beside the result ``OUT`` lies a hidden folder ``.OUT.celpaint`` while the run i
 where it is a folder that exists, so that all lies on the result's own disk:
 
     request.json         what was asked: options, versions, weights
-    done.json            the chunks that are done, and the inputs that each was made from
+    done.json            a sum, the chunks that are done, and the inputs that each was made from
     states/...           the method's state after each chunk, named by a sum of its content
     ...                  whatever the path stages, colored frames above all
     lock                 held while a run is alive; the system lets go of it when the run dies, however it dies
@@ -175,7 +175,10 @@ class Job:
 
     def _load(self) -> list[_Done]:
         try:
-            return [_Done.of(each) for each in json.loads((self.folder / "done.json").read_bytes())]
+            sum_, _, text = (self.folder / "done.json").read_text(encoding="utf-8").partition("\n")
+            if _sum(text.encode()) != sum_:
+                raise ValueError("it is not as it was written")
+            return [_Done.of(each) for each in json.loads(text)]
         except FileNotFoundError:
             return []
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -258,7 +261,7 @@ class Job:
             name = self._write_state(state)
             done = _Done((scene.start, scene.stop), paintings, tuple(drawings), tuple(judged), new, name)
             text = json.dumps([asdict(each) for each in (*others, done)])
-            write_file(self.folder / "done.json", text.encode())
+            write_file(self.folder / "done.json", f"{_sum(text.encode())}\n{text}".encode())
             self._done = [*others, done]
             self._forget_states()
 
@@ -278,7 +281,7 @@ class Job:
         if not state:
             return ""
         data = save({name: np.require(array, requirements="C") for name, array in state.items()})
-        name = hashlib.sha256(data).hexdigest()[:32]
+        name = _sum(data)
         file = self.folder / "states" / name
         if not file.exists():
             file.parent.mkdir(exist_ok=True)
@@ -291,7 +294,7 @@ class Job:
             data = (self.folder / "states" / name).read_bytes()
         except OSError:
             return None
-        return data if hashlib.sha256(data).hexdigest()[:32] == name else None
+        return data if _sum(data) == name else None
 
     def _state(self, name: str) -> State:
         from safetensors.numpy import load
@@ -332,6 +335,10 @@ class Job:
                     shutil.rmtree(entry)
                 elif entry.name != "lock":
                     entry.unlink()
+
+
+def _sum(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:32]
 
 
 def content_sum(path: Path) -> str:

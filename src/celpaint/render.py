@@ -25,7 +25,7 @@ from celpaint.methods.registry import (
 )
 from celpaint.options import ComputeOptions, PathOptions, flag, refuse
 from celpaint.session import Colorizer, split_options
-from celpaint.types import RGB, ColorHint, Progress, silent
+from celpaint.types import ColorHint, Progress, silent
 
 if TYPE_CHECKING:
     from celpaint.conditions.reference_assignment import Place
@@ -75,7 +75,7 @@ def render(
     *,
     reference: Any = (),
     method: str | ComputeOptions | Colorizer = "auto",
-    palette: Sequence[RGB] = (),
+    palette: Any = None,
     text: str = "",
     hints: Sequence[ColorHint] = (),
     overwrite: bool = False,
@@ -110,7 +110,7 @@ def render(
     from celpaint.frames.selection import select
     from celpaint.job import Job
     from celpaint.result import Result
-    from celpaint.shot import ShotContext, listed
+    from celpaint.shot import ShotContext, listed, palette_colors
 
     if fps is not None and fps <= 0:
         raise refuse("fps", str(fps), "more than 0")
@@ -119,14 +119,17 @@ def render(
     path = PathOptions.of(by_name)
     given = given_conditions(reference=reference, palette=palette, text=text, hints=hints)
     chosen = _chosen(method, own, given, confidence=confidence_maps is not None)
+    colors = palette_colors(palette)
     clip = select(open_clip(source), path.frames)
     places = place_references(listed(reference), clip)
-    files = _Files([*clip.files, *(place.path for place in places if place.path is not None)])
-    inputs = [source, *(place.path for place in places if place.path is not None and place.path.exists())]
+    given_files = [*chosen.files(), *(place.path for place in places if place.path is not None)]
+    files = _Files([*clip.files, *given_files])
+    inputs = [source, *(file for file in given_files if file.exists())]
     with Job(Path(out)) as job:
         result = Result(
             out,
             clip,
+            alpha=True if any(place.transparent for place in places if place.exists) else None,
             maps=confidence_maps,
             inputs=inputs,
             overwrite=overwrite,
@@ -137,7 +140,7 @@ def render(
             clip,
             places,
             path,
-            palette=palette,
+            palette=colors,
             text=text,
             hints=hints,
             cache=job.cache,
@@ -151,7 +154,7 @@ def render(
         with _saying_how_far(context, job):
             for chunk in colorizer.chunks(context.shot, done=job.scenes, progress=progress):
                 for drawing, painted in zip(chunk.drawings, chunk.painted, strict=True):
-                    result.put(drawing, context.finish(drawing, painted.rgb), painted.confidence)
+                    result.put(drawing, context.finish(drawing, painted), painted.confidence)
                 judged = [
                     None if painted.confidence is None else judge(context.shot.lines[drawing], painted.confidence)
                     for drawing, painted in zip(chunk.drawings, chunk.painted, strict=True)
@@ -209,20 +212,27 @@ def _request(context: ShotContext, path: PathOptions, chosen: ComputeOptions, re
     from celpaint.job import content_sum
 
     device = resolve_device(chosen.device)
-    options = {flag(name): value for name, value in {**asdict(path), **asdict(chosen)}.items() if name != "weights"}
+    elsewhere = {"weights", "threads"}  # files count by their content; threads only bear on speed
+    options = {flag(name): value for name, value in {**asdict(path), **asdict(chosen)}.items() if name not in elsewhere}
     options |= {"--method": method_name(chosen), "--device": device, "--dtype": resolve_dtype(chosen.dtype, device)}
     shot = context.shot
     return {
         "celpaint's version": __version__,
         "torch's version": torch.__version__,
         "what is written": result.kinds,
-        **{name: str(value) for name, value in options.items()},
+        **{name: _wherever_it_lies(value) for name, value in options.items()},
         "--palette": str(shot.palette),
         "--text": shot.text,
         "the color hints": str(shot.hints),
         "what the frames look like": f"{context.look.kind}, colored: {context.look.colored}",
+        **{f"'{file.name}'": content_sum(file) for file in chosen.files() if file.is_file()},
         **{f"the weights' '{file.name}'": content_sum(file) for file in _weight_files(chosen)},
     }
+
+
+def _wherever_it_lies(value: object) -> str:
+    """An option's value; of a path the name alone."""
+    return Path(value).name if isinstance(value, str) and Path(value).expanduser().exists() else str(value)
 
 
 class _Files:

@@ -24,8 +24,8 @@ from celpaint.methods.base import Method
 from celpaint.methods.registry import check_conditions, choose_method, load_method, spec_of
 from celpaint.methods.spec import DEFAULT_REQUIRES
 from celpaint.options import ComputeOptions, PathOptions
+from celpaint.threads import use_threads
 from celpaint.types import (
-    RGB,
     Chunk,
     ColorHint,
     ColorizedFrame,
@@ -82,6 +82,7 @@ class Colorizer:
         self.name, self._save_memory, self._requires = spec.name, spec.save_memory, spec.requires
         with self._enough_memory():
             self.method = load_method(self.options)
+        use_threads(self.options.threads)
 
     def colorize(
         self,
@@ -89,7 +90,7 @@ class Colorizer:
         /,
         *,
         reference: Any = (),
-        palette: Sequence[RGB] = (),
+        palette: Any = None,
         text: str = "",
         hints: Sequence[ColorHint] = (),
         progress: Progress = silent,
@@ -104,7 +105,7 @@ class Colorizer:
             source: a path, a clip, NumPy ``T H W C``, torch ``B H W C`` or ``B C H W``, PIL pictures, or a
                 :class:`~celpaint.shot.ShotContext`, which brings along all that follows but ``progress``.
             reference: painted frames: paths ``PICTURE[@FRAME]``, pictures, or pairs ``(picture, frame)``; any number.
-            palette: colors in [0, 1] to paint with.
+            palette: colors to paint with: see :func:`~celpaint.shot.palette_colors`.
             text: a description or tags.
             hints: colors at places.
             progress: told of every event.
@@ -216,7 +217,7 @@ class Colorizer:
         ready: set[int] = set()
         turn = 0
         for drawing, painted in self.drawings(context.shot, progress=progress):
-            finished = context.finish(drawing, painted.rgb)
+            finished = context.finish(drawing, painted)
             waiting.put(drawing, (finished.rgb, finished.alpha))
             ready.add(drawing)
             while turn in ready:

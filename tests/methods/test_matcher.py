@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -259,3 +260,17 @@ def test_packaged_weights_are_less_sure_of_what_no_reference_shows(packaged: Mat
     assert unknown is not None
     assert float(unknown[blob < 9**2].mean()) < float(known[blob < 9**2].mean()) - 0.1
     assert float(known.mean()) > 0.8
+
+
+def test_flat_fills_take_the_palette_s_colors(weights: Path) -> None:
+    palette = ((0.0, 0.0, 0.0), (0.8, 0.2, 0.2), (0.2, 0.2, 0.8), (0.9, 0.9, 0.4), (0.2, 0.8, 0.2), (1.0, 1.0, 1.0))
+    of = replace(shot(), palette=palette)
+    allowed = np.array(palette, np.float32)
+    for painted in all_painted(matcher(weights, flat=True), of):
+        pixels = painted.rgb.reshape(-1, 1, 3)
+        assert np.abs(pixels - allowed).max(-1).min(-1).max() < 1e-6
+
+
+def test_a_palette_without_flat_fills_is_refused(weights: Path) -> None:
+    with pytest.raises(OptionError, match="flat fills only"):
+        next(matcher(weights).color(replace(shot(), palette=((0.5, 0.5, 0.5),))))

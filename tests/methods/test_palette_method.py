@@ -205,6 +205,20 @@ def test_through_the_whole_path_with_a_cut(weights: Path, tmp_path: Path) -> Non
     assert all(np.abs(a - b).max() > 0 for a, b in pairwise(made))
 
 
+def test_color_footage_is_turned_to_gray_and_that_is_said_once(weights: Path, caplog: pytest.LogCaptureFixture) -> None:
+    ramp = np.linspace(0.1, 0.8, 48, dtype=np.float32)[None, None, :, None] * np.ones((3, 32, 1, 1), np.float32)
+    gray = np.broadcast_to(ramp, (3, 32, 48, 3)) + np.arange(3, dtype=np.float32)[:, None, None, None] / 50
+    sepia = gray * np.array([1.0, 0.8, 0.6], np.float32)
+    options: dict[str, Any] = {"weights": str(weights), "size": SIZE, "lines": "extract", "device": "cpu"}
+    caplog.set_level("INFO", "celpaint")
+    list(celpaint.colorize(gray, method="palette", palette=DAY.colors, **options))
+    assert "turned to gray" not in caplog.text
+    made = list(celpaint.colorize(sepia, method="palette", palette=DAY.colors, keep_luminance=True, **options))
+    assert caplog.text.count("turned to gray") == 1
+    for frame, given in zip(made, sepia, strict=True):
+        assert np.abs(luminance(frame.rgb) - luminance(given)).max() < 0.01
+
+
 def test_line_art_is_told_from_footage(weights: Path) -> None:
     known = dataclasses.replace(shot(), gray=None)
     with pytest.raises(InputError, match="line art"):

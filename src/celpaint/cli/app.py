@@ -54,7 +54,7 @@ app.command(
     "celpaint.cli.colorize:colorize_command",
     name="colorize",
     sort_key=0,
-    help="Color line art after a painted reference.",
+    help="Color line art from painted reference frames.",
     help_epilogue=_EXAMPLES,
 )
 app.command(

@@ -28,15 +28,19 @@ def colorize_command(
     lines_from: Annotated[str, Parameter(name="LINES", help="a folder, a pattern like A_####.png, or a video")],
     /,
     *,
+    out: Annotated[Path, Parameter(alias="-o", help="a folder, or a file: .mp4, .mov, .mkv, .webm, .gif, .webp")],
     reference: Annotated[
-        list[str],
+        list[str] | None,
         Parameter(
             alias="-r",
-            help="a painted picture, PICTURE[@FRAME]: FRAME is the number in the frame's name (of a video, its place "
-            "from 1) or 'none'; default the first frame. Repeat it for more",
+            help="a painted frame, as PICTURE or PICTURE@FRAME. FRAME is the number in the file name (for video, "
+            "counted from 1), or 'none'. Default: the first frame. May be repeated",
         ),
-    ],
-    out: Annotated[Path, Parameter(alias="-o", help="a folder, or a file: .mp4, .mov, .mkv, .webm, .gif, .webp")],
+    ] = None,
+    palette: Annotated[
+        str | None, Parameter(alias="-p", help="colors to paint with: #1d3557,#e63946, a palette file, or a picture")
+    ] = None,
+    text: Annotated[str, Parameter(help="a description or tags", show_default=False)] = "",
     method: Annotated[
         str,
         Parameter(help=f"auto, {' or '.join(method_names())}; auto: the best measured, {default_method()}"),
@@ -55,16 +59,18 @@ def colorize_command(
     json: Annotated[bool, Parameter(help="say everything as JSON, one object a line", show_default=False)] = False,
     **options: Any,
 ) -> None:
-    """Color line art after a painted reference.
+    """Color line art from painted reference frames.
 
-    A run that was stopped goes on where it stopped when the same command is given again.
+    If a run is interrupted, run the same command again to resume.
     """
     with report(quiet=quiet, json_lines=json) as told:
         told.end(
             render(
                 lines_from,
                 out,
-                reference=reference,
+                reference=reference or [],
+                palette=palette,
+                text=text,
                 method=method,
                 overwrite=overwrite,
                 fps=fps,

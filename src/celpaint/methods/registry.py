@@ -13,7 +13,7 @@ from celpaint.errors import InputError, OptionError, ReferenceFrameError, Weight
 from celpaint.methods.base import Method
 from celpaint.methods.spec import DEFAULT_REQUIRES, MethodSpec
 from celpaint.options import ComputeOptions, flag
-from celpaint.types import RGB, ColorHint, Condition
+from celpaint.types import ColorHint, Condition
 from celpaint.weights.inspect import Catalog
 from celpaint.weights.kinds import CheckpointKind, Converter, FolderKind, Published, load_object
 from celpaint.weights.registry import find_weights
@@ -41,6 +41,7 @@ _SPECS = {
     "lvcd": "celpaint.methods.lvcd.spec:SPEC",
     "matcher": "celpaint.methods.matcher.spec:SPEC",
     "palette": "celpaint.methods.palette.spec:SPEC",
+    "colorize-diffusion": "celpaint.methods.colorize_diffusion.spec:SPEC",
 }
 """One line a method."""
 
@@ -206,8 +207,10 @@ def _stray(name: str, chosen: str, *, chosen_by_itself: bool) -> OptionError:
     owners = [owner for owner, names in known.items() if name in names]
     if owners:
         why = " (chosen by itself: --method auto)" if chosen_by_itself else ""
+        *first, last = owners
+        said = f"the methods {', '.join(first)} and {last}" if first else f"the method {last}"
         return OptionError(
-            f"{flag(name)} is an option of the method {' and '.join(owners)}, and the method here is {chosen}{why}",
+            f"{flag(name)} is an option of {said}, and the method here is {chosen}{why}",
             todo=f"Add --method {owners[0]}, or leave {flag(name)} out.",
         )
     every = {each for names in known.values() for each in names}
@@ -231,14 +234,14 @@ _IN_WORDS: dict[Condition, str] = {
 
 
 def given_conditions(
-    *, reference: Any = (), palette: Sequence[RGB] = (), text: str = "", hints: Sequence[ColorHint] = ()
+    *, reference: Any = (), palette: Any = None, text: str = "", hints: Sequence[ColorHint] = ()
 ) -> frozenset[Condition]:
     """What is known of a shot by what a user gives, before anything is opened."""
     some = not (isinstance(reference, list | tuple) and not reference)
     known: dict[Condition, bool] = {
         "lines": True,
         "references": some,
-        "palette": bool(len(palette)),
+        "palette": palette is not None and palette != (),
         "text": bool(text),
         "hints": bool(len(hints)),
     }

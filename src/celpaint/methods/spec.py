@@ -43,9 +43,9 @@ class Rank:
     """How well a method did where it was measured; ``auto`` takes the method whose rank is highest.
 
     Attributes:
-        psnr: dB. Ranks are compared, so all are of the films and the protocol of ``docs/lvcd_small.md``: clean lines,
-            15 frames from the painting.
-        source: where the figure stands.
+        psnr: dB. Ranks are compared with each other, so all are measured on the films and with the protocol of
+            ``docs/results/lvcd_small.md``: clean lines, 15 frames from the painting.
+        source: the document that has the figure.
         conditions: what a shot must have, beside what the method requires, for the figure to hold.
         devices: where it holds: ``cpu``, ``cuda``, ``mps``; () = anywhere.
     """
@@ -104,7 +104,9 @@ class MethodSpec:
 
     def find_weights(self, name: str) -> Path:
         """The folder of the weights called ``name``; see :func:`~celpaint.weights.registry.find_weights`."""
-        return find_weights(self.name, name, parts=self.weights.parts if self.weights else ())
+        if self.weights is None:
+            return find_weights(self.name, name)
+        return find_weights(self.name, name, parts=self.weights.parts, obtain=self.weights.obtain)
 
     def weight_files(self, options: ComputeOptions) -> list[Path]:
         """Every file of the weights that these options name; they decide the result's bytes.

@@ -219,7 +219,7 @@ class _Run:
                 whole = self.network.decode(self.network.condition(luma, self.vector) + lacking, luma)
             rgb = whole[0, begin - seen.start : end - seen.start]
             painted = []
-            for drawing, small in enumerate(rgb.permute(0, 2, 3, 1).float().cpu().numpy(), begin):
+            for drawing, small in enumerate(rgb.permute(0, 2, 3, 1).float().contiguous().cpu().numpy(), begin):
                 painted.append(ColorizedFrame(self.enlarged(small, self.gray[drawing])))
                 self.progress(DrawingColored(drawing + 1, length))
             yield Chunk(tuple(range(begin, end)), tuple(painted), {} if latents is None else latents.arrays())
