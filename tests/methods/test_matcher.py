@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from celpaint.methods.matcher.spec import MatcherOptions
 from celpaint.methods.registry import load_method
 from celpaint.models.matcher.network import Lines
 from celpaint.models.matcher.network import Matcher as Network
-from celpaint.types import Array, ColorizedFrame, Event, Reference, Shot
+from celpaint.types import Array, ColorizedFrame, Event, Judgement, Reference, Shot
 from celpaint.weights.store import write_network
 
 CONFIG = {
@@ -200,11 +201,11 @@ def test_working_size_may_be_asked_for() -> None:
 def test_advice_is_few_drawings_of_the_shot_and_none_where_all_is_sure(weights: Path) -> None:
     method = matcher(weights)
     of = shot(drawings=12)
-    advice = method.advise(of, [0.1] * 12)
+    advice = method.advise(of, [Judgement(0.9, 0.1)] * 12)
     assert 1 <= len(advice) <= 3
     assert len(set(advice)) == len(advice)
     assert all(0 <= i < 12 for i in advice)
-    assert method.advise(of, [0.95] * 12) == []
+    assert method.advise(of, [Judgement(0.95, 0.95)] * 12) == []
     assert method.advise(of, []) == []
 
 
@@ -259,3 +260,17 @@ def test_packaged_weights_are_less_sure_of_what_no_reference_shows(packaged: Mat
     assert unknown is not None
     assert float(unknown[blob < 9**2].mean()) < float(known[blob < 9**2].mean()) - 0.1
     assert float(known.mean()) > 0.8
+
+
+def test_flat_fills_take_the_palette_s_colors(weights: Path) -> None:
+    palette = ((0.0, 0.0, 0.0), (0.8, 0.2, 0.2), (0.2, 0.2, 0.8), (0.9, 0.9, 0.4), (0.2, 0.8, 0.2), (1.0, 1.0, 1.0))
+    of = replace(shot(), palette=palette)
+    allowed = np.array(palette, np.float32)
+    for painted in all_painted(matcher(weights, flat=True), of):
+        pixels = painted.rgb.reshape(-1, 1, 3)
+        assert np.abs(pixels - allowed).max(-1).min(-1).max() < 1e-6
+
+
+def test_a_palette_without_flat_fills_is_refused(weights: Path) -> None:
+    with pytest.raises(OptionError, match="flat fills only"):
+        next(matcher(weights).color(replace(shot(), palette=((0.5, 0.5, 0.5),))))

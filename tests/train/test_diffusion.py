@@ -15,6 +15,8 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from celpaint.data.prepared import LatentClipBatch
 from celpaint.errors import OptionError, WeightsError
+from celpaint.methods.lvcd.run import LVCD
+from celpaint.methods.lvcd.spec import LVCDOptions
 from celpaint.methods.lvcd.weights import Card, Networks
 from celpaint.models.image_encoder import ClipEmbedding
 from celpaint.models.line_vae import LineVAE, LineVAEConfig
@@ -25,13 +27,21 @@ from celpaint.train.engine.command import export, run
 from celpaint.train.engine.loop import train
 from celpaint.train.engine.recipe import Recipe, load_recipe
 from celpaint.train.engine.task import build_task
+from celpaint.train.tasks.coloring import color_clips
 from celpaint.train.tasks.diffusion import DiffusionFineTune, DiffusionSmall
 from celpaint.weights.store import write_network
 from toy import WITH_ATTENTION, WITHOUT, toy_config
 
 CPU = torch.device("cpu")
 SMALL = Path("lvcd_small_smoke")
-SIZE = ("data.size=[32,48]", "data.frames=4", "data.clips=1", "run.device=cpu", "data.prefetch=0")
+SIZE = (
+    "data.size=[32,48]",
+    "data.frames=4",
+    "data.clips=1",
+    "data.prefetch=0",
+    "run.device=cpu",
+    "task.sampling_steps=1",
+)
 FINE = (
     *SIZE,
     "data.source=toy",
@@ -213,6 +223,26 @@ def test_refining_learns_what_the_draft_lacks(vae: Path, tmp_path: Path) -> None
     assert Card.read(tmp_path).draft_spread == spread
     with torch.no_grad():
         assert task.validate(task.network)["psnr"] > 0
+
+
+@pytest.mark.parametrize("draft", ["", "small"])
+def test_validation_scores_what_the_exported_weights_color(vae: Path, tmp_path: Path, draft: str) -> None:
+    recipe = small(vae, f'task.draft="{draft}"', "schedule.steps=1", "optimizer.ema_decay=0", "run.validate_every=99")
+    task = build_task(recipe, CPU)
+    train(task, recipe, tmp_path / "run")
+    with torch.no_grad():
+        torch.nn.init.normal_(task.network.unet.conv_out.weight, std=0.05)  # its answers are almost zero yet
+    for name, part in task.parts().items():
+        write_network(tmp_path / "out" / name, part.config, part.tensors(task.network.state_dict()), name=part.name)
+    task.complete_export(tmp_path / "out")
+    clip = next(task.batches(9, 0))
+    with torch.no_grad():
+        scored = task.sample(task.network.eval(), clip)
+    method = LVCD.load(LVCDOptions(weights=str(tmp_path / "out"), dtype="float32", device="cpu"))
+    used = color_clips(method, clip)
+    assert scored.shape == clip.color[:, 1:].shape
+    torch.testing.assert_close(scored, used, rtol=0, atol=5e-3)  # the autoencoder is exported in half precision
+    assert (scored - clip.color[:, :1]).abs().mean() > 0.01
 
 
 def test_stored_latents_spare_the_encoder(vae: Path) -> None:

@@ -22,10 +22,10 @@ from celpaint.train.engine.loop import train
 from celpaint.weights.store import read_config, read_tensors
 
 
-def fit(folder: Path, name: str, *overrides: str, max_minutes: float | None = None):
+def fit(folder: Path, name: str, *overrides: str, minutes: float | None = None):
     r = recipe(folder, *overrides)
     task = Curve.build(r, torch.device("cpu"))
-    return train(task, r, folder / name, max_minutes=max_minutes), task
+    return train(task, r, folder / name, minutes=minutes), task
 
 
 def test_learns_and_writes_all_it_promises(tmp_path: Path) -> None:
@@ -94,13 +94,13 @@ def test_another_network_is_refused(tmp_path: Path) -> None:
 
 def test_minutes_end_the_run_with_the_rate_at_its_end(tmp_path: Path) -> None:
     endless = ("schedule.steps=1000000", "run.log_every=1", "run.checkpoint_every=0", "run.validate_every=100000")
-    summary, _ = fit(tmp_path, "run", *endless, max_minutes=0.05)
+    summary, _ = fit(tmp_path, "run", *endless, minutes=0.05)
     assert summary.finished
     lines = [json.loads(line) for line in (tmp_path / "run/figures.jsonl").read_text().splitlines()]
     rates = [line["learning_rate"] for line in lines if line["group"] == "train"]
     assert max(rates) == pytest.approx(0.01, rel=0.01)
     assert rates[-1] < 0.1 * max(rates)
-    more, _ = fit(tmp_path, "run", *endless, max_minutes=0.03)
+    more, _ = fit(tmp_path, "run", *endless, minutes=0.03)
     assert more.step > summary.step
     assert more.seconds > summary.seconds
 

@@ -77,7 +77,11 @@ WHOLE_SHOT = "whole shot"
 FilmSource = Callable[[FilmSpec, int, Path], Iterable[Film]]
 """(what is wanted, seed, folder that paths are relative to) -> films."""
 
-FILM_SOURCES: dict[str, str] = {"synthetic": "celpaint.benchmark.films:synthetic_films"}
+FILM_SOURCES: dict[str, str] = {
+    "film": "celpaint.benchmark.film:film_like_films",
+    "synthetic": "celpaint.benchmark.films:synthetic_films",
+    "turning": "celpaint.benchmark.film:turning_films",
+}
 """Film sources by name, as ``module:function``. Others are added here, or given to the benchmark."""
 
 
@@ -152,7 +156,7 @@ def _films(spec: FilmSpec, seed: int, out: Path, root: Path, source: FilmSource)
             f"'{art}' does not exist", wanted="a file of drawings", todo=f"Make it: celpaint data art --out {art}"
         )
     wanted = {key: value for key, value in asdict(spec).items() if key not in ("group", "seeds", "art")}
-    key = digest_of([wanted, seed, files_digest([art]) if spec.art else "", code_digest(("data",))])[:12]
+    key = digest_of([wanted, seed, files_digest([art]) if spec.art else "", code_digest("films")])[:12]
     folder = out / f"{spec.source}-{seed}-{key}"
     if not folder.exists():
         with replacing(folder) as part:
@@ -201,7 +205,8 @@ def _group(axes: Mapping[str, str]) -> str:
     """``clean, whole shot, 2 paintings``."""
     words = [axes["lines"]]
     if "window" in axes:
-        words.append(axes["window"])
+        away = "" if axes["window"] == WHOLE_SHOT else " away"
+        words.append(axes["window"] + away)
         words.append(axes["paintings"] + (" painting" if axes["paintings"] == "1" else " paintings"))
     return ", ".join(words)
 

@@ -57,7 +57,8 @@ def to_html(done: BenchmarkResult) -> str:
         main=done.main,
         differences=_differences(done, compared),
         ablations=_ablations(done),
-        by_group=_group_tables(done, summary.principal(compared)),
+        lead_groups=_group_tables(done, summary.principal(compared)[:1]),
+        more_groups=_group_tables(done, summary.principal(compared)[1:]),
         plots=plots(done),
         sheets=list(_sheets(done)),
         worst=_worst(done),
@@ -224,7 +225,7 @@ def _worst_frame(outcome: Outcome, index: int, value: float, info: MetricInfo) -
 
 
 def _strip(pictures: Iterable[Array], width: int = _THUMBNAIL) -> str:
-    """Pictures side by side as a PNG data address."""
+    """Pictures side by side as a WebP data address."""
     sheet = contact_sheet([SheetRow(list(pictures))], width=width)
-    _, data = cv2.imencode(".png", np.ascontiguousarray(sheet[..., ::-1]), [cv2.IMWRITE_PNG_COMPRESSION, 9])
-    return "data:image/png;base64," + base64.b64encode(data.tobytes()).decode()
+    _, data = cv2.imencode(".webp", np.ascontiguousarray(sheet[..., ::-1]), [cv2.IMWRITE_WEBP_QUALITY, 88])
+    return "data:image/webp;base64," + base64.b64encode(data.tobytes()).decode()

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import celpaint
 from celpaint.errors import InputError
@@ -63,17 +63,18 @@ def commit() -> str:
 
 
 @cache
-def code_digest(folders: tuple[str, ...] = ()) -> str:
-    """Digest of the package's code in ``folders``, by default of all code that decides the pixels of a frame."""
+def code_digest(of: Literal["coloring", "measuring", "films"]) -> str:
+    """Digest of the package's code that decides the pixels of a frame, its scores, or the films of a benchmark."""
     root = Path(celpaint.__file__).parent
-    files = []
-    for file in sorted(root.rglob("*.py")):
-        top = file.relative_to(root).parts[0]
-        if top in folders if folders else top not in _NOT_COLORING:
-            files.append(file)
-    if not folders:
-        files += [root / "benchmark" / f"{name}.py" for name in ("ablations", "baselines", "task")]
-    return files_digest(files)
+    folders = {
+        "coloring": [path.name for path in root.iterdir() if path.name not in _NOT_COLORING],
+        "measuring": ["conditions", "frames", "metrics"],
+        "films": ["benchmark/film", "conditions", "data"],
+    }[of]
+    own = {"coloring": ("ablations", "baselines", "task"), "measuring": ("metric_suite",), "films": ("films",)}[of]
+    paths = [root / folder for folder in sorted(folders)]
+    files = [file for path in paths for file in (sorted(path.rglob("*.py")) if path.is_dir() else [path])]
+    return files_digest([*(file for file in files if file.suffix == ".py"), *(root / f"benchmark/{n}.py" for n in own)])
 
 
 @cache

@@ -16,7 +16,7 @@ Examples:
 
 celpaint train matcher
 
-celpaint train my.toml --set optimizer.lr=1e-4 --max-minutes 60
+celpaint train my.toml --set optimizer.lr=1e-4 --minutes 60
 
 celpaint train export runs/matcher --out weights/
 """
@@ -30,7 +30,7 @@ def train_command(
     /,
     *,
     set: Annotated[list[str] | None, Parameter(help="change one setting: TABLE.KEY=VALUE")] = None,
-    max_minutes: Annotated[float | None, Parameter(help="end by then, with a checkpoint and an export")] = None,
+    minutes: Annotated[float | None, Parameter(help="end by then, with a checkpoint and an export")] = None,
     run_dir: Annotated[
         Path | None, Parameter(help="where checkpoints and the export go; a run found there goes on")
     ] = None,
@@ -40,7 +40,7 @@ def train_command(
     Args:
         recipe: a TOML file, or the name of a packaged recipe such as matcher.
     """
-    summary = run(recipe, tuple(set or ()), max_minutes, run_dir)
+    summary = run(recipe, tuple(set or ()), minutes, run_dir)
     figures = ", ".join(f"{name} {value:.4g}" for name, value in summary.figures.items())
     print(f"{'finished' if summary.finished else 'stopped'} after {summary.step} steps, {summary.seconds / 60:.1f} min")
     if figures:

@@ -1,4 +1,4 @@
-"""Training: from art or films to weights. See ``docs/training.md``.
+"""Training: from art or films to weights. See ``docs/guide/training.md``.
 
 The two verbs of the command line are here; what they need is imported when they are called.
 """
@@ -20,7 +20,7 @@ __all__ = ["export", "run"]
 def run(
     recipe_path: Path,
     overrides: Sequence[str] = (),
-    max_minutes: float | None = None,
+    minutes: float | None = None,
     run_dir: Path | None = None,
 ) -> Summary:
     """Train by a recipe, or go on with a run that was stopped.
@@ -28,7 +28,7 @@ def run(
     Args:
         recipe_path: a TOML file, or the name of a packaged recipe such as ``matcher``.
         overrides: ``table.key=value`` strings, applied to the recipe.
-        max_minutes: end by then, with a checkpoint and an export; the learning rate reaches its end with it.
+        minutes: end by then, with a checkpoint and an export; the learning rate reaches its end with it.
         run_dir: where checkpoints, logs and the export go; default ``runs/<name of the recipe>``. If it holds
             checkpoints of the same recipe, the run goes on from the newest.
 
@@ -42,7 +42,7 @@ def run(
     except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "accelerate", "train") from None
 
-    return run(recipe_path, overrides, max_minutes, run_dir)
+    return run(recipe_path, overrides, minutes, run_dir)
 
 
 def export(source: Path, out: Path, *, best: bool = True, half: bool = True) -> Path:

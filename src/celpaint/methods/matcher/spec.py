@@ -18,7 +18,10 @@ __all__ = ["SPEC", "MatcherOptions"]
 class MatcherOptions(ComputeOptions):
     """The matcher: one feed-forward pass a frame, colors carried over by explicit matching."""
 
-    flat: bool = option(False, "flat fills: every closed region takes exactly one color of the references")
+    flat: bool = option(
+        False,
+        "flat fills: every closed region takes exactly one color of the references, or of --palette the nearest to it",
+    )
     memory_frames: int = option(
         1, "frames already colored that serve as further references, for consistency in time", ge=0, le=16, step=1
     )
@@ -44,8 +47,9 @@ SPEC = MethodSpec(
     title="Matcher",
     options=MatcherOptions,
     run="celpaint.methods.matcher.run:Matcher",
+    uses=frozenset({"palette"}),
     confidence=True,
-    ranks=(Rank(psnr=24.9, source="docs/lvcd_small.md"),),
+    ranks=(Rank(psnr=24.9, source="docs/results/lvcd_small.md"),),
     save_memory="Lower --size (for example 576x320) or --max-tokens.",
     weights=FolderKind(
         title="weights of the method matcher",

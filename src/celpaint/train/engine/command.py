@@ -22,14 +22,14 @@ __all__ = ["export", "run"]
 
 
 def run(
-    recipe_path: Path, overrides: Sequence[str] = (), max_minutes: float | None = None, run_dir: Path | None = None
+    recipe_path: Path, overrides: Sequence[str] = (), minutes: float | None = None, run_dir: Path | None = None
 ) -> Summary:
     """See :func:`celpaint.train.run`."""
     recipe = load_recipe(Path(recipe_path), overrides)
     folder = Path("runs") / recipe.name if run_dir is None else Path(run_dir)
     accelerator = make_accelerator(recipe)
     task = build_task(recipe, accelerator.device)
-    summary = train(task, recipe, folder, accelerator=accelerator, max_minutes=max_minutes)
+    summary = train(task, recipe, folder, accelerator=accelerator, minutes=minutes)
     if summary.finished and accelerator.is_main_process:
         export(folder, folder / "export")
     accelerator.wait_for_everyone()

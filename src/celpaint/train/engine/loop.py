@@ -61,7 +61,7 @@ def train(
     run_dir: Path,
     *,
     accelerator: Accelerator | None = None,
-    max_minutes: float | None = None,
+    minutes: float | None = None,
 ) -> Summary:
     """Train ``task`` to the end of the recipe or of the minutes, resuming from the newest checkpoint of ``run_dir``.
 
@@ -70,7 +70,7 @@ def train(
     Args:
         task: its network on ``accelerator.device``.
         run_dir: made where it is missing.
-        max_minutes: of all stages together, see :class:`~celpaint.train.engine.time_budget.TimeBudget`; the last
+        minutes: of all stages together, see :class:`~celpaint.train.engine.time_budget.TimeBudget`; the last
             validation and checkpoint fit in.
 
     Raises:
@@ -83,7 +83,7 @@ def train(
     accelerator = accelerator or make_accelerator(recipe)
     try:
         with _locked(run_dir, accelerator):
-            return _Trainer(task, recipe, run_dir, accelerator, max_minutes).run()
+            return _Trainer(task, recipe, run_dir, accelerator, minutes).run()
     except torch.OutOfMemoryError as error:
         raise OutOfMemory(
             f"the device has too little memory for {recipe.data.clips} clips at once",
@@ -99,10 +99,10 @@ class _Trainer:
         recipe: Recipe,
         run_dir: Path,
         accelerator: Accelerator,
-        max_minutes: float | None,
+        minutes: float | None,
     ) -> None:
         self.task, self.recipe, self.run_dir, self.accelerator = task, recipe, run_dir, accelerator
-        self.max_minutes = max_minutes
+        self.minutes = minutes
         self.stages = list(recipe.all_stages().items())
         self.engine = Engine(task, recipe, accelerator)
         self.logger = TrainingLogger(run_dir, silent=not accelerator.is_main_process)
@@ -118,7 +118,7 @@ class _Trainer:
     def new_clock(self) -> TimeBudget:
         """The time budget of the current stage."""
         options = self.stages[self.stage][1]
-        minutes = self.max_minutes
+        minutes = self.minutes
         if minutes is not None:
             minutes *= options.time_share / sum(stage.time_share for _, stage in self.stages)
         return TimeBudget(options.schedule, minutes)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from celpaint.errors import InputError, OptionError
-from celpaint.train.engine.tables import Count, Natural, NonNegative, Positive, Probability, from_table, need
+from celpaint.train.engine.tables import Count, Natural, NonNegative, Positive, Probability, Side, from_table, need
 
 __all__ = [
     "DataOptions",
@@ -30,7 +30,6 @@ __all__ = [
     "packaged_recipes",
 ]
 
-Side = Annotated[int, Meta(ge=16, multiple_of=16)]
 Decay = Annotated[float, Meta(ge=0, lt=1)]
 
 

@@ -17,7 +17,7 @@ import msgspec
 
 from celpaint.errors import OptionError
 
-__all__ = ["Count", "Natural", "NonNegative", "Positive", "Probability", "from_table", "need"]
+__all__ = ["Count", "Natural", "NonNegative", "Positive", "Probability", "Side", "Sizes", "from_table", "need"]
 
 D = TypeVar("D")
 
@@ -26,6 +26,10 @@ Natural = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
 Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Side = Annotated[int, msgspec.Meta(ge=16, multiple_of=16)]
+"""Height or width of training frames."""
+Sizes = Annotated[tuple[tuple[Side, Side], ...], msgspec.Meta(min_length=1)]
+"""Heights and widths, at least one pair."""
 
 _WORDS = {
     "int": "a whole number",

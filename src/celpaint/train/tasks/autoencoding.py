@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from msgspec import Meta
+from torch import Tensor
 
 from celpaint.data.clips import ClipBatch
 from celpaint.models.line_vae import LineVAE, LineVAEConfig
 from celpaint.train.engine.contact_sheet import psnr, sheet
-from celpaint.train.engine.recipe import Recipe, from_table, need
+from celpaint.train.engine.recipe import Recipe, from_table
+from celpaint.train.engine.tables import Count, NonNegative
 from celpaint.train.engine.task import Task
 from celpaint.train.tasks.clips import Clips
 from celpaint.weights.store import load_network, read_tensors
@@ -36,16 +38,10 @@ class AutoencodingOptions:
         validation_clips: clips for each line style.
     """
 
-    gradient_weight: float = 0.5
-    kl_weight: float = 1e-3
-    momentum: float = 0.05
-    validation_clips: int = 6
-
-    def __post_init__(self) -> None:
-        need(self.gradient_weight >= 0, "task.gradient_weight", self.gradient_weight, "0 or more")
-        need(self.kl_weight >= 0, "task.kl_weight", self.kl_weight, "0 or more")
-        need(0 < self.momentum <= 1, "task.momentum", self.momentum, "more than 0, at most 1")
-        need(self.validation_clips >= 1, "task.validation_clips", self.validation_clips, "1 or more")
+    gradient_weight: NonNegative = 0.5
+    kl_weight: NonNegative = 1e-3
+    momentum: Annotated[float, Meta(gt=0, le=1)] = 0.05
+    validation_clips: Count = 6
 
 
 class Autoencoding(Task[LineVAE, ClipBatch]):
@@ -86,7 +82,7 @@ class Autoencoding(Task[LineVAE, ClipBatch]):
         loss = l1 + self.options.gradient_weight * gradient + self.options.kl_weight * kl
         return loss, {"l1": l1, "gradient": gradient, "kl": kl}
 
-    def validate(self, network: nn.Module) -> dict[str, float]:
+    def validate(self, network: LineVAE) -> dict[str, float]:
         """PSNR in dB by line style, with latents as encoded, and their mean."""
         figures = {}
         for line_style in ("soft", "binary", "thick"):
@@ -97,7 +93,7 @@ class Autoencoding(Task[LineVAE, ClipBatch]):
             figures[f"psnr_{line_style}"] = float(np.mean(found))
         return {"psnr": float(np.mean(list(figures.values()))), **figures}
 
-    def sample_sheet(self, network: nn.Module) -> npt.NDArray[np.uint8]:
+    def sample_sheet(self, network: LineVAE) -> npt.NDArray[np.uint8]:
         """Rows of line art, truth, result, their difference times four."""
         rows = []
         for line_style in ("soft", "binary", "pencil"):
@@ -106,12 +102,11 @@ class Autoencoding(Task[LineVAE, ClipBatch]):
                 rows.append([1 - clip.lines[0, -1], truth, rgb, (4 * (rgb - truth)).abs()])
         return sheet(rows)
 
-    def _reconstruct(self, network: nn.Module, clip: ClipBatch) -> Tensor:
+    def _reconstruct(self, network: LineVAE, clip: ClipBatch) -> Tensor:
         """``B T 3 H W`` in [0, 1], from the likeliest latents."""
-        net = cast("LineVAE", network)
         size = clip.color.shape[:2]
-        latents = net.encode(2 * clip.color.flatten(0, 1) - 1).mode()
-        rgb = net.decode(latents, clip.lines.flatten(0, 1), size[1])
+        latents = network.encode(2 * clip.color.flatten(0, 1) - 1).mode()
+        rgb = network.decode(latents, clip.lines.flatten(0, 1), size[1])
         clips: Tensor = (0.5 * rgb + 0.5).clamp(0, 1).unflatten(0, size)
         return clips
 

@@ -12,12 +12,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from inspect import signature
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from msgspec import Meta
+from torch import Tensor
 
 from celpaint.data.synthetic import Art, ClipSpec, Synthesizer, toy_art, validation_clips
 from celpaint.methods.matcher.alignment import Sketch, Source, align
@@ -26,6 +27,7 @@ from celpaint.models.matcher.blend import Aligned, Blended
 from celpaint.models.matcher.network import Matcher
 from celpaint.train.engine.contact_sheet import sheet
 from celpaint.train.engine.recipe import Recipe, from_table, need
+from celpaint.train.engine.tables import Count, NonNegative, Positive, Sizes
 from celpaint.train.engine.task import Task
 from celpaint.train.tasks.matching import gradient, psnr, regions_of, turn
 from celpaint.weights.registry import find_weights
@@ -63,29 +65,23 @@ class BlendingOptions:
         distances: of validation.
     """
 
-    sizes: tuple[tuple[int, int], ...] = ((160, 288), (224, 384), (320, 576))
-    size_probs: tuple[float, ...] = (0.4, 0.3, 0.3)
-    distance: tuple[int, int] = (1, 60)
-    stride: tuple[int, int] = (1, 3)
-    pool_size: int = 400
-    new_samples_per_batch: float = 0.3
-    gradient_weight: float = 0.3
-    mse_weight: float = 1.0
-    choice_weight: float = 1.0
-    confidence_weight: float = 0.02
-    color_tolerance: float = COLOR_TOLERANCE
-    validation_clips: int = 6
-    distances: tuple[int, ...] = (2, 15, 45)
+    sizes: Sizes = ((160, 288), (224, 384), (320, 576))
+    size_probs: tuple[NonNegative, ...] = (0.4, 0.3, 0.3)
+    distance: tuple[Count, Count] = (1, 60)
+    stride: tuple[Count, Count] = (1, 3)
+    pool_size: Count = 400
+    new_samples_per_batch: Annotated[float, Meta(gt=0, le=1)] = 0.3
+    gradient_weight: NonNegative = 0.3
+    mse_weight: NonNegative = 1.0
+    choice_weight: NonNegative = 1.0
+    confidence_weight: NonNegative = 0.02
+    color_tolerance: Positive = COLOR_TOLERANCE
+    validation_clips: Count = 6
+    distances: Annotated[tuple[Count, ...], Meta(min_length=1)] = (2, 15, 45)
 
     def __post_init__(self) -> None:
-        need(len(self.sizes) > 0, "task.sizes", self.sizes, "at least one")
         count = len(self.sizes)
-        need(len(self.size_probs) == count, "task.size_probs", self.size_probs, f"{count} numbers, one a size")
-        need(self.pool_size >= 1, "task.pool_size", self.pool_size, "1 or more")
-        new = self.new_samples_per_batch
-        need(0 < new <= 1, "task.new_samples_per_batch", new, "more than 0, up to 1")
-        need(bool(self.distances) and min(self.distances) >= 1, "task.distances", self.distances, "1 or more each")
-        need(self.validation_clips >= 1, "task.validation_clips", self.validation_clips, "1 or more")
+        need(len(self.size_probs) == count, "task.size_probs", self.size_probs, f"{count} numbers, one per size")
 
 
 @dataclass(frozen=True)
@@ -231,9 +227,8 @@ class Blending(Task[Matcher, Sample]):
         return loss, {**figures, "painted": (batch.painted - batch.truth).abs().mean()}
 
     @torch.no_grad()
-    def validate(self, network: nn.Module) -> dict[str, float]:
+    def validate(self, network: Matcher) -> dict[str, float]:
         """PSNR in dB of held-out drawings: the mixture, what was painted, the reference moved and as it is."""
-        assert isinstance(network, Matcher)
         figures: dict[str, list[float]] = {}
         for number, kept in enumerate(self.held_out):
             sample = kept.unpacked(self.device)
@@ -265,9 +260,8 @@ class Blending(Task[Matcher, Sample]):
         ]
 
     @torch.no_grad()
-    def sample_sheet(self, network: nn.Module) -> npt.NDArray[np.uint8]:
+    def sample_sheet(self, network: Matcher) -> npt.NDArray[np.uint8]:
         """Rows of reference, lines, what was painted, the reference moved, the mixture, truth, share moved."""
-        assert isinstance(network, Matcher)
         rows = []
         for kept in self.held_out[:: max(1, self.options.validation_clips // 2)]:
             sample = kept.unpacked(self.device)

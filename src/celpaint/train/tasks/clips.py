@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
 
 from celpaint.data.clips import ClipBatch
 from celpaint.data.film import Bank, FilmSpec, FilmSynthesizer, load_banks
 from celpaint.data.prepared import PreparedClips
 from celpaint.data.synthetic import Art, ClipSpec, Synthesizer, toy_art
+from celpaint.train.engine.prefetch import to_device
 from celpaint.train.engine.recipe import DataOptions
+from celpaint.train.engine.seeding import derive_seed
 
-__all__ = ["ClipSource", "Clips", "mix", "to_device"]
+__all__ = ["ClipSource", "Clips"]
 
 
 class ClipSource(Protocol):
@@ -91,7 +92,7 @@ class Clips:
 
     def batches(self, seed: int, start: int) -> Iterator[ClipBatch]:
         """The stream ``seed`` of micro-batches from number ``start`` on."""
-        return self._exact(self.train.batch(mix(seed, number), self.data.clips) for number in count(start))
+        return self._exact(self.train.batch(derive_seed(seed, number), self.data.clips) for number in count(start))
 
     def _exact(self, clips: Iterator[ClipBatch]) -> Iterator[ClipBatch]:
         """The clips on the device, made in full precision whatever the networks around are run in."""
@@ -139,18 +140,3 @@ class Clips:
                 device=self.device,
             )
         return self._exact(found)
-
-
-def mix(seed: int, number: int) -> int:
-    """A seed of its own for batch ``number`` of stream ``seed``, in [0, 2**62)."""
-    return hash((seed, number, 0x5EED)) % 2**62
-
-
-def to_device(clip: ClipBatch, device: torch.device) -> ClipBatch:
-    """The clip with all its tensors on ``device``."""
-    moved = {
-        name: value.to(device, non_blocking=True)
-        for name in ClipBatch.__dataclass_fields__
-        if isinstance(value := getattr(clip, name), Tensor)
-    }
-    return replace(clip, **moved)

@@ -51,9 +51,10 @@ from celpaint.models.line_vae import LineVAE, LineVAEConfig
 from celpaint.sampling.discrete import scaled_linear
 from celpaint.train.engine.contact_sheet import sheet
 from celpaint.train.engine.recipe import Recipe
+from celpaint.train.engine.seeding import derive_seed
 from celpaint.train.engine.tables import Count, NonNegative, Probability, from_table, need
 from celpaint.train.engine.task import Part, Task
-from celpaint.train.tasks.clips import Clips, mix
+from celpaint.train.tasks.clips import Clips
 from celpaint.train.tasks.matching import label
 from celpaint.train.tasks.objective import matching_loss
 from celpaint.train.tasks.reference_pairs import PairOptions, Pairs, ReferencePairs, pairs_of
@@ -156,7 +157,16 @@ class ColorizeDiffusionTraining(Task[Trained, ReferencePairs]):
             [*recipe.stages],
             f"some of {', '.join(MODES)}",
         )
-        card = Card(prediction="v", sampler="euler", steps=1, guidance=1.0)
+        height, width = recipe.data.size
+        card = Card(
+            prediction="v",
+            sampler="euler",
+            steps=1,
+            guidance=1.0,
+            area=height * width,
+            figure_threshold=options.figure_threshold,
+            reference_fit="drawing",
+        )
         if recipe.init.weights:
             networks = replace(Networks.load(Path(recipe.init.weights)), card=card)
             if options.autoencoder:
@@ -210,7 +220,7 @@ class ColorizeDiffusionTraining(Task[Trained, ReferencePairs]):
         def clips(number: int) -> ClipBatch:
             return next(self.clips.batches(seed, number))
 
-        pairs = Pairs(clips, self.options.pairs, self.set_drawings, mix(seed, 1))
+        pairs = Pairs(clips, self.options.pairs, self.set_drawings, derive_seed(seed, 1))
         return (pairs(number) for number in count(start))
 
     def frames(self, batch: ReferencePairs) -> int:

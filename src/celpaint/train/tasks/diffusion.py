@@ -11,16 +11,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self, cast
 
 import numpy as np
 import torch
+from msgspec import Meta
 from torch import Tensor, nn
 
 from celpaint.data.clips import ClipBatch
 from celpaint.data.prepared import LatentClipBatch
-from celpaint.errors import MissingExtra, OptionError
-from celpaint.methods.lvcd.run import Denoiser
+from celpaint.errors import MissingExtra
+from celpaint.methods.lvcd.run import LVCD
+from celpaint.methods.lvcd.spec import LVCDOptions
 from celpaint.methods.lvcd.weights import DIFFUSERS, Card, Networks
 from celpaint.models.attention import Routing, training_routing
 from celpaint.models.blocks import SpatialBlock, TemporalBlock
@@ -30,12 +32,12 @@ from celpaint.models.lvcd.controlnet import SMALL_CONTROL, ControlNet, ControlNe
 from celpaint.models.lvcd.unet import UNet
 from celpaint.models.vae import LineCodec, VideoVAE
 from celpaint.sampling.segments import plan_segments
-from celpaint.sampling.sigmas import edm_sigmas
-from celpaint.sampling.solvers import euler
 from celpaint.train.engine.contact_sheet import psnr, sheet
 from celpaint.train.engine.recipe import Recipe, from_table, need
+from celpaint.train.engine.tables import Count, Natural, NonNegative, Positive, Probability
 from celpaint.train.engine.task import Part, Task
 from celpaint.train.tasks.clips import Clips
+from celpaint.train.tasks.coloring import color_clips
 from celpaint.train.tasks.drafts import Drafter
 from celpaint.train.tasks.objective import draw_sigma, grid, match_labels, matching_loss, noised, v_loss
 from celpaint.weights.store import load_network, read_config, read_tensors
@@ -75,30 +77,18 @@ class DiffusionOptions:
 
     autoencoder: str = ""
     sigma_mean: float = 1.0
-    sigma_std: float = 1.6
-    noise_levels: int = 1
-    cfg_dropout: float = 0.1
-    prev_reference_prob: float = 0.25
+    sigma_std: Positive = 1.6
+    noise_levels: Count = 1
+    cfg_dropout: Probability = 0.1
+    prev_reference_prob: Probability = 0.25
     draft: str = ""
-    matching_weight: float = 0.2
-    matching_layer: int = 5
-    sampling_steps: int = 10
-    sigma_max: float = 700.0
-    distances: tuple[int, ...] = (1, 15, 45)
-    line_styles: tuple[str, ...] = ("soft", "binary")
-    validation_clips: int = 2
-
-    def __post_init__(self) -> None:
-        for name in ("cfg_dropout", "prev_reference_prob"):
-            need(0 <= getattr(self, name) <= 1, f"task.{name}", getattr(self, name), "0 to 1")
-        need(self.sigma_std > 0, "task.sigma_std", self.sigma_std, "more than 0")
-        need(self.noise_levels >= 1, "task.noise_levels", self.noise_levels, "1 or more")
-        need(self.matching_weight >= 0, "task.matching_weight", self.matching_weight, "0 or more")
-        need(self.sampling_steps >= 1, "task.sampling_steps", self.sampling_steps, "1 or more")
-        need(self.sigma_max > 0.002, "task.sigma_max", self.sigma_max, "more than 0.002")
-        need(bool(self.distances) and min(self.distances) >= 1, "task.distances", self.distances, "1 or more each")
-        need(bool(self.line_styles), "task.line_styles", self.line_styles, "at least one")
-        need(self.validation_clips >= 1, "task.validation_clips", self.validation_clips, "1 or more")
+    matching_weight: NonNegative = 0.2
+    matching_layer: Natural = 5
+    sampling_steps: Count = 10
+    sigma_max: Annotated[float, Meta(gt=0.002)] = 700.0
+    distances: Annotated[tuple[Count, ...], Meta(min_length=1)] = (1, 15, 45)
+    line_styles: Annotated[tuple[str, ...], Meta(min_length=1)] = ("soft", "binary")
+    validation_clips: Count = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,15 +101,11 @@ class FineTuneOptions(DiffusionOptions):
         lora_rank: of the additions.
     """
 
-    cfg_dropout: float = 0.0
-    prev_reference_prob: float = 0.0
-    matching_weight: float = 0.0
+    cfg_dropout: Probability = 0.0
+    prev_reference_prob: Probability = 0.0
+    matching_weight: NonNegative = 0.0
     adapt: Literal["full", "lora"] = "full"
-    lora_rank: int = 16
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        need(self.lora_rank >= 1, "task.lora_rank", self.lora_rank, "1 or more")
+    lora_rank: Count = 16
 
 
 class Window(NamedTuple):
@@ -287,17 +273,16 @@ class Diffusion(Task[Denoising, ClipBatch]):
 
     # Validation
 
-    def validate(self, network: nn.Module) -> dict[str, float]:
-        """The loss on fixed clips and noise, and PSNR of sampled frames by distance and line style, beside copying."""
-        net = cast("Denoising", network)
+    def validate(self, network: Denoising) -> dict[str, float]:
+        """The loss on fixed clips and noise; PSNR of frames colored as in use, and of copied ones."""
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(0)
             figures: dict[str, list[float]] = {}
             for line_style in self.options.line_styles:
                 for distance in self.options.distances:
                     for clip in self.clips.validation(distance, line_style, self.options.validation_clips):
-                        figures.setdefault("loss", []).append(self._loss_at_levels(net, clip))
-                        score = psnr(self.sample(net, clip)[:, 1:], clip.color[:, 1:])
+                        figures.setdefault("loss", []).append(self._loss_at_levels(network, clip))
+                        score = psnr(self.sample(network, clip), clip.color[:, 1:])
                         for name in ("psnr", f"psnr_{line_style}_{distance}"):
                             figures.setdefault(name, []).append(score)
                         copied = psnr(clip.color[:, :1].expand_as(clip.color)[:, 1:], clip.color[:, 1:])
@@ -316,33 +301,12 @@ class Diffusion(Task[Denoising, ClipBatch]):
         return float(np.mean(found))
 
     def sample(self, network: Denoising, clip: ClipBatch) -> Tensor:
-        """What the network makes of a clip's lines and its frame 0: ``1 T 3 H W`` in [0, 1]."""
-        window = self.window(clip)
-        spread = self.card.draft_spread or 1.0
-        center = window.concat[0] * self.codec.scale if self.card.draft_spread else 0.0
-        denoise = Denoiser(
-            network.unet,
-            network.controlnet,
-            concat=window.concat[0],
-            hint=network.controlnet.hint(window.lines),
-            context=network.embed(window.token.to(network.unet.dtype)),
-            micro=self.micro(window.told),
-            routing=window.routing,
-            late=window.routing,
-            center=center,
-            spread=spread,
-        )
-        sigmas = edm_sigmas(self.options.sampling_steps, sigma_max=self.options.sigma_max * spread)
-        x = center + self.noise(window.latents)[0] * (spread**2 + sigmas[0] ** 2) ** 0.5
-        latents = euler(denoise, x, sigmas) / self.codec.scale
-        with torch.autocast(self.device.type, enabled=False):
-            rgb = self.codec.decode(latents.float(), window.lines[0], len(latents))
-            if self.drafter is not None:
-                rgb[1:] += 2 * self.drafter(clip)[0] - 1
-                rgb[1:] -= self.codec.decode(window.concat[0], window.lines[0], len(latents))[1:]
-        return (0.5 * rgb + 0.5).clamp(0, 1)[None]
+        """Frames 1 and later of a clip, ``B T-1 3 H W`` in [0, 1], colored as with the exported weights."""
+        networks = Networks(network.unet, network.controlnet, self.codec, network.embed, self.card)
+        drafter = self.drafter.method if self.drafter is not None else None
+        return color_clips(LVCD(networks, LVCDOptions(), self.device, network.unet.dtype, drafter), clip)
 
-    def sample_sheet(self, network: nn.Module) -> npt.NDArray[np.uint8]:
+    def sample_sheet(self, network: Denoising) -> npt.NDArray[np.uint8]:
         """Rows of reference, line art, result, truth: a middle frame at every distance and line style."""
         rows = []
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
@@ -351,9 +315,9 @@ class Diffusion(Task[Denoising, ClipBatch]):
                 for distance in self.options.distances:
                     for clip in self.clips.validation(distance, line_style, 1):
                         at = (clip.color.shape[1] + 1) // 2
-                        made = self.sample(cast("Denoising", network), clip)
+                        made = self.sample(network, clip)
                         color = clip.color[0]
-                        rows.append([color[0], 1 - clip.lines[0, at], made[0, at], color[at]])
+                        rows.append([color[0], 1 - clip.lines[0, at], made[0, at - 1], color[at]])
         return sheet(rows)
 
     # Export
@@ -457,10 +421,7 @@ def _line_codec(folder: str) -> LineCodec:
 def _fresh(table: Mapping[str, Any], codec: LineCodec | VideoVAE, card: Card) -> Networks:
     """The small networks with random weights; ``table`` replaces some of their sizes."""
     channels = {"in_channels": 2 * codec.channels, "out_channels": codec.channels}
-    try:
-        sizes = from_table(ControlNetConfig, {**asdict(SMALL_CONTROL), **channels, **table}, "network")
-    except ValueError as error:
-        raise OptionError(f"[network] does not fit together: {error}") from None
+    sizes = from_table(ControlNetConfig, {**asdict(SMALL_CONTROL), **channels, **table}, "network")
     unet = UNet(sizes.unet)
     for parameter in unet.conv_out.parameters():  # the first answer is no answer
         nn.init.zeros_(parameter)

@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from msgspec import Meta
 from torch import Tensor, nn
 
 from celpaint.conditions.regions import enclosed
@@ -30,6 +31,7 @@ from celpaint.metrics.frame import COLOR_TOLERANCE
 from celpaint.models.matcher.network import Matcher, paint_mean, quarters, tokens, windows
 from celpaint.models.matcher.network import Matching as Matched
 from celpaint.train.engine.recipe import Recipe, from_table, need
+from celpaint.train.engine.tables import Count, Natural, NonNegative, Positive, Probability, Sizes
 from celpaint.train.engine.task import Task
 from celpaint.weights.registry import find_weights
 from celpaint.weights.store import load_network, read_tensors
@@ -69,35 +71,29 @@ class MatchingOptions:
         validation_clips: clips for each line style and distance.
     """
 
-    sizes: tuple[tuple[int, int], ...] = ((96, 160), (160, 288), (224, 384), (320, 576))
-    clips: tuple[int, ...] = (6, 2, 1, 1)
-    size_probs: tuple[float, ...] = (0.55, 0.25, 0.15, 0.05)
-    first_size_batches: int = 0
-    targets: int = 3
-    reference_count_probs: tuple[float, ...] = (0.5, 0.25, 0.15, 0.1)
-    first_reference_prob: float = 0.7
-    pool_size: int = 200
-    new_clips_per_batch: float = 2.0
-    line_augmentation_prob: float = 0.2
-    detail_prob: float = 0.12
-    region_prob: float = 0.9
-    matching_weight: float = 0.05
-    gradient_weight: float = 0.3
-    propagation_weight: float = 0.1
-    confidence_weight: float = 0.02
-    color_tolerance: float = COLOR_TOLERANCE
-    validation_clips: int = 12
+    sizes: Sizes = ((96, 160), (160, 288), (224, 384), (320, 576))
+    clips: tuple[Count, ...] = (6, 2, 1, 1)
+    size_probs: tuple[NonNegative, ...] = (0.55, 0.25, 0.15, 0.05)
+    first_size_batches: Natural = 0
+    targets: Count = 3
+    reference_count_probs: Annotated[tuple[NonNegative, ...], Meta(min_length=1)] = (0.5, 0.25, 0.15, 0.1)
+    first_reference_prob: Probability = 0.7
+    pool_size: Count = 200
+    new_clips_per_batch: Positive = 2.0
+    line_augmentation_prob: Probability = 0.2
+    detail_prob: Probability = 0.12
+    region_prob: Probability = 0.9
+    matching_weight: NonNegative = 0.05
+    gradient_weight: NonNegative = 0.3
+    propagation_weight: NonNegative = 0.1
+    confidence_weight: NonNegative = 0.02
+    color_tolerance: Positive = COLOR_TOLERANCE
+    validation_clips: Count = 12
 
     def __post_init__(self) -> None:
         count = len(self.sizes)
-        need(count > 0, "task.sizes", self.sizes, "at least one")
-        need(len(self.clips) == count, "task.clips", self.clips, f"{count} numbers, one a size")
-        need(len(self.size_probs) == count, "task.size_probs", self.size_probs, f"{count} numbers, one a size")
-        need(all(s % 16 == 0 for size in self.sizes for s in size), "task.sizes", self.sizes, "multiples of 16")
-        need(self.targets >= 1, "task.targets", self.targets, "1 or more")
-        counts = self.reference_count_probs
-        need(len(counts) >= 1, "task.reference_count_probs", counts, "at least one number")
-        need(self.pool_size >= 1, "task.pool_size", self.pool_size, "1 or more")
+        need(len(self.clips) == count, "task.clips", self.clips, f"{count} numbers, one per size")
+        need(len(self.size_probs) == count, "task.size_probs", self.size_probs, f"{count} numbers, one per size")
 
     @property
     def frames(self) -> int:
