@@ -102,7 +102,7 @@ def test_parts_of_figures_have_one_paint_through_the_shot() -> None:
 
 
 def test_the_page_names_every_shot_drawing_and_license() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "film_benchmark.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "results" / "film_benchmark.md").read_text(encoding="utf-8")
     for script in SHOTS:
         assert f"| `{script.name}` | {' '.join(script.about.split())} |" in page
     for name, (style, _) in CAST.items():

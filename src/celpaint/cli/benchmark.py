@@ -197,6 +197,31 @@ def validate_lvcd_command(
     print(validate_lvcd(settings, parts, out=out, docs=docs))
 
 
+@app.command(name="validate-palette")
+def validate_palette_command(
+    *,
+    art: Art = _ART,
+    films: Films = 4,
+    frames: Annotated[int, Parameter(help="of a film")] = 24,
+    size: Size = (192, 320),
+    weights: Weights = "small",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    out: Annotated[Path | None, Parameter(alias="-o", help="a folder for the tables and a sheet")] = None,
+) -> None:
+    """Measure the palette method on held-out films turned gray."""
+    from celpaint.benchmark.palette.validation import validate_palette
+    from celpaint.benchmark.study import StudySettings, save_sheet
+
+    _check(films, 1, size)
+    text, sheet = validate_palette(StudySettings(art, weights, device, dtype, size, films), frames=frames)
+    print(text, end="")
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "palette.md").write_text(text, encoding="utf-8")
+        save_sheet(sheet, out / "palette.webp")
+
+
 def _check(films: int, workers: int | None, size: tuple[int, int]) -> int:
     workers = workers or os.cpu_count() or 1
     if min(films, workers) < 1:

@@ -16,7 +16,7 @@ from celpaint.options import ComputeOptions, flag
 from celpaint.types import ColorHint, Condition
 from celpaint.weights.inspect import Catalog
 from celpaint.weights.kinds import CheckpointKind, Converter, FolderKind, Published, load_object
-from celpaint.weights.registry import find_weights
+from celpaint.weights.registry import find_weights, packaged
 
 __all__ = [
     "all_parts",
@@ -34,6 +34,7 @@ __all__ = [
     "published_weights",
     "register",
     "spec_of",
+    "style_method",
     "weight_files",
 ]
 
@@ -91,6 +92,11 @@ def spec_of(options: ComputeOptions) -> MethodSpec:
 def method_name(options: ComputeOptions) -> str:
     """The name of the method whose options these are."""
     return spec_of(options).name
+
+
+def style_method() -> MethodSpec:
+    """The method that colors a drawing from a picture that shows something else."""
+    return next(spec for spec in method_specs().values() if spec.any_reference)
 
 
 def load_method(options: ComputeOptions) -> Method:
@@ -158,7 +164,9 @@ def _best(given: Mapping[str, Any], conditions: frozenset[Condition], confidence
     specs = [spec for spec in method_specs().values() if spec.extra is None or spec.extra.installed]
     if given.get("weights", "small") != "small":
         specs = _readers(str(given["weights"]))
+    small = packaged()
     wishes: list[Callable[[MethodSpec], bool]] = [
+        lambda spec: "weights" in given or spec.weights is None or spec.name in small,
         lambda spec: _fits(spec, conditions),
         lambda spec: given.keys() <= {field.name for field in fields(spec.options)},
         lambda spec: spec.confidence or not confidence,
