@@ -93,13 +93,17 @@ class Result:
         """What is staged, in words; drawings staged for other kinds are of no use."""
         return f"{' and '.join(self._sinks)} of {self.bits} bits"
 
-    def stage_in(self, folder: Path) -> None:
-        """Keep drawings in ``folder`` until :meth:`publish`; those already in it are there again."""
-        self._stages = {name: Stage(folder / name, self.bits) for name in self._sinks}
+    def stage_in(self, folder: Path, earlier: Collection[int] = ()) -> set[int]:
+        """Keep drawings in ``folder`` until :meth:`publish`.
 
-    def damaged(self, drawings: Collection[int]) -> list[int]:
-        """Those of these drawings that are not staged as they were put."""
-        return sorted({index for stage in self._stages.values() for index in stage.damaged(drawings)})
+        Args:
+            earlier: drawings that an earlier run staged there.
+
+        Returns:
+            Those of them that are not as they were put.
+        """
+        self._stages = {name: Stage(folder / name, self.bits) for name in self._sinks}
+        return {drawing for stage in self._stages.values() for drawing in stage.damaged(earlier)}
 
     def put(self, drawing: int, frame: Frame, confidence: Array | None) -> None:
         """Stage a drawing."""
@@ -107,8 +111,8 @@ class Result:
         if "maps" in self._stages:
             if confidence is None:
                 raise OptionError(
-                    "confidence maps are wanted of a method that does not say how sure it is",
-                    todo="Leave out --confidence-maps, or take another method.",
+                    "confidence maps are not available from a method that reports no confidence",
+                    todo="Leave out --confidence-maps, or use another method.",
                 )
             self._stages["maps"].put(drawing, Frame(np.repeat(confidence[..., None], 3, axis=2)))
 

@@ -74,7 +74,7 @@ def test_a_lone_frame_keeps_its_number_and_its_sequence_is_hinted_at(tmp_path, c
     folder_of(tmp_path, "A_0003.png", "A_0004.png", "A_0005.png")
     with caplog.at_level(logging.INFO):
         assert numbers(tmp_path / "A_0004.png") == ["4"]
-    assert f"one of 3 frames and is taken alone; for all of them give '{tmp_path / 'A_####.png'}'" in caplog.text
+    assert f"one of 3 frames and is used alone; for all of them use '{tmp_path / 'A_####.png'}'" in caplog.text
     caplog.clear()
     with caplog.at_level(logging.INFO):
         read_picture(tmp_path / "A_0004.png")
