@@ -348,7 +348,7 @@ def test_a_drive_that_is_away_for_a_moment_costs_nothing(
 
     with caplog.at_level(logging.INFO), pytest.raises(InputError):
         celpaint.render(lines, tmp_path / "out", reference=key, method="copycat", progress=unplug)
-    assert "4 of 10 frames are colored and kept; the same command goes on from there" in caplog.text
+    assert "4 of 10 frames are colored and kept; run the same command again to resume" in caplog.text
     with pytest.raises(InputError):
         celpaint.render(lines, tmp_path / "out", reference=key, method="copycat")
     away.rename(lines)

@@ -314,5 +314,5 @@ def _saying_how_far(context: ShotContext, job: Job) -> Iterator[None]:
     except CelpaintError:
         if job.drawings:
             done = context.frames_of(job.drawings)
-            log.info("%d of %d frames are colored and kept; the same command goes on from there", done, total)
+            log.info("%d of %d frames are colored and kept; run the same command again to resume", done, total)
         raise

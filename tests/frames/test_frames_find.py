@@ -136,7 +136,7 @@ def test_a_minus_that_may_be_a_hyphen_is_refused(tmp_path):
 def test_a_frame_on_its_way_is_refused_by_name(tmp_path, placeholder, source):
     folder = folder_of(tmp_path / "in", "A_0001.png", "A_0002.png", "A_0004.png")
     (folder / placeholder).write_bytes(b"half")
-    refused(folder / source, "A_0003.", "not there yet", placeholder)
+    refused(folder / source, "A_0003.", "not complete yet", placeholder)
 
 
 @pytest.mark.parametrize(
