@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,15 @@ def test_python_runs(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     paint_key(2).save(tmp_path / "key3.png")
     monkeypatch.chdir(tmp_path)
     exec(compile(blocks(GUIDE, "python")[number], GUIDE.name, "exec"), {"__name__": "guide"})
+
+
+def test_the_reference_is_what_the_code_says_now(tmp_path: Path) -> None:
+    new = tmp_path / "reference"
+    subprocess.run([sys.executable, ROOT / "docs" / "generate.py", new], check=True, timeout=300)
+    old = ROOT / "docs" / "reference"
+    assert {path.name for path in old.iterdir()} == {path.name for path in new.iterdir()}
+    changed = [path.name for path in new.iterdir() if path.read_text("utf-8") != (old / path.name).read_text("utf-8")]
+    assert changed == [], "run `make docs`"
 
 
 def links(document: Path) -> list[Path]:

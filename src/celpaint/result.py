@@ -93,13 +93,17 @@ class Result:
         """What is staged, in words; drawings staged for other kinds are of no use."""
         return f"{' and '.join(self._sinks)} of {self.bits} bits"
 
-    def stage_in(self, folder: Path) -> None:
-        """Keep drawings in ``folder`` until :meth:`publish`; those already in it are there again."""
-        self._stages = {name: Stage(folder / name, self.bits) for name in self._sinks}
+    def stage_in(self, folder: Path, earlier: Collection[int] = ()) -> set[int]:
+        """Keep drawings in ``folder`` until :meth:`publish`.
 
-    def damaged(self, drawings: Collection[int]) -> list[int]:
-        """Those of these drawings that are not staged as they were put."""
-        return sorted({index for stage in self._stages.values() for index in stage.damaged(drawings)})
+        Args:
+            earlier: drawings that an earlier run staged there.
+
+        Returns:
+            Those of them that are not as they were put.
+        """
+        self._stages = {name: Stage(folder / name, self.bits) for name in self._sinks}
+        return {drawing for stage in self._stages.values() for drawing in stage.damaged(earlier)}
 
     def put(self, drawing: int, frame: Frame, confidence: Array | None) -> None:
         """Stage a drawing."""

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from celpaint.types import (
     DrawingColored,
     Event,
     Frame,
+    Judgement,
     Progress,
     Shot,
     State,
@@ -132,7 +134,7 @@ class Colorizer:
             OptionError: something given is of no use to the method.
         """
         if self.options is not None:
-            check_conditions(spec_of(self.options), shot.given)
+            check_conditions(spec_of(self.options), shot.given, opened=True)
         elif "references" in self._requires and not shot.references:
             raise ReferenceFrameError("no painted frame is given", wanted="at least one")
 
@@ -143,7 +145,7 @@ class Colorizer:
         self._cancelled.set()
 
     def chunks(
-        self, shot: Shot, *, done: int = 0, state: State | None = None, progress: Progress = silent
+        self, shot: Shot, *, done: Mapping[int, Chunk] = MappingProxyType({}), progress: Progress = silent
     ) -> Iterator[Chunk]:
         """Color a shot scene by scene, so that nothing reaches across a cut.
 
@@ -151,8 +153,8 @@ class Colorizer:
 
         Args:
             shot: with its cuts.
-            done: how many drawings the chunks of an earlier run held.
-            state: None at the start, else the state of the last of those chunks.
+            done: what an earlier run did of each scene, by the scene's first drawing: all drawings that it colored,
+                without the pictures, and the state of its last chunk.
             progress: told of every event; drawings are counted over all scenes.
 
         Raises:
@@ -161,21 +163,20 @@ class Colorizer:
         """
         self._cancelled.clear()
         before = 0
-        left = state or None
         for scene in shot.scenes:
-            skip = min(max(done - before, 0), len(scene))
+            earlier = done.get(scene.start, Chunk((), ()))
+            skip = len(earlier.drawings)
             if skip < len(scene):
                 part = shot.part(scene) if shot.cuts else shot
                 tell = self._telling(progress, before, len(shot))
                 with self._enough_memory(shot.size):
                     colored = skip
-                    for chunk in self._scene(part, skip, left, tell):
+                    for chunk in self._scene(part, skip, earlier.state or None, tell):
                         colored += len(chunk.drawings)
-                        # the next scene begins without a state
+                        # after a scene's last drawing nothing goes on
                         after = chunk.state if colored < len(scene) else {}
                         yield replace(chunk, drawings=tuple(scene[drawing] for drawing in chunk.drawings), state=after)
                         self._stop_if_cancelled()
-                left = None
             before += len(scene)
 
     def drawings(self, shot: Shot, *, progress: Progress = silent) -> Iterator[tuple[int, ColorizedFrame]]:
@@ -183,7 +184,7 @@ class Colorizer:
         for chunk in self.chunks(shot, progress=progress):
             yield from zip(chunk.drawings, chunk.painted, strict=True)
 
-    def advise(self, shot: Shot, confidence: Sequence[float]) -> list[int]:
+    def advise(self, shot: Shot, judged: Sequence[Judgement]) -> list[int]:
         """The drawings worth painting next, best first: of scenes without a painted frame the first one, then what the
         method says of each other scene."""
         bare: list[int] = []
@@ -194,7 +195,7 @@ class Colorizer:
                 bare.append(scene.start)
                 continue
             painted = {reference.frame for reference in part.references}
-            advised = self.method.advise(part, [confidence[drawing] for drawing in scene])
+            advised = self.method.advise(part, [judged[drawing] for drawing in scene])
             wanted += [scene[drawing] for drawing in advised if drawing not in painted]
         return [*bare, *wanted]
 

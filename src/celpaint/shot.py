@@ -173,7 +173,7 @@ class ShotContext:
             lines=self._drawings,
             references=tuple(map(self._reference, self.places)),
             size=clip.size,
-            gray=None if drawn else _Mapped(self._drawings, _Grays(frames, starts)),
+            gray=None if drawn else _Mapped(self._drawings, _Grays(self._drawings.frame)),
             alpha=_Mapped(self._drawings, self._opacity) if self._is_masked() else None,
             palette=tuple(palette),
             text=text,
@@ -186,6 +186,21 @@ class ShotContext:
     def files(self) -> list[Path]:
         """Every file that is read."""
         return [*self.clip.files, *(place.path for place in self.places if place.path is not None)]
+
+    @property
+    def looked_at(self) -> frozenset[int]:
+        """The drawings whose lines or pictures were asked for so far."""
+        return frozenset(self._drawings.looked_at)
+
+    @property
+    def look(self) -> Look:
+        """What reading the lines takes to know of the frames."""
+        return self._drawings.look
+
+    def places_of(self, scene: range) -> list[Place]:
+        """The paintings that a scene, a range of drawings, is colored from."""
+        frames = range(self.spans[scene.start].start, self.spans[scene.stop - 1].stop)
+        return [place for place in self.places if place.frame is None or place.frame in frames]
 
     def frames_of(self, drawings: Sequence[int]) -> int:
         """How many frames show these drawings."""
@@ -291,11 +306,11 @@ def _margin(art: LineArt) -> int:
 class _Grays:
     """Drawing -> its luma ``H W`` in [0, 1], on white paper; of gray pixels exactly their value."""
 
-    def __init__(self, clip: Clip, frames: Sequence[int]) -> None:
-        self._clip, self._frames, self._told = clip, frames, False
+    def __init__(self, frame: Callable[[int], Frame]) -> None:
+        self._frame, self._told = frame, False
 
     def __call__(self, drawing: int) -> Array:
-        rgb = flatten(self._clip[self._frames[drawing]])
+        rgb = flatten(self._frame(drawing))
         if not self._told and has_color(rgb):
             self._told = True
             log.info("the frames have color; they are turned to gray first")
@@ -339,9 +354,16 @@ class _Drawings(_Mapped):
         if self.look.kind == "painting" and mode == "auto":
             log.info("these are colored pictures, so their lines are extracted; --lines keep takes them as they are")
         self._drawn: dict[int, bool] = {}
+        self.looked_at: set[int] = set()
+
+    def frame(self, drawing: int) -> Frame:
+        """The drawing as it was given."""
+        self.looked_at.add(drawing)
+        return self._clip[self._frames[drawing]]
 
     def art(self, drawing: int) -> tuple[LineArt, Array | None]:
         """The drawing's line art, and the alpha of its frame."""
+        self.looked_at.add(drawing)
         kept = self._spill.get(drawing)
         if kept is None:
             frame = without_empty_alpha(self._clip[self._frames[drawing]])

@@ -33,6 +33,7 @@ __all__ = [
     "FrameNumber",
     "FrameRead",
     "FrameWritten",
+    "Judgement",
     "LineArt",
     "PixelFormat",
     "Progress",
@@ -296,6 +297,24 @@ class ColorizedFrame:
     rgb: Array
     confidence: Array | None = None
     alpha: Array | None = None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How sure a method was of one drawing, judged where something is drawn; blank paper does not count.
+
+    Attributes:
+        mean: mean confidence there, in [0, 1].
+        least: mean confidence of the least sure region, in [0, 1].
+        top, left, bottom, right: the box of that region, as shares of the picture's height and width.
+    """
+
+    mean: float
+    least: float
+    top: float = 0.0
+    left: float = 0.0
+    bottom: float = 1.0
+    right: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -118,6 +118,12 @@ def test_nearest_painting_is_the_reference(folder: Path) -> None:
     assert np.array_equal(color(painter, what)[3], color(painter, alone)[3])
 
 
+def test_order_of_references_does_not_matter(folder: Path) -> None:
+    what = shot(3, at=(0, 2))
+    turned = replace(what, references=what.references[::-1])
+    assert np.array_equal(color(method(folder), what)[1], color(method(folder), turned)[1])
+
+
 def test_seed_decides(folder: Path) -> None:
     first, again, other = (color(method(folder, seed=seed), shot())[0] for seed in (1, 1, 2))
     assert np.array_equal(first, again)

@@ -16,7 +16,7 @@ from celpaint.options import ComputeOptions, flag
 from celpaint.types import ColorHint, Condition
 from celpaint.weights.inspect import Catalog
 from celpaint.weights.kinds import CheckpointKind, Converter, FolderKind, Published, load_object
-from celpaint.weights.registry import find_weights
+from celpaint.weights.registry import find_weights, packaged
 
 __all__ = [
     "all_parts",
@@ -34,6 +34,7 @@ __all__ = [
     "published_weights",
     "register",
     "spec_of",
+    "style_method",
     "weight_files",
 ]
 
@@ -92,6 +93,11 @@ def spec_of(options: ComputeOptions) -> MethodSpec:
 def method_name(options: ComputeOptions) -> str:
     """The name of the method whose options these are."""
     return spec_of(options).name
+
+
+def style_method() -> MethodSpec:
+    """The method that colors a drawing from a picture that shows something else."""
+    return next(spec for spec in method_specs().values() if spec.any_reference)
 
 
 def load_method(options: ComputeOptions) -> Method:
@@ -159,7 +165,9 @@ def _best(given: Mapping[str, Any], conditions: frozenset[Condition], confidence
     specs = [spec for spec in method_specs().values() if spec.extra is None or spec.extra.installed]
     if given.get("weights", "small") != "small":
         specs = _readers(str(given["weights"]))
+    small = packaged()
     wishes: list[Callable[[MethodSpec], bool]] = [
+        lambda spec: "weights" in given or spec.weights is None or spec.name in small,
         lambda spec: _fits(spec, conditions),
         lambda spec: given.keys() <= {field.name for field in fields(spec.options)},
         lambda spec: spec.confidence or not confidence,
@@ -249,17 +257,23 @@ def given_conditions(
     return frozenset(name for name, is_known in known.items() if is_known)
 
 
-def check_conditions(spec: MethodSpec, given: frozenset[Condition]) -> None:
+def check_conditions(spec: MethodSpec, given: frozenset[Condition], *, opened: bool = False) -> None:
     """Look whether a method has what it needs, and a use for what was given.
 
     Args:
         given: what is known of the shot.
+        opened: whether the frames were looked at, so that it is known whether they are gray pictures.
 
     Raises:
         InputError: something the method needs is not given.
         OptionError: something was given of which the method makes no use.
     """
-    missing = sorted(spec.requires - given - {"gray"})
+    missing = sorted(spec.requires - given - (frozenset() if opened else {"gray"}))
+    if missing == ["gray"]:
+        raise InputError(
+            f"the method {spec.name} needs gray frames, and these are line art",
+            todo="If they are pictures all the same, add --lines extract.",
+        )
     if missing:
         kind = ReferenceFrameError if "references" in missing else InputError
         raise kind(

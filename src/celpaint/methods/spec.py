@@ -71,6 +71,7 @@ class MethodSpec:
         requires: what a shot must have.
         uses: what it makes use of beside that.
         confidence: whether it says how sure it is of its colors.
+        any_reference: whether it colors from a picture that shows something else than the drawing.
         ranks: figures for ``auto``; without any, ``auto`` takes it only where no ranked method will do.
         extra: the optional packages it needs.
         save_memory: what helps where memory runs out, a sentence.
@@ -91,6 +92,7 @@ class MethodSpec:
     requires: frozenset[Condition] = DEFAULT_REQUIRES
     uses: frozenset[Condition] = frozenset()
     confidence: bool = False
+    any_reference: bool = False
     ranks: tuple[Rank, ...] = ()
     extra: Extra | None = None
     save_memory: str = "Lower --size (for example 576x320)."

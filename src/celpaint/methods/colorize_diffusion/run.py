@@ -388,8 +388,9 @@ def _check_references(shot: Shot) -> None:
 
 
 def _nearest(references: tuple[Reference, ...], drawing: int) -> int:
-    """The reference nearest in time, by index; the one that belongs to no drawing is as near to all."""
-    return min(range(len(references)), key=lambda i: abs((references[i].frame or 0) - drawing))
+    """The reference nearest in time, by index, the earlier of two; one that belongs to no drawing is the only one."""
+    frames = [reference.frame or 0 for reference in references]
+    return min(range(len(frames)), key=lambda i: (abs(frames[i] - drawing), frames[i]))
 
 
 def _controls(options: ColorizeDiffusionOptions, figure_threshold: float) -> Controls:

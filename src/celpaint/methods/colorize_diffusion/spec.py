@@ -170,6 +170,7 @@ SPEC = MethodSpec(
     "Utilities, 2025",
     options=ColorizeDiffusionOptions,
     run="celpaint.methods.colorize_diffusion.run:ColorizeDiffusion",
+    any_reference=True,
     extra=Extra("diffusion", "diffusers"),
     save_memory="Lower --size (for example 512x512), or add --offload.",
     weights=FolderKind(

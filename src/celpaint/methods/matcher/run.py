@@ -27,7 +27,7 @@ from celpaint.conditions.regions import enclosed
 from celpaint.device import resolve_device, resolve_dtype
 from celpaint.errors import OptionError
 from celpaint.frames.resize import resize, resize_tensor
-from celpaint.methods.base import Method
+from celpaint.methods.base import UNSURE, Method
 from celpaint.methods.matcher import weights
 from celpaint.methods.matcher.alignment import Sketch, Source, align, enlarge
 from celpaint.methods.matcher.flat_fill import Drawing, FlatFill, Found, Known
@@ -39,7 +39,18 @@ from celpaint.methods.working_size import bounded_size
 from celpaint.models.matcher.blend import Aligned, Blended
 from celpaint.models.matcher.network import STRIDE, Lines, Matching, Offer, pixels
 from celpaint.models.matcher.network import Matcher as Network
-from celpaint.types import Array, Chunk, ColorizedFrame, DrawingColored, Progress, Reference, Shot, State, silent
+from celpaint.types import (
+    Array,
+    Chunk,
+    ColorizedFrame,
+    DrawingColored,
+    Judgement,
+    Progress,
+    Reference,
+    Shot,
+    State,
+    silent,
+)
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -57,6 +68,9 @@ ROWS = 1024
 
 TOKEN = 8
 """Pixels a token at 1/8."""
+
+WORTH = 0.005
+"""How much a painting must raise the least sure regions, on average over the drawings, to be worth painting."""
 
 MOVED = 2
 """Painted references that are moved onto a drawing by optical flow."""
@@ -269,35 +283,48 @@ class Matcher(Method):
     # -- advice -----------------------------------------------------------------------------------------------
 
     @torch.inference_mode()
-    def advise(self, shot: Shot, confidence: list[float]) -> list[int]:
+    def advise(self, shot: Shot, judged: Sequence[Judgement]) -> list[int]:
         """The drawings worth painting next, best first.
 
-        Greedy: each is the one that would raise the shot's confidence most, going by how much of the other drawings
-        it shows. Looked at in small, and at no more than 24 drawings of which 8 may be chosen, so the cost is bounded.
+        Greedy: each is the one that would raise most what the method is least sure of, going by how much it shows of
+        the other drawings' least sure regions. Looked at in small, and at no more than 24 drawings of which 8 may be
+        chosen, so the cost is bounded.
         """
-        if not confidence or min(confidence) >= 0.9:
+        least = np.array([each.least for each in judged])
+        if not len(least) or least.min() >= UNSURE:
             return []
-        judged = sorted({round(i) for i in np.linspace(0, len(shot) - 1, min(24, len(shot)))})
         spread = np.array_split(np.arange(len(shot)), min(8, len(shot)))
-        candidates = [int(part[np.argmin(np.array(confidence)[part])]) for part in spread]
+        candidates = [int(part[np.argmin(least[part])]) for part in spread]
+        looked_at = sorted({*candidates, *(round(i) for i in np.linspace(0, len(shot) - 1, min(24, len(shot))))})
         work = working_size(shot.size, MatcherOptions(max_tokens=240))
-        lines = {i: self._tensor(working_lines(shot.lines[i], work))[None, None, None] for i in {*judged, *candidates}}
+        lines = {i: self._tensor(working_lines(shot.lines[i], work))[None, None, None] for i in looked_at}
         features = {i: self.network.encode_lines(line) for i, line in lines.items()}
-        shows = np.zeros((len(candidates), len(judged)))
+        shows = np.zeros((len(candidates), len(looked_at)))
         for row, c in enumerate(candidates):
             offer = self.network.encode_reference(features[c], lines[c], lines[c].expand(-1, -1, 3, -1, -1))
-            for column, j in enumerate(judged):
-                shows[row, column] = float(self.network.match(features[j], offer, rows=ROWS).found.float().mean())
-        now = np.array([confidence[j] for j in judged])
+            for column, j in enumerate(looked_at):
+                found = self.network.match(features[j], offer, rows=ROWS).found
+                shows[row, column] = float(_region(found, work, judged[j]).float().mean())
+        now = least[looked_at]
         chosen: list[int] = []
         for _ in range(3):
             gain = np.maximum(shows - now, 0).mean(1)
             best = int(gain.argmax())
-            if gain[best] < 0.01:
+            if gain[best] < WORTH or least[candidates[best]] >= UNSURE:
                 break
             chosen.append(candidates[best])
             now = np.maximum(now, shows[best])
         return chosen
+
+
+def _region(tokens: Tensor, work: tuple[int, int], judged: Judgement) -> Tensor:
+    """The tokens ``1 N`` of a drawing's least sure region, one at least."""
+    rows, columns = (-(-side // STRIDE) * (STRIDE // TOKEN) for side in work)
+    grid = tokens.view(rows, columns)
+    down, across = work[0] / TOKEN, work[1] / TOKEN
+    top, left = min(int(judged.top * down), rows - 1), min(int(judged.left * across), columns - 1)
+    bottom, right = math.ceil(judged.bottom * down), math.ceil(judged.right * across)
+    return grid[top : max(bottom, top + 1), left : max(right, left + 1)]
 
 
 @dataclass(frozen=True)
