@@ -25,4 +25,5 @@ def distance_map(line: Array) -> Array:
     distance = cv2.distanceTransform(paper, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     # Its last bits depend on where the arrays lie in memory. Squared distances are whole numbers.
     squared = np.rint(np.square(distance, dtype=np.float64))
-    return np.sqrt(squared).astype(np.float32)
+    exact: Array = np.sqrt(squared).astype(np.float32)
+    return exact
