@@ -134,7 +134,7 @@ class Colorizer:
             OptionError: something given is of no use to the method.
         """
         if self.options is not None:
-            check_conditions(spec_of(self.options), shot.given)
+            check_conditions(spec_of(self.options), shot.given, opened=True)
         elif "references" in self._requires and not shot.references:
             raise ReferenceFrameError("no painted frame is given", wanted="at least one")
 

@@ -42,6 +42,7 @@ _SPECS = {
     "lvcd": "celpaint.methods.lvcd.spec:SPEC",
     "matcher": "celpaint.methods.matcher.spec:SPEC",
     "palette": "celpaint.methods.palette.spec:SPEC",
+    "shi2023": "celpaint.methods.shi2023.spec:SPEC",
     "colorize-diffusion": "celpaint.methods.colorize_diffusion.spec:SPEC",
 }
 """One line a method."""
@@ -256,17 +257,23 @@ def given_conditions(
     return frozenset(name for name, is_known in known.items() if is_known)
 
 
-def check_conditions(spec: MethodSpec, given: frozenset[Condition]) -> None:
+def check_conditions(spec: MethodSpec, given: frozenset[Condition], *, opened: bool = False) -> None:
     """Look whether a method has what it needs, and a use for what was given.
 
     Args:
         given: what is known of the shot.
+        opened: whether the frames were looked at, so that it is known whether they are gray pictures.
 
     Raises:
         InputError: something the method needs is not given.
         OptionError: something was given of which the method makes no use.
     """
-    missing = sorted(spec.requires - given - {"gray"})
+    missing = sorted(spec.requires - given - (frozenset() if opened else {"gray"}))
+    if missing == ["gray"]:
+        raise InputError(
+            f"the method {spec.name} needs gray frames, and these are line art",
+            todo="If they are pictures all the same, add --lines extract.",
+        )
     if missing:
         kind = ReferenceFrameError if "references" in missing else InputError
         raise kind(
