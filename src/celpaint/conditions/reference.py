@@ -1,4 +1,4 @@
-"""A painted picture, fitted to the shot it is a reference of."""
+"""A painted picture, fitted to the size of its shot."""
 
 from __future__ import annotations
 
