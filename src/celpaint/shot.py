@@ -288,7 +288,7 @@ class ShotContext:
             if art.drawn:
                 rgb, offset = register(rgb, art.line)
                 if offset.found and offset.within_limits(self.clip.size):
-                    log.info("%s: it lay %s of its drawing and was moved back", place.name, offset)
+                    log.info("%s: it was %s of its drawing and has been moved into place", place.name, offset)
                     alpha = None if alpha is None else undo(alpha, offset)
                     kept = Frame(rgb, alpha)
                 elif offset.found:
@@ -332,7 +332,7 @@ class _Grays:
         rgb = flatten(self._frame(drawing))
         if not self._told and has_color(rgb):
             self._told = True
-            log.info("the frames have color; they are turned to gray first")
+            log.info("the frames have color; they are converted to gray first")
         return luminance(rgb)
 
 
@@ -371,7 +371,7 @@ class _Drawings(_Mapped):
             else classify_clip(without_empty_alpha(clip[frames[i]]) for i in looked_at)
         )
         if self.look.kind == "painting" and mode == "auto":
-            log.info("these are colored pictures, so their lines are extracted; --lines keep takes them as they are")
+            log.info("these are colored pictures, so their lines are extracted; --lines keep uses them as line art")
         self._drawn: dict[int, bool] = {}
         self.looked_at: set[int] = set()
 
