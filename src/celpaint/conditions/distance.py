@@ -22,5 +22,7 @@ def distance_map(line: Array) -> Array:
     paper = (line < 0.5).astype(np.uint8)
     if paper.all():
         return np.full(line.shape, np.hypot(*line.shape), np.float32)
-    distance: Array = cv2.distanceTransform(paper, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return distance
+    distance = cv2.distanceTransform(paper, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    # squares are whole numbers; OpenCV's last bit depends on where in memory the picture lies
+    exact: Array = np.sqrt(np.rint(np.square(distance, dtype=np.float64))).astype(np.float32)
+    return exact
