@@ -2,18 +2,23 @@
 # make test   set up, run all tests
 # make report the packaged weights and every baseline on the validation clips: build/report/index.html
 # make validate-matcher   the matcher's figures and sheets, about 8 minutes on two idle cores: build/validate/matcher;
-#             ARGS='--docs docs/matcher.md' renews the document, ARGS='--films 2' is a quick look
+#             ARGS='--docs docs/results/matcher.md' renews the document, ARGS='--films 2' is a quick look
 # make validate-small   LVCD small's figures, choice of steps and sheets: build/validate/small; about 20 minutes on two
-#             idle cores; ARGS='--docs docs/lvcd_small.md' renews the document, ARGS='quality --films 2' is a quick look
+#             idle cores; ARGS='--docs docs/results/lvcd_small.md' renews the document, ARGS='quality --films 2' is a quick look
 # make bench  time every part with random or packaged weights: tables in build/bench
+# make docs   write docs/reference from the code
 # make smoke-train   train every network for a minute on the CPU; fails unless validation improves
+# make train-gpu MINUTES=8   train all packaged networks side by side on one GPU with the Python that has torch, no
+#             network needed: build/gpu/<job>/export. ART is a file of `celpaint data art --still ART`
 VENV ?= .venv
 PYTHON ?= python3
 METHOD ?= matcher lvcd
+MINUTES ?= 8
+ART ?= build/still.safetensors
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: check test demo pictures report validate-matcher validate-small bench smoke-train clean
+.PHONY: check test demo pictures report validate-matcher validate-small bench smoke-train train-gpu docs clean
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
@@ -56,6 +61,12 @@ bench: $(READY)
 
 smoke-train: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/celpaint benchmark smoke-train --minutes 1 --out build/smoke
+
+docs: $(READY)
+	$(BIN)/python docs/generate.py
+
+train-gpu:
+	PYTHONPATH=src $(PYTHON) -m celpaint.train.gpu --art $(ART) --out build/gpu --minutes $(MINUTES) $(ARGS)
 
 clean:
 	rm -rf build dist out

@@ -6,7 +6,7 @@ Run as a program it is the celpaint command with that method: ``python copycat.p
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from celpaint.types import (
     Chunk,
     ColorizedFrame,
     DrawingColored,
+    Judgement,
     Progress,
     SegmentStarted,
     Shot,
@@ -69,8 +70,8 @@ class Copycat(Method):
                 progress(DrawingColored(drawing + 1, len(shot)))
             yield Chunk(tuple(range(begin, begin + len(painted))), tuple(painted), {"tint": np.asarray(tint)})
 
-    def advise(self, shot: Shot, confidence: list[float]) -> list[int]:
-        return list(range(len(shot))) if self.options.eager else super().advise(shot, confidence)
+    def advise(self, shot: Shot, judged: Sequence[Judgement]) -> list[int]:
+        return list(range(len(shot))) if self.options.eager else super().advise(shot, judged)
 
 
 SPEC = MethodSpec(name="copycat", title="Copycat", options=CopycatOptions, run=f"{__name__}:Copycat", confidence=True)

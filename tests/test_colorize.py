@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageColor, ImageOps
 
 import celpaint
 from celpaint.errors import DiskFull, InputError, OptionError, OutOfMemory, OutputError, ReferenceFrameError
@@ -39,6 +40,7 @@ def test_the_public_names() -> None:
         "colorize",
         "method_names",
         "method_spec",
+        "open_clip",
         "render",
     ]
     assert all(hasattr(celpaint, name) for name in celpaint.__all__)
@@ -64,6 +66,9 @@ def test_the_artists_lines_stay_where_they_were(shot: tuple[Path, Path]) -> None
 @pytest.mark.parametrize("color", ["blue", "red"])
 def test_lines_drawn_in_one_color_only_stay_as_drawn(shot: tuple[Path, Path], color: str) -> None:
     lines, key = shot
+    painted = np.asarray(Image.open(key)).copy()
+    painted[(painted == 0).all(axis=2)] = ImageColor.getrgb(color)
+    Image.fromarray(painted).save(key)
     for file in lines.iterdir():
         ImageOps.colorize(Image.open(file), color, "white").save(file)
     for file, frame in zip(
@@ -139,7 +144,7 @@ def test_options_as_an_object(shot: tuple[Path, Path]) -> None:
         ({"method": "magic"}, "--method is 'magic'; wanted auto, lvcd, matcher"),
         ({"stps": 3}, "there is no option 'stps'; wanted 'steps'"),
         ({"ink": "none"}, "--ink is 'none'; wanted keep or model"),
-        ({"steps": 3}, "--steps is an option of the method lvcd and palette, and the method here is copycat"),
+        ({"steps": 3}, "--steps is an option of the methods lvcd, palette and colorize-diffusion"),
         ({"dtype": "int8"}, "--dtype is 'int8'; wanted auto, float32, bfloat16 or float16"),
     ],
 )
@@ -236,7 +241,7 @@ def flip_a_bit(file: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [cut_in_half, flip_a_bit, Path.unlink])
-@pytest.mark.parametrize(("which", "said"), [("frames/000002.*.png", "A_0003.png"), ("state.safetensors", "its state")])
+@pytest.mark.parametrize(("which", "said"), [("frames/000002.*.png", "A_0003.png"), ("done.json", "its state")])
 def test_damaged_work_of_an_earlier_run_is_made_again_and_said(
     shot: tuple[Path, Path],
     tmp_path: Path,
@@ -253,7 +258,7 @@ def test_damaged_work_of_an_earlier_run_is_made_again_and_said(
     harm(file)
     summary = celpaint.render(lines, tmp_path / "out", reference=key, method="copycat")
     assert summary.resumed == 0
-    assert (said in caplog.text) != (harm == Path.unlink and which.startswith("state"))
+    assert (said in caplog.text) != (harm == Path.unlink and which == "done.json")
     assert pictures(tmp_path / "out") == pictures(tmp_path / "whole")
 
 
@@ -289,7 +294,77 @@ def test_a_changed_request_begins_anew(
             lines, tmp_path / "out", reference=reference, method="copycat", seed=int(change == "an option")
         )
     assert summary.resumed == 0
-    assert "beginning anew" in caplog.text
+    said = {
+        "an option": "--seed changed since: beginning anew",
+        "a frame": "'A_0002.png' changed since",
+        "the reference": "the paintings changed since",
+        "its place": "the paintings changed since",
+    }
+    assert said[change] in caplog.text
+
+
+def test_a_changed_drawing_keeps_what_was_colored_before_it(
+    shot: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines, key = shot
+    with pytest.raises(Stop):
+        celpaint.render(lines, tmp_path / "out", reference=key, method="copycat", progress=stop_at(9))
+    draw_line(9).save(lines / "A_0006.png")
+    with caplog.at_level(logging.WARNING):
+        assert celpaint.render(lines, tmp_path / "out", reference=key, method="copycat").resumed == 4
+    said = "'A_0006.png' changed since an earlier run was stopped: 4 of 8 colored drawings must be colored again"
+    assert said in caplog.text
+    celpaint.render(lines, tmp_path / "whole", reference=key, method="copycat")
+    assert pictures(tmp_path / "out") == pictures(tmp_path / "whole")
+
+
+def test_touched_moved_and_named_otherwise_it_is_the_same_run(
+    shot: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines, key = shot
+    with pytest.raises(Stop):
+        celpaint.render(lines, tmp_path / "out", reference=key, method="copycat", progress=stop_at(9))
+    for file in [*lines.iterdir(), key]:
+        os.utime(file, (1, 1))
+    moved = tmp_path / "elsewhere"
+    lines.parent.rename(moved)
+    monkeypatch.chdir(moved)
+    with caplog.at_level(logging.WARNING):
+        summary = celpaint.render("lines", "../out", reference="key.png", method="copycat")
+    assert summary.resumed == 8
+    assert "changed" not in caplog.text
+
+
+def test_a_drive_that_is_away_for_a_moment_costs_nothing(
+    shot: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines, key = shot
+    away = tmp_path / "away"
+
+    def unplug(event: Event, /) -> None:
+        if event.stage == "frame" and event.index == 6:
+            lines.rename(away)
+            raise InputError("the drive is gone")
+
+    with caplog.at_level(logging.INFO), pytest.raises(InputError):
+        celpaint.render(lines, tmp_path / "out", reference=key, method="copycat", progress=unplug)
+    assert "4 of 10 frames are colored and kept; the same command goes on from there" in caplog.text
+    with pytest.raises(InputError):
+        celpaint.render(lines, tmp_path / "out", reference=key, method="copycat")
+    away.rename(lines)
+    assert celpaint.render(lines, tmp_path / "out", reference=key, method="copycat").resumed == 4
+
+
+def test_a_drawing_saved_again_during_the_run_is_said(
+    shot: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def save_again(event: Event, /) -> None:
+        if event.stage == "frame" and event.index == 2:
+            draw_line(14).save(shot[0] / "A_0009.png")
+
+    with caplog.at_level(logging.WARNING):
+        celpaint.render(shot[0], tmp_path / "out", reference=shot[1], method="copycat", progress=save_again)
+    assert "'A_0009.png' changed during this run" in caplog.text
 
 
 @pytest.mark.parametrize("draft", ["auto", "matcher", "none"])

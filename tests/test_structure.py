@@ -41,9 +41,10 @@ def code_words(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("name", method_names())
 def test_nothing_on_the_coloring_path_asks_for_a_method_by_name(name: str) -> None:
-    module = rf"^celpaint\.methods\.{name}\b"
+    package = name.replace("-", "_")
+    module = rf"^celpaint\.methods\.{package}\b"
     asks = re.compile(module if name in get_args(Condition) else rf"^{name}$|{module}")  # a palette is a condition too
-    own = [ROOT / "methods" / name, ROOT / "methods" / "registry.py", *(ROOT / part for part in APART)]
+    own = [ROOT / "methods" / package, ROOT / "methods" / "registry.py", *(ROOT / part for part in APART)]
     guilty = [
         str(path.relative_to(ROOT))
         for path in sorted(ROOT.rglob("*.py"))

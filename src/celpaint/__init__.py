@@ -15,7 +15,8 @@ from celpaint.methods.registry import method_names, method_spec
 from celpaint.options import PathOptions
 from celpaint.render import Summary, render
 from celpaint.session import Colorizer
-from celpaint.types import Event, Frame, Progress
+from celpaint.threads import wait_passively
+from celpaint.types import Clip, Event, Frame, Progress
 
 __all__ = [
     "CelpaintError",
@@ -29,5 +30,16 @@ __all__ = [
     "colorize",
     "method_names",
     "method_spec",
+    "open_clip",
     "render",
 ]
+
+
+wait_passively()  # before anything loads torch; nothing above does
+
+
+def open_clip(source: object) -> Clip:
+    """Frames of a path, an array, a tensor or PIL pictures: see :func:`celpaint.frames.arrays.as_clip`."""
+    from celpaint.frames.arrays import as_clip
+
+    return as_clip(source)

@@ -9,7 +9,7 @@ from celpaint.errors import OptionError
 from celpaint.methods.registry import check_conditions, choose_method, given_conditions, spec_of
 from celpaint.options import ComputeOptions, PathOptions, flag
 from celpaint.session import Colorizer, split_options
-from celpaint.types import RGB, ColorHint, Frame, Progress, silent
+from celpaint.types import ColorHint, Frame, Progress, silent
 
 __all__ = ["colorize"]
 
@@ -20,7 +20,7 @@ def colorize(
     *,
     reference: Any = (),
     method: str | ComputeOptions | Colorizer = "auto",
-    palette: Sequence[RGB] = (),
+    palette: Any = None,
     text: str = "",
     hints: Sequence[ColorHint] = (),
     progress: Progress = silent,

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from difflib import get_close_matches
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -27,6 +28,7 @@ __all__ = [
     "option",
     "option_fields",
     "option_info",
+    "parse_numbers",
     "parse_size",
     "refuse",
     "size_text",
@@ -144,6 +146,18 @@ def parse_size(text: str, name: str = "size") -> Size:
     return int(found[2]), int(found[1])
 
 
+def parse_numbers(text: str, name: str) -> tuple[float, ...]:
+    """``1,0.5,1`` -> the numbers.
+
+    Raises:
+        OptionError: the text is something else; the error calls the option ``name``.
+    """
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise refuse(name, text, "numbers with commas between them, such as 1,0.5,1") from None
+
+
 def size_text(size: Size) -> str:
     """(height, width) -> ``WIDTHxHEIGHT``."""
     return f"{size[1]}x{size[0]}"
@@ -192,6 +206,8 @@ def _is_optional(kind: Any) -> bool:
 def _from_plain(name: str, value: Any, kind: Any) -> Any:
     if isinstance(value, str) and Size in (kind, *get_args(kind)):
         return parse_size(value, name)
+    if isinstance(value, str) and get_origin(kind) is tuple:
+        return parse_numbers(value, name)
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -205,6 +221,11 @@ def _check(name: str, value: Any, kind: Any, info: OptionInfo) -> None:
             raise refuse(name, value, "WIDTHxHEIGHT as text, or the tuple (height, width)")
         if not all(map(info.allows, value)):
             raise OptionError(f"{flag(name)} is {size_text(value)}", wanted=f"sides of {info.range}")
+    elif kind == tuple[float, ...]:
+        if not (isinstance(value, tuple) and all(_is_whole(each) or isinstance(each, float) for each in value)):
+            raise refuse(name, value, "numbers, such as 1,0.5,1")
+        if not all(map(info.allows, value)):
+            raise refuse(name, value, info.range or "numbers")
     elif kind in (int, float):
         if not (_is_whole(value) or (kind is float and isinstance(value, float))):
             what = "a whole number" if kind is int else "a number"
@@ -263,9 +284,16 @@ class ComputeOptions(Options):
     device: str = option("auto", "auto, cpu, cuda, cuda:N, mps")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = option("auto", "number format inside the networks")
     offload: bool = option(False, "keep networks in main memory while they are not in use")
+    threads: int | None = option(
+        None, "threads on the CPU; default: one a core, or one where waiting threads would spin", ge=1, le=512, step=1
+    )
     compile: bool = option(False, "compile the networks first (torch.compile)")
     preview: bool = option(False, "one step, for a quick look")
 
     def inner(self) -> tuple[ComputeOptions, ...]:
         """Options of the other methods that this one may run inside itself; their weights decide its results too."""
+        return ()
+
+    def files(self) -> tuple[Path, ...]:
+        """Pictures that these options name; they decide the results too."""
         return ()

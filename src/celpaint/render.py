@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from fractions import Fraction
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
-from celpaint.errors import OptionError, WeightsError
+from celpaint.errors import CelpaintError, OptionError, WeightsError
 from celpaint.methods.registry import (
     check_conditions,
     choose_method,
@@ -25,10 +25,11 @@ from celpaint.methods.registry import (
 )
 from celpaint.options import ComputeOptions, PathOptions, flag, refuse
 from celpaint.session import Colorizer, split_options
-from celpaint.types import RGB, Array, ColorHint, Progress, silent
+from celpaint.types import ColorHint, Progress, silent
 
 if TYPE_CHECKING:
-    from celpaint.job import Job
+    from celpaint.conditions.reference_assignment import Place
+    from celpaint.job import Inputs, Job
     from celpaint.result import Result
     from celpaint.shot import ShotContext
 
@@ -47,8 +48,9 @@ class Summary:
         method: the method's name.
         seconds: wall-clock time of this run, loading included.
         resumed: frames that an earlier, stopped run had colored already.
-        confidence: mean over all drawings, in [0, 1]; None where the method can't tell.
+        confidence: mean over what is drawn in all drawings, in [0, 1]; None where the method can't tell.
         paint_next: the frames worth painting next as further references, best first.
+        unsure: of each of ``paint_next``, where its least sure region lies: ``upper left, x 12 to 80, y 4 to 60``.
         unpainted: first and last frame of every scene that has no painted frame and stayed uncolored.
         confidence_maps: where the confidence maps lie.
     """
@@ -61,6 +63,7 @@ class Summary:
     resumed: int = 0
     confidence: float | None = None
     paint_next: tuple[str, ...] = ()
+    unsure: tuple[str, ...] = ()
     unpainted: tuple[tuple[str, str], ...] = ()
     confidence_maps: Path | None = None
 
@@ -72,7 +75,7 @@ def render(
     *,
     reference: Any = (),
     method: str | ComputeOptions | Colorizer = "auto",
-    palette: Sequence[RGB] = (),
+    palette: Any = None,
     text: str = "",
     hints: Sequence[ColorHint] = (),
     overwrite: bool = False,
@@ -101,12 +104,13 @@ def render(
         DiskFull: no room; what is colored is kept for the next run.
         CelpaintError: as in :func:`~celpaint.colorize.colorize`.
     """
+    from celpaint.conditions.judgement import judge, place_in_words
     from celpaint.conditions.reference_assignment import place_references
     from celpaint.frames.read import open_clip
     from celpaint.frames.selection import select
     from celpaint.job import Job
     from celpaint.result import Result
-    from celpaint.shot import ShotContext, listed
+    from celpaint.shot import ShotContext, listed, palette_colors
 
     if fps is not None and fps <= 0:
         raise refuse("fps", str(fps), "more than 0")
@@ -115,13 +119,17 @@ def render(
     path = PathOptions.of(by_name)
     given = given_conditions(reference=reference, palette=palette, text=text, hints=hints)
     chosen = _chosen(method, own, given, confidence=confidence_maps is not None)
+    colors = palette_colors(palette)
     clip = select(open_clip(source), path.frames)
     places = place_references(listed(reference), clip)
-    inputs = [source, *(place.path for place in places if place.path is not None and place.path.exists())]
+    given_files = [*chosen.files(), *(place.path for place in places if place.path is not None)]
+    files = _Files([*clip.files, *given_files])
+    inputs = [source, *(file for file in given_files if file.exists())]
     with Job(Path(out)) as job:
         result = Result(
             out,
             clip,
+            alpha=True if any(place.transparent for place in places if place.exists) else None,
             maps=confidence_maps,
             inputs=inputs,
             overwrite=overwrite,
@@ -132,7 +140,7 @@ def render(
             clip,
             places,
             path,
-            palette=palette,
+            palette=colors,
             text=text,
             hints=hints,
             cache=job.cache,
@@ -140,27 +148,24 @@ def render(
         )
         colorizer = method if isinstance(method, Colorizer) else Colorizer(chosen)
         colorizer.check(context.shot)
-        job.begin(_request(context, path, chosen, result))
-        result.stage_in(job.folder)
-        damaged = result.damaged(job.drawings)
-        if damaged:
-            log.warning(
-                "%d frames that an earlier run left are not as it wrote them, such as %s: coloring begins anew",
-                *(len(damaged), context.label(damaged[0])),
-            )
-            job.restart()
+        staged = partial(result.stage_in, job.folder)
+        job.begin(_request(context, path, chosen, result), _inputs(context, files), staged)
         resumed = context.frames_of(job.drawings)
         with _saying_how_far(context, job):
-            for chunk in colorizer.chunks(context.shot, done=len(job.drawings), state=job.state, progress=progress):
+            for chunk in colorizer.chunks(context.shot, done=job.scenes, progress=progress):
                 for drawing, painted in zip(chunk.drawings, chunk.painted, strict=True):
-                    result.put(drawing, context.finish(drawing, painted.rgb), painted.confidence)
-                job.commit(chunk.drawings, chunk.state, [_mean(painted.confidence) for painted in chunk.painted])
+                    result.put(drawing, context.finish(drawing, painted), painted.confidence)
+                judged = [
+                    None if painted.confidence is None else judge(context.shot.lines[drawing], painted.confidence)
+                    for drawing, painted in zip(chunk.drawings, chunk.painted, strict=True)
+                ]
+                job.commit(chunk.drawings, chunk.state, judged, context.looked_at)
             result.publish(context.spans, progress)
         job.finish()
-        confidence = np.empty(len(context.spans), np.float32)
-        confidence[list(job.drawings)] = job.confidence
-        sure = not np.isnan(confidence).any()
-        paint_next = colorizer.advise(context.shot, confidence.tolist()) if sure else []
+        judgements = [judged for _, judged in sorted(job.judged.items()) if judged is not None]
+        sure = len(judgements) == len(context.spans)
+        paint_next = colorizer.advise(context.shot, judgements) if sure else []
+        files.note_changes()
     return Summary(
         out=Path(out),
         frames=len(clip),
@@ -168,8 +173,9 @@ def render(
         method=method_name(chosen),
         seconds=time.monotonic() - began,
         resumed=resumed,
-        confidence=float(confidence.mean(dtype=np.float64)) if sure else None,
+        confidence=fmean(judged.mean for judged in judgements) if sure else None,
         paint_next=tuple(map(context.label, paint_next)),
+        unsure=tuple(place_in_words(judgements[drawing], clip.size) for drawing in paint_next),
         unpainted=tuple((context.label(scene[0]), context.label(scene[-1])) for scene in context.unpainted),
         confidence_maps=None if confidence_maps is None else Path(confidence_maps),
     )
@@ -203,23 +209,87 @@ def _request(context: ShotContext, path: PathOptions, chosen: ComputeOptions, re
 
     from celpaint import __version__
     from celpaint.device import resolve_device, resolve_dtype
-    from celpaint.job import file_identity
+    from celpaint.job import content_sum
 
     device = resolve_device(chosen.device)
-    options = {flag(name): value for name, value in {**asdict(path), **asdict(chosen)}.items()}
+    elsewhere = {"weights", "threads"}  # files count by their content; threads only bear on speed
+    options = {flag(name): value for name, value in {**asdict(path), **asdict(chosen)}.items() if name not in elsewhere}
     options |= {"--method": method_name(chosen), "--device": device, "--dtype": resolve_dtype(chosen.dtype, device)}
     shot = context.shot
     return {
         "celpaint's version": __version__,
         "torch's version": torch.__version__,
         "what is written": result.kinds,
-        **{name: str(value) for name, value in options.items()},
+        **{name: _wherever_it_lies(value) for name, value in options.items()},
         "--palette": str(shot.palette),
         "--text": shot.text,
         "the color hints": str(shot.hints),
-        **{f"the frame of {place.name}": str(place.frame) for place in context.places},
-        **{f"'{file}'": file_identity(file) for file in [*context.files, *_weight_files(chosen)]},
+        "what the frames look like": f"{context.look.kind}, colored: {context.look.colored}",
+        **{f"'{file.name}'": content_sum(file) for file in chosen.files() if file.is_file()},
+        **{f"the weights' '{file.name}'": content_sum(file) for file in _weight_files(chosen)},
     }
+
+
+def _wherever_it_lies(value: object) -> str:
+    """An option's value; of a path the name alone."""
+    return Path(value).name if isinstance(value, str) and Path(value).expanduser().exists() else str(value)
+
+
+class _Files:
+    """Files that are read, and a sum of each as it was at the start.
+
+    A file that can't be read now is left to those who read it, who say what is wrong with it.
+    """
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._sums = {file: self._sum(file) for file in files}
+
+    def __getitem__(self, file: Path) -> str:
+        return f"{file.name} {self._sums[file]}"
+
+    @staticmethod
+    def _sum(file: Path) -> str:
+        from celpaint.job import content_sum
+
+        try:
+            return content_sum(file)
+        except OSError:
+            return ""
+
+    def note_changes(self) -> None:
+        """Say which files were changed while the run read them."""
+        changed = [file for file, earlier in self._sums.items() if self._sum(file) not in ("", earlier)]
+        if changed:
+            log.warning(
+                "'%s'%s changed during this run, and the result may show what it was before; to be sure of the new "
+                "state, run the command again with --overwrite",
+                *(changed[0].name, f" and {len(changed) - 1} more files" if len(changed) > 1 else ""),
+            )
+
+
+def _inputs(context: ShotContext, files: _Files) -> Inputs:
+    """What every drawing is made from: contents and names, wherever the files lie."""
+    from celpaint.job import Inputs
+
+    clip, starts = context.clip, [span.start for span in context.spans]
+    if len(clip.files) == len(clip):
+        drawings = [files[clip.files[start]] for start in starts]
+    else:
+        whole = ", ".join(files[file] for file in clip.files)
+        drawings = [f"frame {clip.number(start)} of {whole}" for start in starts]
+    paintings = [
+        "; ".join(sorted(_painting(place, starts[scene.start], files) for place in context.places_of(scene)))
+        for scene in context.shot.scenes
+    ]
+    names = map(context.label, range(len(starts)))
+    return Inputs(context.shot.scenes, tuple(paintings), tuple(drawings), tuple(names))
+
+
+def _painting(place: Place, first: int, files: _Files) -> str:
+    """A painting and where it belongs, counted from the first frame of its scene."""
+    picture = place.picture
+    content = files[picture] if isinstance(picture, Path) else sha256(picture.rgb.tobytes()).hexdigest()
+    return f"{content} at {'no frame' if place.frame is None else place.frame - first}"
 
 
 def _weight_files(chosen: ComputeOptions) -> list[Path]:
@@ -241,7 +311,8 @@ def _saying_how_far(context: ShotContext, job: Job) -> Iterator[None]:
         done = context.frames_of(job.drawings)
         kept = f" after {done} of {total} frames; the same command goes on from there" if done else ""
         raise KeyboardInterrupt(f"stopped{kept}") from None
-
-
-def _mean(confidence: Array | None) -> float:
-    return math.nan if confidence is None else float(confidence.mean(dtype=np.float64))
+    except CelpaintError:
+        if job.drawings:
+            done = context.frames_of(job.drawings)
+            log.info("%d of %d frames are colored and kept; the same command goes on from there", done, total)
+        raise

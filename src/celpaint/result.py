@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,8 @@ class Result:
 
     Args:
         out: a folder or a file for the frames.
-        clip: what is colored; names, rate, depth and alpha are taken from it.
+        clip: what is colored; names, rate and depth are taken from it.
+        alpha: whether frames have an alpha channel; None: where the clip has one.
         maps: a folder for the maps, gray PNGs.
         inputs: files and folders that must not be written over.
         overwrite, rate, picture: as in :func:`celpaint.frames.write.open_sink`.
@@ -40,6 +42,7 @@ class Result:
         out: str | Path,
         clip: Clip,
         *,
+        alpha: bool | None = None,
         maps: str | Path | None = None,
         inputs: Sequence[str | Path] = (),
         overwrite: bool = False,
@@ -56,8 +59,9 @@ class Result:
             overwrite=overwrite,
         )
         times = clip.times if rate is None else None
+        form = clip.format if alpha is None else replace(clip.format, alpha=alpha)
         self._sinks: dict[str, partial[Sink]] = {
-            "frames": partial(same, out, format=clip.format, rate=rate or clip.rate, times=times, picture=picture)
+            "frames": partial(same, out, format=form, rate=rate or clip.rate, times=times, picture=picture)
         }
         if maps is not None:
             self._sinks["maps"] = partial(same, maps, picture="png")
@@ -89,13 +93,17 @@ class Result:
         """What is staged, in words; drawings staged for other kinds are of no use."""
         return f"{' and '.join(self._sinks)} of {self.bits} bits"
 
-    def stage_in(self, folder: Path) -> None:
-        """Keep drawings in ``folder`` until :meth:`publish`; those already in it are there again."""
-        self._stages = {name: Stage(folder / name, self.bits) for name in self._sinks}
+    def stage_in(self, folder: Path, earlier: Collection[int] = ()) -> set[int]:
+        """Keep drawings in ``folder`` until :meth:`publish`.
 
-    def damaged(self, drawings: Collection[int]) -> list[int]:
-        """Those of these drawings that are not staged as they were put."""
-        return sorted({index for stage in self._stages.values() for index in stage.damaged(drawings)})
+        Args:
+            earlier: drawings that an earlier run staged there.
+
+        Returns:
+            Those of them that are not as they were put.
+        """
+        self._stages = {name: Stage(folder / name, self.bits) for name in self._sinks}
+        return {drawing for stage in self._stages.values() for drawing in stage.damaged(earlier)}
 
     def put(self, drawing: int, frame: Frame, confidence: Array | None) -> None:
         """Stage a drawing."""

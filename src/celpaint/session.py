@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,8 +24,8 @@ from celpaint.methods.base import Method
 from celpaint.methods.registry import check_conditions, choose_method, load_method, spec_of
 from celpaint.methods.spec import DEFAULT_REQUIRES
 from celpaint.options import ComputeOptions, PathOptions
+from celpaint.threads import use_threads
 from celpaint.types import (
-    RGB,
     Chunk,
     ColorHint,
     ColorizedFrame,
@@ -32,6 +33,7 @@ from celpaint.types import (
     DrawingColored,
     Event,
     Frame,
+    Judgement,
     Progress,
     Shot,
     State,
@@ -80,6 +82,7 @@ class Colorizer:
         self.name, self._save_memory, self._requires = spec.name, spec.save_memory, spec.requires
         with self._enough_memory():
             self.method = load_method(self.options)
+        use_threads(self.options.threads)
 
     def colorize(
         self,
@@ -87,7 +90,7 @@ class Colorizer:
         /,
         *,
         reference: Any = (),
-        palette: Sequence[RGB] = (),
+        palette: Any = None,
         text: str = "",
         hints: Sequence[ColorHint] = (),
         progress: Progress = silent,
@@ -102,7 +105,7 @@ class Colorizer:
             source: a path, a clip, NumPy ``T H W C``, torch ``B H W C`` or ``B C H W``, PIL pictures, or a
                 :class:`~celpaint.shot.ShotContext`, which brings along all that follows but ``progress``.
             reference: painted frames: paths ``PICTURE[@FRAME]``, pictures, or pairs ``(picture, frame)``; any number.
-            palette: colors in [0, 1] to paint with.
+            palette: colors to paint with: see :func:`~celpaint.shot.palette_colors`.
             text: a description or tags.
             hints: colors at places.
             progress: told of every event.
@@ -131,7 +134,7 @@ class Colorizer:
             OptionError: something given is of no use to the method.
         """
         if self.options is not None:
-            check_conditions(spec_of(self.options), shot.given)
+            check_conditions(spec_of(self.options), shot.given, opened=True)
         elif "references" in self._requires and not shot.references:
             raise ReferenceFrameError("no painted frame is given", wanted="at least one")
 
@@ -142,7 +145,7 @@ class Colorizer:
         self._cancelled.set()
 
     def chunks(
-        self, shot: Shot, *, done: int = 0, state: State | None = None, progress: Progress = silent
+        self, shot: Shot, *, done: Mapping[int, Chunk] = MappingProxyType({}), progress: Progress = silent
     ) -> Iterator[Chunk]:
         """Color a shot scene by scene, so that nothing reaches across a cut.
 
@@ -150,8 +153,8 @@ class Colorizer:
 
         Args:
             shot: with its cuts.
-            done: how many drawings the chunks of an earlier run held.
-            state: None at the start, else the state of the last of those chunks.
+            done: what an earlier run did of each scene, by the scene's first drawing: all drawings that it colored,
+                without the pictures, and the state of its last chunk.
             progress: told of every event; drawings are counted over all scenes.
 
         Raises:
@@ -160,21 +163,20 @@ class Colorizer:
         """
         self._cancelled.clear()
         before = 0
-        left = state or None
         for scene in shot.scenes:
-            skip = min(max(done - before, 0), len(scene))
+            earlier = done.get(scene.start, Chunk((), ()))
+            skip = len(earlier.drawings)
             if skip < len(scene):
                 part = shot.part(scene) if shot.cuts else shot
                 tell = self._telling(progress, before, len(shot))
                 with self._enough_memory(shot.size):
                     colored = skip
-                    for chunk in self._scene(part, skip, left, tell):
+                    for chunk in self._scene(part, skip, earlier.state or None, tell):
                         colored += len(chunk.drawings)
-                        # the next scene begins without a state
+                        # after a scene's last drawing nothing goes on
                         after = chunk.state if colored < len(scene) else {}
                         yield replace(chunk, drawings=tuple(scene[drawing] for drawing in chunk.drawings), state=after)
                         self._stop_if_cancelled()
-                left = None
             before += len(scene)
 
     def drawings(self, shot: Shot, *, progress: Progress = silent) -> Iterator[tuple[int, ColorizedFrame]]:
@@ -182,7 +184,7 @@ class Colorizer:
         for chunk in self.chunks(shot, progress=progress):
             yield from zip(chunk.drawings, chunk.painted, strict=True)
 
-    def advise(self, shot: Shot, confidence: Sequence[float]) -> list[int]:
+    def advise(self, shot: Shot, judged: Sequence[Judgement]) -> list[int]:
         """The drawings worth painting next, best first: of scenes without a painted frame the first one, then what the
         method says of each other scene."""
         bare: list[int] = []
@@ -193,7 +195,7 @@ class Colorizer:
                 bare.append(scene.start)
                 continue
             painted = {reference.frame for reference in part.references}
-            advised = self.method.advise(part, [confidence[drawing] for drawing in scene])
+            advised = self.method.advise(part, [judged[drawing] for drawing in scene])
             wanted += [scene[drawing] for drawing in advised if drawing not in painted]
         return [*bare, *wanted]
 
@@ -215,7 +217,7 @@ class Colorizer:
         ready: set[int] = set()
         turn = 0
         for drawing, painted in self.drawings(context.shot, progress=progress):
-            finished = context.finish(drawing, painted.rgb)
+            finished = context.finish(drawing, painted)
             waiting.put(drawing, (finished.rgb, finished.alpha))
             ready.add(drawing)
             while turn in ready:

@@ -33,6 +33,7 @@ __all__ = [
     "FrameNumber",
     "FrameRead",
     "FrameWritten",
+    "Judgement",
     "LineArt",
     "PixelFormat",
     "Progress",
@@ -168,11 +169,16 @@ class Reference:
         rgb: ``H W 3`` float32 in [0, 1].
         line: ``H W`` float32 in [0, 1], its own lines.
         frame: the index in the shot it belongs to, None where it belongs to none.
+        picture: the picture as it was given, at its own size; None where only the fitted one is known.
+        alpha: ``H W`` float32 in [0, 1], what of it is figure and what paper; None where it says nothing of that. Where
+            it is 0, ``rgb`` is white.
     """
 
     rgb: Array
     line: Array
     frame: int | None = 0
+    picture: Frame | None = None
+    alpha: Array | None = None
 
 
 RGB = tuple[float, float, float]
@@ -209,6 +215,8 @@ class Shot:
         references: painted frames, any number.
         size: (height, width).
         gray: one ``H W`` float32 luma in [0, 1] (BT.601) a drawing, read when asked for; None for line art.
+        alpha: one ``H W`` float32 opacity in [0, 1] a drawing, read when asked for; None where the source has no alpha
+            channel, or one that holds nothing but the lines.
         palette: colors that the result is to be painted with, empty where none were given.
         text: a description or tags, empty where none was given.
         hints: colors at places.
@@ -219,6 +227,7 @@ class Shot:
     references: tuple[Reference, ...]
     size: tuple[int, int]
     gray: Sequence[Array] | None = None
+    alpha: Sequence[Array] | None = None
     palette: tuple[RGB, ...] = ()
     text: str = ""
     hints: tuple[ColorHint, ...] = ()
@@ -250,8 +259,9 @@ class Shot:
         placed = [r for r in self.references if r.frame is None or r.frame in scene]
         shifted = tuple(replace(r, frame=None if r.frame is None else r.frame - scene.start) for r in placed)
         hints = tuple(replace(h, drawing=h.drawing - scene.start) for h in self.hints if h.drawing in scene)
-        gray = None if self.gray is None else _Part(self.gray, scene)
-        return replace(self, lines=_Part(self.lines, scene), references=shifted, gray=gray, hints=hints, cuts=())
+        gray, alpha = (None if each is None else _Part(each, scene) for each in (self.gray, self.alpha))
+        lines = _Part(self.lines, scene)
+        return replace(self, lines=lines, references=shifted, gray=gray, alpha=alpha, hints=hints, cuts=())
 
 
 class _Part(Sequence[Array]):
@@ -280,10 +290,31 @@ class ColorizedFrame:
         rgb: ``H W 3`` float32 in [0, 1] at the shot's size, or as a whole at another (the networks'): then it is
             brought to the shot's along the drawn lines.
         confidence: ``H W`` float32 in [0, 1], how sure the method is of the color; None where it can't tell.
+        alpha: ``H W`` float32 in [0, 1], of the fills, lines aside; None where no reference says what is paper or the
+            method does not carry it over.
     """
 
     rgb: Array
     confidence: Array | None = None
+    alpha: Array | None = None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How sure a method was of one drawing, judged where something is drawn; blank paper does not count.
+
+    Attributes:
+        mean: mean confidence there, in [0, 1].
+        least: mean confidence of the least sure region, in [0, 1].
+        top, left, bottom, right: the box of that region, as shares of the picture's height and width.
+    """
+
+    mean: float
+    least: float
+    top: float = 0.0
+    left: float = 0.0
+    bottom: float = 1.0
+    right: float = 1.0
 
 
 @dataclass(frozen=True)

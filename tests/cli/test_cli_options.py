@@ -58,7 +58,7 @@ def test_an_unknown_option_names_the_nearest(capsys: pytest.CaptureFixture[str])
         (("--seed", "-1"), "--seed is -1; wanted 0 to "),
         (
             ("--method", "matcher", "--steps", "3"),
-            "--steps is an option of the method lvcd and palette, and the method here is matcher",
+            "--steps is an option of the methods lvcd, palette and colorize-diffusion, and the method here is matcher",
         ),
         (("--method", "lvcd", "--flat"), "--flat is an option of the method matcher, and the method here is lvcd"),
     ],
@@ -73,7 +73,7 @@ def test_an_option_of_another_method_says_what_to_do(capsys: pytest.CaptureFixtu
     )
 
 
-@pytest.mark.parametrize("missing", ["--reference", "--out"])
+@pytest.mark.parametrize("missing", ["--out"])
 def test_what_is_required(capsys: pytest.CaptureFixture[str], missing: str) -> None:
     tokens = list(colorize())
     at = tokens.index(missing)

@@ -54,7 +54,13 @@ def test_list_names_what_is_here_and_where_to_get_more(capsys: pytest.CaptureFix
         assert wanted in said
     assert run(["weights", "list", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
-    assert {each["file"] for each in listed["published"]} == {"svd.safetensors", "lvcd.ckpt", "lvcd-fp16.safetensors"}
+    assert {each["file"] for each in listed["published"]} == {
+        "svd.safetensors",
+        "lvcd.ckpt",
+        "lvcd-fp16.safetensors",
+        "v2*.safetensors",
+        "open_clip_model.safetensors",
+    }
 
 
 def info(path: Path | str, capsys: pytest.CaptureFixture[str]) -> str:

@@ -12,6 +12,7 @@ def test_a_reference_of_the_shots_size_is_untouched():
     rgb, fit = fit_reference(Frame(PAINTING), (180, 320))
     np.testing.assert_array_equal(rgb, PAINTING)
     assert fit.sentence == ""
+    assert fit.alpha is None
     assert fit.box == (0, 0, 180, 320)
 
 
@@ -37,17 +38,20 @@ def test_another_aspect_is_fitted_inside_with_its_edges_continued(size: tuple[in
     np.testing.assert_array_equal(rgb[:, : left + 1], np.broadcast_to(rgb[:, left : left + 1], (size[0], left + 1, 3)))
 
 
-def test_transparency_is_flattened_and_said():
+def test_transparency_is_kept_beside_colors_on_white():
     alpha = np.zeros((180, 320), np.float32)
     alpha[60:120, 100:200] = 1
     rgb, fit = fit_reference(Frame(PAINTING, alpha), (90, 160))
-    assert "white paper" in fit.sentence
+    assert fit.alpha is not None
+    np.testing.assert_array_equal(fit.alpha[32:58, 52:98], 1)
+    np.testing.assert_array_equal(fit.alpha[:28], 0)
     np.testing.assert_array_equal(rgb[0, 0], [1, 1, 1])
 
 
 def test_an_opaque_alpha_is_no_transparency():
     _, fit = fit_reference(Frame(PAINTING, np.ones((180, 320), np.float32)), (180, 320))
     assert fit.sentence == ""
+    assert fit.alpha is None
 
 
 def test_values_stay_in_range():

@@ -63,13 +63,15 @@ def test_another_scale_is_undone(scale: float) -> None:
     assert np.abs(back - painting)[inside].mean() < 0.5 * np.abs(off - painting)[inside].mean()
 
 
-def test_an_offset_beyond_the_limits_is_reported_and_left() -> None:
+@pytest.mark.parametrize("beyond", [3, 25])
+def test_an_offset_beyond_the_limits_is_reported_and_left(beyond: int) -> None:
     painting, line = drawing()
-    far = round(MOST_SHIFT * 240) + 3
+    far = round(MOST_SHIFT * 240) + beyond
     off = moved(painting, far, 0)
     kept, offset = register(off, line)
     assert offset.found
     assert not offset.within_limits(SIZE)
+    assert offset.shift[0] == pytest.approx(far, abs=1)
     assert kept is off
     assert "to the right" in str(offset)
 

@@ -59,14 +59,23 @@ def test_lines_in_the_dark_of_the_fill_beside_them_follow_it() -> None:
     np.testing.assert_allclose(np.median(inked[(right > 0) & inner], 0), np.float32(BLUE) * 0.4, atol=0.02)
 
 
-def test_lines_that_the_painting_fills_over_dissolve() -> None:
+def test_lines_that_the_painting_fills_over_dissolve_and_others_stay() -> None:
+    """The outline of the red disc is filled over, that of the blue one stays black."""
     fill, art = drawn(34)
-    read = PaintedInk.read([(fill, art)], 2)
+    kept = np.where(np.arange(SIZE[1])[None, :, None] < 57, fill, painted(fill, art, art.ink))
+    read = PaintedInk.read([(kept, art)], 2)
     assert read is not None
     other_fill, other = drawn(40)
     inked = read.under(other, other_fill)
-    on = other.line > 0
-    assert np.abs(inked[on] - other_fill[on]).max(1).mean() < 0.05
+    inside_red = (other.line > 0) & (other_fill == np.float32(RED)).all(2)
+    inside_blue = (other.line > 0) & (other_fill == np.float32(BLUE)).all(2)
+    np.testing.assert_array_equal(inked[inside_red], other_fill[inside_red])
+    assert not inked[inside_blue].any()
+
+
+def test_a_painting_of_fills_without_lines_leaves_the_ink_as_drawn() -> None:
+    fill, art = drawn(34)
+    assert PaintedInk.read([(fill, art)], 2) is None
 
 
 def test_too_little_ink_says_nothing() -> None:

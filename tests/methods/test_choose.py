@@ -97,7 +97,7 @@ def test_auto_goes_by_the_weights_given(tmp_path: Path) -> None:
 def test_strays_name_their_owner() -> None:
     with pytest.raises(OptionError) as error:
         choose_method("auto", {"steps": 3, "flat": True, "device": "cpu"})
-    assert error.value.seen.startswith("--steps is an option of the method lvcd")
+    assert error.value.seen.startswith("--steps is an option of the methods lvcd, palette and colorize-diffusion")
     assert "--method auto" in error.value.seen
     with pytest.raises(OptionError) as error:
         choose_method("matcher", {"flaat": True})

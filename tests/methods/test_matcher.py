@@ -17,7 +17,7 @@ from celpaint.methods.matcher.spec import MatcherOptions
 from celpaint.methods.registry import load_method
 from celpaint.models.matcher.network import Lines
 from celpaint.models.matcher.network import Matcher as Network
-from celpaint.types import Array, ColorizedFrame, Event, Reference, Shot
+from celpaint.types import Array, ColorizedFrame, Event, Judgement, Reference, Shot
 from celpaint.weights.store import write_network
 
 CONFIG = {
@@ -201,11 +201,11 @@ def test_working_size_may_be_asked_for() -> None:
 def test_advice_is_few_drawings_of_the_shot_and_none_where_all_is_sure(weights: Path) -> None:
     method = matcher(weights)
     of = shot(drawings=12)
-    advice = method.advise(of, [0.1] * 12)
+    advice = method.advise(of, [Judgement(0.9, 0.1)] * 12)
     assert 1 <= len(advice) <= 3
     assert len(set(advice)) == len(advice)
     assert all(0 <= i < 12 for i in advice)
-    assert method.advise(of, [0.95] * 12) == []
+    assert method.advise(of, [Judgement(0.95, 0.95)] * 12) == []
     assert method.advise(of, []) == []
 
 

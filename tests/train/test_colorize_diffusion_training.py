@@ -14,12 +14,15 @@ from celpaint.data.clips import ClipBatch
 from celpaint.errors import OptionError
 from celpaint.methods.colorize_diffusion.conditioning import Mode
 from celpaint.methods.colorize_diffusion.networks import Networks
+from celpaint.methods.colorize_diffusion.run import ColorizeDiffusion
+from celpaint.methods.colorize_diffusion.spec import ColorizeDiffusionOptions
 from celpaint.train import run
 from celpaint.train.engine import checkpoint
 from celpaint.train.engine.recipe import load_recipe
 from celpaint.train.engine.task import build_task
 from celpaint.train.tasks.colorize_diffusion import ColorizeDiffusionTraining, histogram_transfer, leakage
 from celpaint.train.tasks.reference_pairs import PairOptions, ReferencePairs, pairs_of
+from celpaint.types import Frame, Reference, Shot
 from toy_colorize import awake
 
 TINY = ("data.size=[32,48]", "data.prefetch=0")
@@ -205,3 +208,36 @@ def test_recipe_without_stages_is_refused() -> None:
 def test_unknown_layer_is_refused() -> None:
     with pytest.raises(OptionError, match=r"task\.matching_layers.*0 to 3"):
         task("task.matching_layers=[9]")
+
+
+class Masks(list[Frame]):
+    """Masks of drawings, in memory."""
+
+    files = ()
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_the_method_colors_as_validation_does(mode: Mode) -> None:
+    """With the exported card: the same lines, references, masks and labels reach the networks."""
+    built = task("data.size=[48,80]")
+    net = awake(built.network)
+    networks = Networks(
+        *(net.unet, net.sketch_encoder, net.background_encoder, net.style_encoder, net.vae, net.image_encoder),
+        built.card,
+    )
+    batch = next(built.held_out())
+    with torch.inference_mode():
+        wanted = built.colored(net, batch, mode)
+    method = ColorizeDiffusion(networks, ColorizeDiffusionOptions(mode=mode.name.lower()), torch.device("cpu"))  # type: ignore[arg-type]
+
+    def picture(pictures: Tensor) -> Frame:
+        return Frame(np.ascontiguousarray(pictures[0].expand(3, -1, -1).permute(1, 2, 0).numpy()))
+
+    reference, line = picture(batch.reference), batch.lines[0, 0].numpy()
+    method.masks, method.reference_mask = Masks([picture(batch.figure)]), batch.reference_figure[0, 0].numpy()  # type: ignore[assignment]
+    (chunk,) = method.color(Shot([line], (Reference(reference.rgb, line, None, reference),), (48, 80)))
+    found = torch.from_numpy(chunk.painted[0].rgb).permute(2, 0, 1)
+    assert batch.told[0].all()
+    assert float(wanted.std()) > 0.05
+    # The latents begin with unit variance, where validation's lack what the clean latents would add.
+    torch.testing.assert_close(found, wanted[0], atol=2e-3, rtol=0)

@@ -41,11 +41,15 @@ def test_jobs_train_side_by_side_and_export(tmp_path: Path) -> None:
     toy_art(drawings=16, size=64).save(tmp_path / "art.safetensors")
     sets = [word for job, items in TOY.items() for item in items for word in ("--set", f"{job}:{item}")]
     arguments = ["--art", str(tmp_path / "art.safetensors"), "--out", str(tmp_path / "out"), "--minutes", "2"]
-    assert main([*arguments, "--jobs", "matcher,line_vae", *sets]) == 0
+    assert main([*arguments, "--jobs", "matcher,line_vae", "--shots", "0", *sets]) == 0
     for job, kind in (("matcher", Matcher), ("line_vae", LineVAE)):
         folder = tmp_path / "out" / job / "export"
         config = read_config(folder)
-        network = Matcher(**config) if kind is Matcher else LineVAE(LineVAEConfig(**config))
+        network = (
+            Matcher(**config)
+            if kind is Matcher
+            else LineVAE(LineVAEConfig(**{k: v for k, v in config.items() if not k.startswith("_")}))
+        )
         load_network(network, read_tensors(folder), source=folder)
         assert "2 steps" in (tmp_path / "out" / f"{job}.log").read_text()
 

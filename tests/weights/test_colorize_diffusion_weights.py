@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from celpaint.cli.app import run
 from celpaint.errors import OutputError, WeightsError
 from celpaint.methods.colorize_diffusion import keys
 from celpaint.methods.colorize_diffusion.convert import clip_part, convert, official_parts
@@ -21,6 +22,7 @@ from celpaint.models.colorize_diffusion.config import FULL, SMALL, ColorizeDiffu
 from celpaint.models.colorize_diffusion.encoders import BackgroundEncoder, SketchEncoder, StyleEncoder
 from celpaint.models.colorize_diffusion.image_encoder import ClipTokens
 from celpaint.models.colorize_diffusion.unet import UNet
+from celpaint.weights.registry import find_weights
 from toy_colorize import TOY, toy_networks
 
 Tensors = dict[str, Tensor]
@@ -290,3 +292,68 @@ def test_broken_cards_are_refused(tmp_path: Path, text: str, message: str) -> No
     (tmp_path / "model_index.json").write_text(text)
     with pytest.raises(WeightsError, match=message):
         Networks.load(tmp_path)
+
+
+# -- the command line ---------------------------------------------------------------------------------------------
+
+
+def test_command_converts_with_and_without_the_image_tower(
+    checkpoint: Tensors, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    v2 = str(saved(tmp_path / "v2.safetensors", checkpoint))
+    clip = str(saved(tmp_path / "clip.safetensors", clip_tensors()))
+    convert_v2 = ["weights", "convert", "--colorize-diffusion", v2]
+    assert run([*convert_v2, "--out", str(tmp_path / "without")]) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("license of ColorizeDiffusion v2: the authors' own terms: not for commercial use")
+    assert any("convert again with --clip open_clip_model.safetensors" in line for line in said)
+    assert run([*convert_v2, "--clip", clip, "--out", str(tmp_path / "with"), "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+    assert Networks.load(tmp_path / "with").config == TOY
+    assert run(["weights", "convert", "--clip", clip, "--out", str(tmp_path / "x")]) == 2
+    assert "nothing is made of --clip; wanted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        (lambda t: t, "ColorizeDiffusion v2's checkpoint"),
+        (lacking(*V2_PARTS), "ColorizeDiffusion 1 or 1.5"),
+        (
+            lambda t: lacking(*V2_PARTS)(t) | {"model.diffusion_model.label_emb.0.0.weight": torch.zeros(1)},
+            "ColorizeDiffusion XL",
+        ),
+        (lambda t: clip_tensors() | {"token_embedding.weight": torch.zeros(2, 2)}, "a CLIP model of OpenCLIP"),
+    ],
+)
+def test_command_knows_what_a_file_is(
+    checkpoint: Tensors,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: Callable[[Tensors], Tensors],
+    kind: str,
+) -> None:
+    path = str(saved(tmp_path / "file.safetensors", change(checkpoint)))
+    assert run(["weights", "info", path]) == 0
+    assert kind in capsys.readouterr().out.splitlines()[0]
+    whole = kind in ("ColorizeDiffusion v2's checkpoint", "a CLIP model of OpenCLIP")
+    assert run(["weights", "verify", path]) == (0 if whole else 2)
+
+
+def test_command_knows_a_converted_folder(
+    checkpoint: Tensors, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = saved(tmp_path / "clip.safetensors", clip_tensors())
+    out = str(convert(saved(tmp_path / "v2.safetensors", checkpoint), clip, tmp_path / "out"))
+    assert run(["weights", "info", out]) == 0
+    said = capsys.readouterr().out
+    assert "weights of the method colorize-diffusion" in said
+    assert "not for commercial use" in said
+    assert "sampler             dpmpp_2m" in said
+    assert run(["weights", "verify", out]) == 0
+
+
+def test_checkpoint_file_as_weights_is_told_what_to_do(checkpoint: Tensors, tmp_path: Path) -> None:
+    path = saved(tmp_path / "v2.safetensors", checkpoint)
+    with pytest.raises(WeightsError, match=r"is a file; wanted a folder .*celpaint weights info"):
+        find_weights("colorize-diffusion", str(path))

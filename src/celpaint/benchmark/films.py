@@ -77,7 +77,11 @@ WHOLE_SHOT = "whole shot"
 FilmSource = Callable[[FilmSpec, int, Path], Iterable[Film]]
 """(what is wanted, seed, folder that paths are relative to) -> films."""
 
-FILM_SOURCES: dict[str, str] = {"synthetic": "celpaint.benchmark.films:synthetic_films"}
+FILM_SOURCES: dict[str, str] = {
+    "film": "celpaint.benchmark.film:film_like_films",
+    "synthetic": "celpaint.benchmark.films:synthetic_films",
+    "turning": "celpaint.benchmark.film:turning_films",
+}
 """Film sources by name, as ``module:function``. Others are added here, or given to the benchmark."""
 
 

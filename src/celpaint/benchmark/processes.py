@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import TypeVar
 
-import cv2
+import cv2  # noqa: F401 (it must be there to be told)
+
+from celpaint.threads import available_cores, use_threads
 
 __all__ = ["default_workers", "in_processes"]
 
@@ -20,7 +21,7 @@ def default_workers(device: str) -> int:
     import torch
 
     gpu = device not in ("auto", "cpu") or (device == "auto" and torch.cuda.is_available())
-    return 1 if gpu else os.cpu_count() or 1
+    return 1 if gpu else available_cores()
 
 
 def in_processes(jobs: Sequence[Callable[[], T]], workers: int) -> Iterator[tuple[int, T]]:
@@ -33,9 +34,9 @@ def in_processes(jobs: Sequence[Callable[[], T]], workers: int) -> Iterator[tupl
     if workers == 1:
         yield from ((i, job()) for i, job in enumerate(jobs))
         return
-    threads = max((os.cpu_count() or 1) // workers, 1)
+    threads = max(available_cores() // workers, 1)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _set_threads, (threads,)) as pool:
+    with ProcessPoolExecutor(workers, context, _start, (threads,)) as pool:
         running = {pool.submit(job): i for i, job in enumerate(jobs)}
         try:
             for done in as_completed(running):
@@ -45,8 +46,7 @@ def in_processes(jobs: Sequence[Callable[[], T]], workers: int) -> Iterator[tupl
             raise
 
 
-def _set_threads(threads: int) -> None:
-    import torch
+def _start(threads: int) -> None:
+    import torch  # noqa: F401 (it must be there to be told)
 
-    torch.set_num_threads(threads)
-    cv2.setNumThreads(threads)
+    use_threads(threads)

@@ -28,6 +28,7 @@ def benchmark(
     workers: int | None = None,
     device: str = "auto",
     only: Sequence[str] = (),
+    max_films: int | None = None,
     films: Mapping[str, FilmSource] | None = None,
     progress: Progress = silent,
 ) -> BenchmarkResult:
@@ -43,6 +44,7 @@ def benchmark(
         workers: processes; default: one a processor core, or one where there is a GPU.
         device: where networks run: ``auto``, ``cpu``, ``cuda`` ...
         only: names of runs, if not all of them are wanted; a name also picks its sweep and its ablations.
+        max_films: make at most so many films of every ``[[films]]`` table, for a quick look.
         films: film sources beside the package's own, by the name that ``[[films]]`` calls them.
         progress: called with the number of frames that are ready.
 
@@ -50,7 +52,7 @@ def benchmark(
         InputError: the suite or a clip can't be read.
         OptionError: the suite asks for something that does not exist.
     """
-    chosen = read_suite(find_suite(suite))
+    chosen = read_suite(find_suite(suite)).at_most(max_films)
     runs = chosen.choose(only)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)

@@ -45,7 +45,7 @@ from __future__ import annotations
 import itertools
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -195,6 +195,18 @@ class Suite:
             if not any(name in (run.name, run.name.split(",")[0]) for run in self.runs):
                 raise OptionError(f"no run is named {name!r}", wanted=f"of {', '.join(run.name for run in self.runs)}")
         return tuple(run for run in self.runs if not only or {run.name, run.name.split(",")[0]} & {*only})
+
+    def at_most(self, films: int | None) -> Suite:
+        """The suite with at most so many films of every table; None: all.
+
+        Raises:
+            OptionError: less than one.
+        """
+        if films is None:
+            return self
+        if films < 1:
+            raise OptionError(f"{films} films", wanted="1 or more")
+        return replace(self, films=tuple(replace(spec, films=min(films, spec.films)) for spec in self.films))
 
 
 def suites() -> tuple[str, ...]:

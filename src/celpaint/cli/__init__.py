@@ -6,9 +6,20 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command line and leave with its exit code: 0, 2 for what a user can mend, 130 for Ctrl-C."""
+    """Run the command line and leave with its exit code: 0, 1 for a fault, 2 for what a user can mend, 130 for Ctrl-C.
+
+    A result in a file does not depend on whether anybody reads what is printed; see :mod:`celpaint.cli.streams`.
+    """
     import sys
 
     from celpaint.cli.app import run
+    from celpaint.cli.streams import settle_streams, unwritten
 
-    sys.exit(run(sys.argv[1:]))
+    settle_streams()
+    tokens = sys.argv[1:]
+    code = run(tokens)
+    lost = unwritten()
+    if lost and not code and not {"--out", "-o"} & {token.split("=")[0] for token in tokens}:
+        print(f"celpaint: standard output can't be written: {lost}", file=sys.stderr)
+        code = 1
+    sys.exit(code)

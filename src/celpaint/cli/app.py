@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -55,7 +54,7 @@ app.command(
     "celpaint.cli.colorize:colorize_command",
     name="colorize",
     sort_key=0,
-    help="Color line art after a painted reference.",
+    help="Color line art from painted reference frames.",
     help_epilogue=_EXAMPLES,
 )
 app.command(
@@ -118,10 +117,6 @@ def run(tokens: Sequence[str]) -> int:
         return _complain(str(error), error.exit_code, tokens)
     except KeyboardInterrupt as stop:
         return _complain(str(stop) or "stopped", 130, tokens)
-    except BrokenPipeError:
-        # The reader of our output has gone (`| head`); Python would complain again when it closes standard output.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception:
         if "--debug" not in tokens:
             traceback.print_exc()

@@ -8,11 +8,12 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from celpaint.atomic_write import disk_errors
 from celpaint.benchmark.lvcd.parts import LVCDPart
 from celpaint.benchmark.matcher.parts import MatcherPart
 from celpaint.cli.options import Size
 from celpaint.cli.show import report
-from celpaint.errors import OptionError
+from celpaint.errors import InputError, OptionError
 
 __all__ = ["app"]
 
@@ -56,6 +57,7 @@ def suite_command(
     out: Annotated[Path, Parameter(alias="-o", help="a folder for the report, the colored frames and the clips")],
     root: Annotated[Path | None, Parameter(help="folder that the suite's paths are relative to; default: here")] = None,
     only: Annotated[list[str] | None, Parameter(help="run only this run of the suite; may be repeated")] = None,
+    shots: Annotated[int | None, Parameter(help="at most so many films of every kind, for a quick look")] = None,
     workers: Annotated[int | None, Parameter(help="processes; default: one per core, or one with a GPU")] = None,
     device: Device = "auto",
     quiet: Annotated[bool, Parameter(alias="-q", help="no progress", show_default=False)] = False,
@@ -68,8 +70,81 @@ def suite_command(
     from celpaint.benchmark.runner import benchmark
 
     with report(quiet=quiet, json_lines=False) as progress:
-        benchmark(suite, out, root=root, workers=workers, device=device, only=tuple(only or ()), progress=progress)
+        benchmark(
+            suite,
+            out,
+            root=root,
+            workers=workers,
+            device=device,
+            only=tuple(only or ()),
+            max_films=shots,
+            progress=progress,
+        )
     print(f"report: {out / 'index.html'}")
+
+
+@app.command(name="export")
+def export_command(
+    suite: str,
+    /,
+    *,
+    out: Annotated[Path, Parameter(alias="-o", help="a folder for the clips and their manifest")],
+    root: Annotated[Path | None, Parameter(help="folder that the suite's paths are relative to; default: here")] = None,
+    shots: Annotated[int | None, Parameter(help="at most so many films of every kind, for a quick look")] = None,
+) -> None:
+    """Write a suite's clips as folders, for other programs; `celpaint evaluate` then measures their results.
+
+    Args:
+        suite: a TOML file, or the name of a packaged suite.
+    """
+    from celpaint.benchmark.films import benchmark_clips
+    from celpaint.benchmark.suite import find_suite, read_suite
+
+    clips = list(benchmark_clips(read_suite(find_suite(suite)).at_most(shots), out, root or Path()))
+    print(f"{len(clips)} clips: {out / 'manifest.toml'}")
+
+
+@app.command(name="film-sheet")
+def film_sheet_command(*, out: Annotated[Path, Parameter(alias="-o", help="the picture to write")]) -> None:
+    """Write a contact sheet of the film-like shots."""
+    from PIL import Image
+
+    from celpaint.benchmark.film import shots_sheet
+
+    with disk_errors(out):
+        Image.fromarray(shots_sheet()).save(out)
+    print(f"sheet: {out}")
+
+
+@app.command(name="check-film")
+def check_film_command(
+    copy: Path | None = None,
+    /,
+    *,
+    shots: Annotated[int | None, Parameter(help="check only so many shots")] = None,
+    workers: Processes = None,
+) -> None:
+    """Check that the film-like shots are the benchmark's, to the pixel, and if not, by how much they differ.
+
+    Args:
+        copy: a folder with the folders of the shots, as `celpaint benchmark export film` writes them; default: the
+            shots are rendered here.
+    """
+    from celpaint.benchmark.film_sums import check_shots
+    from celpaint.benchmark.processes import default_workers
+    from celpaint.data.scripted.shots import SHOTS
+
+    numbers = range(len(SHOTS))[:shots]
+    different = 0
+    for comparison in check_shots(copy, numbers, workers or default_workers("cpu")):
+        print(comparison, flush=True)
+        different += comparison.different > 0
+    if different:
+        raise InputError(
+            f"{different} of {len(numbers)} shots are not the benchmark's to the pixel",
+            wanted="the same sums",
+            todo="Differences of a few 1/255 do not change scores; report them with them.",
+        )
 
 
 @app.command(name="validate-matcher")
@@ -120,6 +195,31 @@ def validate_lvcd_command(
     workers = _check(films, workers, size)
     settings = StudySettings(art, weights, device, dtype, size, films, workers, shot)
     print(validate_lvcd(settings, parts, out=out, docs=docs))
+
+
+@app.command(name="validate-palette")
+def validate_palette_command(
+    *,
+    art: Art = _ART,
+    films: Films = 4,
+    frames: Annotated[int, Parameter(help="of a film")] = 24,
+    size: Size = (192, 320),
+    weights: Weights = "small",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    out: Annotated[Path | None, Parameter(alias="-o", help="a folder for the tables and a sheet")] = None,
+) -> None:
+    """Measure the palette method on held-out films turned gray."""
+    from celpaint.benchmark.palette.validation import validate_palette
+    from celpaint.benchmark.study import StudySettings, save_sheet
+
+    _check(films, 1, size)
+    text, sheet = validate_palette(StudySettings(art, weights, device, dtype, size, films), frames=frames)
+    print(text, end="")
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "palette.md").write_text(text, encoding="utf-8")
+        save_sheet(sheet, out / "palette.webp")
 
 
 def _check(films: int, workers: int | None, size: tuple[int, int]) -> int:

@@ -32,12 +32,16 @@ def art_command(
     out: Annotated[Path, Parameter(alias="-o", help="the file to write, about 80 MB")],
     cache: Annotated[Path | None, Parameter(help="where packages are kept; default a folder beside OUT")] = None,
     limit: Annotated[int | None, Parameter(help="drawings of each package, for a quick look")] = None,
+    still: Annotated[Path | None, Parameter(help="also write a smaller file, 40 MB, with one cel a drawing")] = None,
 ) -> None:
-    """Fetch openly licensed drawings and render them, once; a stopped run goes on."""
+    """Fetch openly licensed drawings and render them, once; an interrupted run resumes."""
     from celpaint.data.art import build
 
     art = build(out, cache_dir=cache, limit=limit)
     print(f"{len(art)} drawings: {out}")
+    if still is not None:
+        art.still().save(still)
+        print(f"one cel of each: {still}")
 
 
 @app.command(name="preview")

@@ -12,6 +12,7 @@ from pathlib import Path
 from celpaint import __version__
 from celpaint.errors import WeightsError
 from celpaint.methods.registry import method_specs
+from celpaint.threads import default_threads
 
 __all__ = ["doctor_command"]
 
@@ -64,7 +65,7 @@ def _weights() -> Iterator[tuple[str, str]]:
 def _devices() -> Iterator[tuple[str, str]]:
     import torch
 
-    yield "threads", str(torch.get_num_threads())
+    yield "threads", str(default_threads())
     yield "CUDA", "yes" if torch.cuda.is_available() else "none"
     for i in range(torch.cuda.device_count()):
         found = torch.cuda.get_device_properties(i)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_origin, get_type_hints
 
 from cyclopts import Group, Parameter
 
-from celpaint.options import Options, option_fields, option_info, parse_size, size_text
+from celpaint.options import Options, option_fields, option_info, parse_numbers, parse_size, size_text
 from celpaint.options import Size as SizeType
 
 __all__ = ["Size", "given", "takes"]
@@ -31,6 +31,17 @@ Size = Annotated[
     ),
 ]
 """(height, width), written ``576x320``."""
+
+
+def _numbers(_: Any, tokens: Any) -> tuple[float, ...]:
+    return parse_numbers(tokens[0].value, tokens[0].keyword.removeprefix("--").replace("-", "_"))
+
+
+Numbers = Annotated[
+    tuple[float, ...],
+    Parameter(converter=_numbers, metavar="N,N,...", n_tokens=1, accepts_keys=False, negative=()),
+]
+"""Numbers, written ``1,0.5,1``."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -72,8 +83,10 @@ def given(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _annotation(field: Field[Any], kind: Any, group: Group) -> Any:
     info = option_info(field)
-    shown = (lambda _: field.default) if field.default not in (None, False, ()) else False
+    shown = (lambda _: field.default) if field.default not in (None, False, (), "") else False
     said = f"{info.help} ({info.range})" if info.range and get_origin(kind) is not Literal else info.help
     if kind == SizeType | None:
         kind = Size
+    if kind == tuple[float, ...]:
+        kind = Numbers
     return Annotated[kind, Parameter(help=said, group=group, negative=(), show_default=shown)]

@@ -205,7 +205,7 @@ class Course:
 
 def sentences(summary: Summary) -> list[str]:
     """The summary for a person."""
-    drawings = f" ({summary.drawings} drawings)" if summary.drawings != summary.frames else ""
+    drawings = f" ({_count(summary.drawings, 'drawing')})" if summary.drawings != summary.frames else ""
     said = [f"{_count(summary.frames, 'frame')}{drawings} in {summary.seconds:.1f} s by the {summary.method}"]
     if summary.confidence is not None:
         said[0] += f", mean confidence {summary.confidence:.2f}"
@@ -213,7 +213,10 @@ def sentences(summary: Summary) -> list[str]:
         scenes = ", ".join(f"{first} to {last}" for first, last in summary.unpainted)
         said.append(f"scenes without a painted frame, left uncolored: {scenes}")
     if summary.paint_next:
-        said.append(f"paint next, where the colors are least sure: {', '.join(summary.paint_next)}")
+        frames = "; ".join(
+            f"{frame} ({place})" for frame, place in zip(summary.paint_next, summary.unsure, strict=True)
+        )
+        said.append(f"paint next, where the colors are least sure: {frames}")
     if summary.confidence_maps is not None:
         said.append(f"confidence maps: {summary.confidence_maps}")
     said.append(f"result: {summary.out}")

@@ -15,7 +15,7 @@ from celpaint.errors import OptionError, WeightsError
 from celpaint.methods.registry import all_parts, catalog, converters, default_method, method_specs, published_weights
 from celpaint.options import flag
 from celpaint.weights.inspect import locate
-from celpaint.weights.kinds import load_object
+from celpaint.weights.kinds import Converter, load_object
 from celpaint.weights.registry import packaged, stated_license
 
 __all__ = ["app"]
@@ -158,11 +158,11 @@ def convert_command(
     import sys
 
     sources = {name: path for name, path in given.items() if path is not None}
-    chosen = next((each for each in converters() if each.sources.keys() == sources.keys()), None)
+    chosen = next((each for each in converters() if each.takes(sources)), None)
     if chosen is None:
         raise OptionError(
             f"nothing is made of {' and '.join(map(flag, sources)) or 'no source'}",
-            wanted=" or ".join(" ".join(map(flag, each.sources)) for each in converters()),
+            wanted=" or ".join(map(_wanted, converters())),
             todo=f"For example: {converters()[0].example}" if converters() else "",
         )
 
@@ -171,7 +171,13 @@ def convert_command(
             print(text, file=sys.stderr, flush=True)
 
     convert = load_object(chosen.run)
-    print(f"weights: {convert(*(sources[name] for name in chosen.sources), out, dtype=dtype, say=say)}")
+    print(f"weights: {convert(*(sources.get(name) for name in chosen.sources), out, dtype=dtype, say=say)}")
+
+
+def _wanted(converter: Converter) -> str:
+    """The sources as they are written on the command line."""
+    names = [f"[{flag(name)}]" if name in converter.optional else flag(name) for name in converter.sources]
+    return " ".join(names)
 
 
 def _locate(name: str) -> Path:

@@ -26,6 +26,7 @@ __all__ = [
     "extract_lines",
     "flatten",
     "read_lines",
+    "without_empty_alpha",
     "working_lines",
 ]
 
@@ -52,6 +53,14 @@ Mask = npt.NDArray[np.bool_]
 
 _SEEN_AT = 640
 """Longest side, in pixels, at which a frame is judged; reading is done at its own size."""
+
+
+def without_empty_alpha(frame: Frame) -> Frame:
+    """The frame without an alpha channel that says nothing: 0 wherever something is drawn, as some programs write."""
+    if frame.alpha is None:
+        return frame
+    drawn = np.abs(frame.rgb - np.median(frame.rgb.reshape(-1, 3), axis=0)).max(axis=2) > 0.1
+    return Frame(frame.rgb) if drawn.any() and not frame.alpha[drawn].any() else frame
 
 
 def flatten(frame: Frame) -> Array:

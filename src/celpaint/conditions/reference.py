@@ -23,10 +23,12 @@ class Fit:
     Attributes:
         box: (top, left, height, width) of the picture inside the shot's frame, in pixels.
         sentence: for people, empty where nothing was done.
+        alpha: ``H W`` in [0, 1] at the shot's size; None where the picture is opaque.
     """
 
     box: tuple[int, int, int, int]
     sentence: str
+    alpha: Array | None = None
 
 
 def fit_reference(frame: Frame, size: tuple[int, int]) -> tuple[Array, Fit]:
@@ -45,10 +47,9 @@ def fit_reference(frame: Frame, size: tuple[int, int]) -> tuple[Array, Fit]:
     """
     h, w = frame.size
     height, width = size
-    done = []
+    done: list[str] = []
     rgb = flatten(frame)
-    if frame.alpha is not None and float(frame.alpha.min()) < 1:
-        done.append("its transparent parts are taken as white paper")
+    alpha = frame.alpha if frame.alpha is not None and float(frame.alpha.min()) < 1 else None
     box = (0, 0, height, width)
     if (h, w) != size:
         if abs((w / h) / (width / height) - 1) > SAME_ASPECT:
@@ -59,14 +60,15 @@ def fit_reference(frame: Frame, size: tuple[int, int]) -> tuple[Array, Fit]:
         else:
             done.insert(0, "it was scaled")
         rgb = _place(rgb, box, size)
+        alpha = None if alpha is None else _place(alpha, box, size)
     sentence = ""
     if done:
         sentence = f"The reference is {w}x{h}, the shot {width}x{height}: {'; '.join(done)}."
-    return rgb, Fit(box, sentence)
+    return rgb, Fit(box, sentence, alpha)
 
 
 def _place(picture: Array, box: tuple[int, int, int, int], size: tuple[int, int]) -> Array:
-    """``picture`` scaled into ``box`` of a frame of ``size``, its edges continued to the frame's."""
+    """``H W`` or ``H W 3`` scaled into ``box`` of a frame of ``size``, its edges continued to the frame's."""
     top, left, h, w = box
     scaled = resize(picture, (h, w), "cubic")
     placed: Array = cv2.copyMakeBorder(scaled, top, size[0] - top - h, left, size[1] - left - w, cv2.BORDER_REPLICATE)

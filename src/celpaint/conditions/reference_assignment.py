@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from celpaint.conditions.lines import without_empty_alpha
 from celpaint.errors import ReferenceFrameError
 from celpaint.frames.arrays import as_frame
 from celpaint.frames.find import nearby
@@ -35,6 +36,25 @@ class Place:
     def path(self) -> Path | None:
         """Its file, None of a picture in memory."""
         return self.picture if isinstance(self.picture, Path) else None
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is anything to read."""
+        return self.path is None or self.path.exists()
+
+    def read(self) -> Frame:
+        """The picture; an alpha channel that says nothing is left out.
+
+        Raises:
+            InputError: it is missing or broken.
+        """
+        return without_empty_alpha(as_frame(self.picture))
+
+    @property
+    def transparent(self) -> bool:
+        """Whether it says what is figure and what is paper."""
+        alpha = self.read().alpha
+        return alpha is not None and float(alpha.min()) < 1
 
 
 def place_references(references: Sequence[Any], clip: Clip) -> tuple[Place, ...]:

@@ -26,6 +26,12 @@ MOST_SCALE = 0.05
 _SEEN_AT = 480
 """Longest side, in pixels, at which the offset is searched first."""
 
+_FAR_SHIFT = 0.3
+"""Largest shift that is looked for, as a share of the longer side."""
+
+_FAR_SCORE = 0.5
+"""Correlation from which a painting that far off is believed to be of its drawing."""
+
 _LEAST_GAIN = 0.04
 """By how much the correlation must rise for a painting to be moved."""
 
@@ -53,7 +59,13 @@ class Offset:
     def found(self) -> bool:
         """Whether the painting clearly lies elsewhere than its drawing."""
         moved = max(abs(self.shift[0]), abs(self.shift[1])) >= 0.4 or abs(self.scale - 1) >= 0.002
-        return moved and self.score >= _LEAST_SCORE and self.score - self.before >= _LEAST_GAIN
+        gain = self.score - self.before
+        return moved and self.shows and gain >= max(_LEAST_GAIN, 0.25 * (1 - self.before))
+
+    @property
+    def shows(self) -> bool:
+        """Whether the painting shows the drawing's lines at all, in place or not."""
+        return self.score >= _LEAST_SCORE
 
     def within_limits(self, size: tuple[int, int]) -> bool:
         """Whether it is small enough to be undone, for pictures of ``size`` (height, width)."""
@@ -79,7 +91,7 @@ def measure_offset(painting: Array, line: Array) -> Offset:
         painting: ``H W 3`` in [0, 1].
         line: ``H W`` in [0, 1], the drawing's lines, 1 where ink.
     """
-    side = max(round(max(line.shape) / 80), 3) | 1
+    side = max(round(max(line.shape) / 60), 7) | 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     # thin dark lines, thin light lines, and borders of color where the painting has no lines of its own
     thin = [cv2.morphologyEx(painting, kind, disc).max(axis=2) for kind in (cv2.MORPH_BLACKHAT, cv2.MORPH_TOPHAT)]
@@ -96,6 +108,10 @@ def _measure(found: Array, line: Array) -> Offset:
     before = _correlate(drawn, seen, 1.0, 0)[0]
     scales = 1 + np.linspace(-1.4 * MOST_SCALE, 1.4 * MOST_SCALE, 29)
     score, x, y, scale = max((*_correlate(drawn, seen, float(s), reach), float(s)) for s in scales)
+    if score < _FAR_SCORE:  # perhaps much farther off, which is said though not undone
+        far = _correlate(drawn, seen, 1.0, round(_FAR_SHIFT * max(drawn.shape)))
+        if far[0] >= _FAR_SCORE:
+            return Offset((far[1] / reduce, far[2] / reduce), 1.0, far[0], before)
     plain = _correlate(drawn, seen, 1.0, reach)
     if score - plain[0] < _LEAST_GAIN / 2:
         return Offset((plain[1] / reduce, plain[2] / reduce), 1.0, plain[0], before)

@@ -32,6 +32,7 @@ from celpaint.errors import CelpaintError, InputError, OptionError
 from celpaint.frames.read import open_clip
 from celpaint.frames.resize import resize
 from celpaint.frames.shots import find_cuts, split_shots
+from celpaint.threads import available_cores, use_threads
 from celpaint.types import Array, Clip, Event, FrameRead, FrameWritten, Progress
 
 if TYPE_CHECKING:
@@ -369,7 +370,7 @@ Job = TypeVar("Job", _Cuts, _Shard)
 
 def _workers(processes: int | None) -> Any:
     """Processes to work in; for one, this one."""
-    count = processes or os.cpu_count() or 1
+    count = processes or available_cores()
     if count == 1:
         return nullcontext()
     return ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_alone)
@@ -378,7 +379,7 @@ def _workers(processes: int | None) -> Any:
 def _alone() -> None:
     """One thread a process: there are as many processes as cores."""
     os.environ["OMP_NUM_THREADS"] = "1"
-    cv2.setNumThreads(1)
+    use_threads(1)
 
 
 def _run(

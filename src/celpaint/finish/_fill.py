@@ -21,12 +21,12 @@ def carry_outwards(rgb: Array, barrier: Mask, margin: int) -> Array:
     stops them even where it runs diagonally; a pixel reached from several takes their mean.
 
     Args:
-        rgb: ``H W 3`` in [0, 1].
+        rgb: ``H W C`` in [0, 1].
         barrier: ``H W``, true on lines.
         margin: in pixels.
 
     Returns:
-        ``H W 3``; pixels farther than ``margin`` from every line are those given.
+        ``H W C``; pixels farther than ``margin`` from every line are those given.
     """
     if not barrier.any() or barrier.all():
         return rgb
@@ -36,7 +36,7 @@ def carry_outwards(rgb: Array, barrier: Mask, margin: int) -> Array:
     stride = rgb.shape[1] + 2
     known = np.pad(sound, 1).ravel()
     band = np.flatnonzero(np.pad(~barrier & ~sound, 1).ravel())
-    flat = cv2.copyMakeBorder(rgb, 1, 1, 1, 1, cv2.BORDER_CONSTANT).reshape(-1, 3)
+    flat = cv2.copyMakeBorder(rgb, 1, 1, 1, 1, cv2.BORDER_CONSTANT).reshape(-1, rgb.shape[2])
     steps = np.array([-stride, -1, 1, stride])
     for _ in range(2 * margin):
         if not band.size:
@@ -51,7 +51,7 @@ def carry_outwards(rgb: Array, barrier: Mask, margin: int) -> Array:
         flat[front] = np.einsum("nk,nkc->nc", weights.astype(np.float32), flat[around])
         known[front] = True
         band = band[~reached]
-    filled = flat.reshape(rgb.shape[0] + 2, stride, 3)[1:-1, 1:-1]
+    filled = flat.reshape(rgb.shape[0] + 2, stride, rgb.shape[2])[1:-1, 1:-1]
     return take_nearest(np.ascontiguousarray(filled), barrier)
 
 

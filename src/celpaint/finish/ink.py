@@ -7,12 +7,13 @@ import numpy as np
 
 from celpaint.conditions.regions import INK_THRESHOLD
 from celpaint.finish._fill import carry_outwards, take_nearest
+from celpaint.finish.painted_ink import PaintedInk
 from celpaint.types import Array, Frame, LineArt
 
-__all__ = ["cut_out", "lay_ink"]
+__all__ = ["cut_out", "lay_ink", "lay_ink_on_cel"]
 
 
-def lay_ink(rgb: Array, art: LineArt, margin: int | None = None) -> Array:
+def lay_ink(rgb: Array, art: LineArt, margin: int | None = None, painted: PaintedInk | None = None) -> Array:
     """The colored frame with the lines as they were drawn.
 
     What the method painted under and beside the lines (its own, softer lines) is replaced by the fill colors next to
@@ -24,21 +25,50 @@ def lay_ink(rgb: Array, art: LineArt, margin: int | None = None) -> Array:
         art: the lines; if they were not drawn (extracted from a painting), ``rgb`` is returned as it is.
         margin: how far, in pixels, the method's lines reach beyond the drawn ones; default 1/160 of the height, two
             pixels at a working height of 320.
+        painted: the ink's colors as paintings show them; None: as drawn, saturated lines being color trace.
 
     Returns:
         ``H W 3``; where coverage is 1 exactly the ink, far from lines exactly ``rgb``.
     """
     if not art.drawn:
         return rgb
-    if margin is None:
-        margin = max(round(rgb.shape[0] / 160), 2)
-    fill = carry_outwards(rgb, art.line > INK_THRESHOLD, margin)
+    fill, ink, coverage = _layers(rgb, art, margin, painted)
+    inked: Array = fill * (1 - coverage) + ink * coverage
+    return inked
+
+
+def lay_ink_on_cel(
+    rgb: Array, alpha: Array, art: LineArt, margin: int | None = None, painted: PaintedInk | None = None
+) -> Frame:
+    """The same where the fills are partly transparent: a frame with alpha, straight.
+
+    Args:
+        rgb, art, margin, painted: see :func:`lay_ink`.
+        alpha: ``H W`` in [0, 1], of the fills.
+    """
+    if not art.drawn:
+        return Frame(rgb, alpha)
+    fill, ink, coverage = _layers(rgb, art, margin, painted)
+    below = carry_outwards(alpha[..., None], art.line > INK_THRESHOLD, _margin(rgb, margin)) * (1 - coverage)
+    whole = below + coverage
+    mixed = (fill * below + ink * coverage) / np.maximum(whole, 1e-6)
+    return Frame(np.where(whole > 0, mixed, fill).astype(np.float32), whole[..., 0])
+
+
+def _layers(rgb: Array, art: LineArt, margin: int | None, painted: PaintedInk | None) -> tuple[Array, Array, Array]:
+    """Fills carried under the lines ``H W 3``, ink ``H W 3`` and its coverage ``H W 1``."""
+    fill = carry_outwards(rgb, art.line > INK_THRESHOLD, _margin(rgb, margin))
+    if painted is not None:
+        return fill, painted.under(art, fill), art.line[..., None]
     if art.trace.any() and np.any((art.line > 0) & (art.line < 1)):
         smooth = cv2.blur(fill, (3, 3), borderType=cv2.BORDER_REPLICATE)
         fill = fill + (smooth - fill) * art.trace[..., None]
     coverage, ink = _black_part(art)
-    inked: Array = fill * (1 - coverage) + ink * coverage
-    return inked
+    return fill, ink, coverage
+
+
+def _margin(rgb: Array, margin: int | None) -> int:
+    return max(round(rgb.shape[0] / 160), 2) if margin is None else margin
 
 
 def _black_part(art: LineArt) -> tuple[Array, Array]:

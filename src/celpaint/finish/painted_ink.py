@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from celpaint.conditions.regions import INK_THRESHOLD
 from celpaint.finish._fill import carry_outwards
 from celpaint.types import Array, LineArt
 
-__all__ = ["PaintedInk"]
+__all__ = ["PaintedInk", "shows_lines"]
 
 _CORE = 0.9
 """Coverage from which a pixel shows nothing but ink."""
@@ -26,8 +27,11 @@ _CORE = 0.9
 _SAME = 0.06
 """How far, in any channel, ink in a painting may be from the ink that was drawn and still be it."""
 
-_KEPT_SHARE = 0.85
-"""Share of the ink that must be as drawn for all of it to count as kept."""
+_USUAL = 0.85
+"""Share of the ink that must be as drawn, or filled over where it is color trace, for a painting to change nothing."""
+
+_NO_LINES = 0.9
+"""Share of the ink under which the fill shows from which a painting counts as fills without lines."""
 
 _LEAST = 40
 """Pixels of ink below which a painting says nothing."""
@@ -45,10 +49,12 @@ class PaintedInk:
     Attributes:
         seen: ``N 6``: the ink as drawn and the fill beside it, RGB each.
         shown: ``N 3``: what the painting shows there.
+        kind: ``N`` int: what that is: the ink as drawn, the fill, or a color of its own.
     """
 
     seen: Array
     shown: Array
+    kind: npt.NDArray[np.int64]
 
     @classmethod
     def read(cls, painted: Sequence[tuple[Array, LineArt]], margin: int) -> PaintedInk | None:
@@ -59,9 +65,10 @@ class PaintedInk:
             margin: see :func:`celpaint.finish.ink.lay_ink`.
 
         Returns:
-            None where the paintings show the ink as it was drawn, or too little of it.
+            None where there is nothing to learn: the paintings show too little ink, show it as it was drawn (color
+            trace being filled over), or show no lines at all because they are fills without them.
         """
-        seen, shown = [], []
+        seen, shown, trace = [], [], []
         for rgb, art in painted:
             core = (art.line >= _CORE) & art.drawn
             if np.count_nonzero(core) < _LEAST:
@@ -72,13 +79,17 @@ class PaintedInk:
             flat = [x.reshape(-1, 3)[at] for x in (art.ink, fill, rgb)]
             seen.append(np.concatenate(flat[:2], 1))
             shown.append(flat[2])
+            trace.append(art.trace.ravel()[at] > 0.5 * art.line.ravel()[at])
         if not seen:
             return None
-        drawn, there = np.concatenate(seen), np.concatenate(shown)
-        kept = np.abs(there - drawn[:, :3]).max(1) < _SAME
-        if float(kept.mean()) >= _KEPT_SHARE:
+        drawn, there, traced = np.concatenate(seen), np.concatenate(shown), np.concatenate(trace)
+        as_drawn = np.abs(there - drawn[:, :3]).max(1) < _SAME
+        as_fill = ~as_drawn & (np.abs(there - drawn[:, 3:]).max(1) < _SAME)
+        usual = float(np.mean(np.where(traced, as_fill, as_drawn)))
+        if usual >= _USUAL or float(as_fill.mean()) >= _NO_LINES:
             return None
-        return cls(drawn.astype(np.float32), there.astype(np.float32))
+        kind = np.where(as_drawn, _AS_DRAWN, np.where(as_fill, _AS_FILL, _OWN))
+        return cls(drawn.astype(np.float32), there.astype(np.float32), kind)
 
     def under(self, art: LineArt, fill: Array) -> Array:
         """The color of a drawing's ink, ``H W 3``.
@@ -91,13 +102,34 @@ class PaintedInk:
         where = np.flatnonzero((art.line > 0).ravel())
         if not len(where):
             return ink
-        asked = np.concatenate([x.reshape(-1, 3)[where] for x in (art.ink, fill)], 1)
+        flat = ink.reshape(-1, 3)
+        below = fill.reshape(-1, 3)[where]
+        asked = np.concatenate([flat[where], below], 1)
         cells, inverse = np.unique(np.round(asked * 31).astype(np.int32), axis=0, return_inverse=True)
         count = min(_NEIGHBORS, len(self.seen))
         _, near = cKDTree(self.seen).query(cells / 31.0, k=count)
-        colors = np.median(self.shown[near.reshape(len(cells), count)], axis=1)
-        ink.reshape(-1, 3)[where] = colors[inverse.ravel()].astype(np.float32)
+        near = near.reshape(len(cells), count)
+        kind = np.median(self.kind[near], axis=1)[inverse.ravel()]
+        own = np.median(self.shown[near], axis=1)[inverse.ravel()].astype(np.float32)
+        flat[where[kind == _AS_FILL]] = below[kind == _AS_FILL]
+        flat[where[(kind != _AS_FILL) & (kind != _AS_DRAWN)]] = own[(kind != _AS_FILL) & (kind != _AS_DRAWN)]
         return ink
 
 
+def shows_lines(rgb: Array, art: LineArt, margin: int) -> bool:
+    """Whether a painting has lines of its own, in whatever color, or is fills without them.
+
+    Args:
+        rgb: ``H W 3``, in register with its drawing ``art``; margin: see :meth:`PaintedInk.read`.
+    """
+    core = (art.line >= _CORE) & art.drawn
+    if np.count_nonzero(core) < _LEAST:
+        return True
+    fill = carry_outwards(rgb, cv2.dilate((art.line > INK_THRESHOLD).astype(np.uint8), _CROSS) > 0, margin)
+    there, drawn, beside = (x[core] for x in (rgb, art.ink, fill))
+    as_drawn = np.abs(there - drawn).max(1) < _SAME
+    return float(np.mean(~as_drawn & (np.abs(there - beside).max(1) < _SAME))) < _NO_LINES
+
+
 _CROSS = np.ones((3, 3), np.uint8)
+_AS_DRAWN, _OWN, _AS_FILL = -1, 0, 1

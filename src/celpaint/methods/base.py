@@ -8,11 +8,14 @@ drawings it holds and carries the state to go on from, so that a stopped run res
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from celpaint.types import Chunk, Progress, Shot, State, silent
+from celpaint.types import Chunk, Judgement, Progress, Shot, State, silent
 
-__all__ = ["Method"]
+__all__ = ["UNSURE", "Method"]
+
+UNSURE = 0.5
+"""Confidence below which a region is worth painting."""
 
 
 class Method(ABC):
@@ -36,12 +39,12 @@ class Method(ABC):
             machine, however often the run was stopped and resumed between chunks.
         """
 
-    def advise(self, shot: Shot, confidence: list[float]) -> list[int]:
-        """The drawings worth painting next, best first: by default those the method was least sure of.
+    def advise(self, shot: Shot, judged: Sequence[Judgement]) -> list[int]:
+        """The drawings worth painting next, best first: by default those with the least sure regions.
 
         Args:
             shot: one scene.
-            confidence: mean confidence of every drawing of it, in [0, 1].
+            judged: how sure the method was of every drawing of it.
         """
-        order = sorted(range(len(confidence)), key=confidence.__getitem__)
-        return [i for i in order if confidence[i] < 0.5][:3]
+        order = sorted(range(len(judged)), key=lambda i: judged[i].least)
+        return [i for i in order if judged[i].least < UNSURE][:3]

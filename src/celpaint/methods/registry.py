@@ -13,10 +13,10 @@ from celpaint.errors import InputError, OptionError, ReferenceFrameError, Weight
 from celpaint.methods.base import Method
 from celpaint.methods.spec import DEFAULT_REQUIRES, MethodSpec
 from celpaint.options import ComputeOptions, flag
-from celpaint.types import RGB, ColorHint, Condition
+from celpaint.types import ColorHint, Condition
 from celpaint.weights.inspect import Catalog
 from celpaint.weights.kinds import CheckpointKind, Converter, FolderKind, Published, load_object
-from celpaint.weights.registry import find_weights
+from celpaint.weights.registry import find_weights, packaged
 
 __all__ = [
     "all_parts",
@@ -34,6 +34,7 @@ __all__ = [
     "published_weights",
     "register",
     "spec_of",
+    "style_method",
     "weight_files",
 ]
 
@@ -41,6 +42,7 @@ _SPECS = {
     "lvcd": "celpaint.methods.lvcd.spec:SPEC",
     "matcher": "celpaint.methods.matcher.spec:SPEC",
     "palette": "celpaint.methods.palette.spec:SPEC",
+    "colorize-diffusion": "celpaint.methods.colorize_diffusion.spec:SPEC",
 }
 """One line a method."""
 
@@ -90,6 +92,11 @@ def spec_of(options: ComputeOptions) -> MethodSpec:
 def method_name(options: ComputeOptions) -> str:
     """The name of the method whose options these are."""
     return spec_of(options).name
+
+
+def style_method() -> MethodSpec:
+    """The method that colors a drawing from a picture that shows something else."""
+    return next(spec for spec in method_specs().values() if spec.any_reference)
 
 
 def load_method(options: ComputeOptions) -> Method:
@@ -157,7 +164,9 @@ def _best(given: Mapping[str, Any], conditions: frozenset[Condition], confidence
     specs = [spec for spec in method_specs().values() if spec.extra is None or spec.extra.installed]
     if given.get("weights", "small") != "small":
         specs = _readers(str(given["weights"]))
+    small = packaged()
     wishes: list[Callable[[MethodSpec], bool]] = [
+        lambda spec: "weights" in given or spec.weights is None or spec.name in small,
         lambda spec: _fits(spec, conditions),
         lambda spec: given.keys() <= {field.name for field in fields(spec.options)},
         lambda spec: spec.confidence or not confidence,
@@ -206,8 +215,10 @@ def _stray(name: str, chosen: str, *, chosen_by_itself: bool) -> OptionError:
     owners = [owner for owner, names in known.items() if name in names]
     if owners:
         why = " (chosen by itself: --method auto)" if chosen_by_itself else ""
+        *first, last = owners
+        said = f"the methods {', '.join(first)} and {last}" if first else f"the method {last}"
         return OptionError(
-            f"{flag(name)} is an option of the method {' and '.join(owners)}, and the method here is {chosen}{why}",
+            f"{flag(name)} is an option of {said}, and the method here is {chosen}{why}",
             todo=f"Add --method {owners[0]}, or leave {flag(name)} out.",
         )
     every = {each for names in known.values() for each in names}
@@ -231,31 +242,37 @@ _IN_WORDS: dict[Condition, str] = {
 
 
 def given_conditions(
-    *, reference: Any = (), palette: Sequence[RGB] = (), text: str = "", hints: Sequence[ColorHint] = ()
+    *, reference: Any = (), palette: Any = None, text: str = "", hints: Sequence[ColorHint] = ()
 ) -> frozenset[Condition]:
     """What is known of a shot by what a user gives, before anything is opened."""
     some = not (isinstance(reference, list | tuple) and not reference)
     known: dict[Condition, bool] = {
         "lines": True,
         "references": some,
-        "palette": bool(len(palette)),
+        "palette": palette is not None and palette != (),
         "text": bool(text),
         "hints": bool(len(hints)),
     }
     return frozenset(name for name, is_known in known.items() if is_known)
 
 
-def check_conditions(spec: MethodSpec, given: frozenset[Condition]) -> None:
+def check_conditions(spec: MethodSpec, given: frozenset[Condition], *, opened: bool = False) -> None:
     """Look whether a method has what it needs, and a use for what was given.
 
     Args:
         given: what is known of the shot.
+        opened: whether the frames were looked at, so that it is known whether they are gray pictures.
 
     Raises:
         InputError: something the method needs is not given.
         OptionError: something was given of which the method makes no use.
     """
-    missing = sorted(spec.requires - given - {"gray"})
+    missing = sorted(spec.requires - given - (frozenset() if opened else {"gray"}))
+    if missing == ["gray"]:
+        raise InputError(
+            f"the method {spec.name} needs gray frames, and these are line art",
+            todo="If they are pictures all the same, add --lines extract.",
+        )
     if missing:
         kind = ReferenceFrameError if "references" in missing else InputError
         raise kind(

@@ -43,9 +43,9 @@ class Rank:
     """How well a method did where it was measured; ``auto`` takes the method whose rank is highest.
 
     Attributes:
-        psnr: dB. Ranks are compared, so all are of the films and the protocol of ``docs/lvcd_small.md``: clean lines,
-            15 frames from the painting.
-        source: where the figure stands.
+        psnr: dB. Ranks are compared with each other, so all are measured on the films and with the protocol of
+            ``docs/results/lvcd_small.md``: clean lines, 15 frames from the painting.
+        source: the document that has the figure.
         conditions: what a shot must have, beside what the method requires, for the figure to hold.
         devices: where it holds: ``cpu``, ``cuda``, ``mps``; () = anywhere.
     """
@@ -71,6 +71,7 @@ class MethodSpec:
         requires: what a shot must have.
         uses: what it makes use of beside that.
         confidence: whether it says how sure it is of its colors.
+        any_reference: whether it colors from a picture that shows something else than the drawing.
         ranks: figures for ``auto``; without any, ``auto`` takes it only where no ranked method will do.
         extra: the optional packages it needs.
         save_memory: what helps where memory runs out, a sentence.
@@ -91,6 +92,7 @@ class MethodSpec:
     requires: frozenset[Condition] = DEFAULT_REQUIRES
     uses: frozenset[Condition] = frozenset()
     confidence: bool = False
+    any_reference: bool = False
     ranks: tuple[Rank, ...] = ()
     extra: Extra | None = None
     save_memory: str = "Lower --size (for example 576x320)."
@@ -104,7 +106,9 @@ class MethodSpec:
 
     def find_weights(self, name: str) -> Path:
         """The folder of the weights called ``name``; see :func:`~celpaint.weights.registry.find_weights`."""
-        return find_weights(self.name, name, parts=self.weights.parts if self.weights else ())
+        if self.weights is None:
+            return find_weights(self.name, name)
+        return find_weights(self.name, name, parts=self.weights.parts, obtain=self.weights.obtain)
 
     def weight_files(self, options: ComputeOptions) -> list[Path]:
         """Every file of the weights that these options name; they decide the result's bytes.

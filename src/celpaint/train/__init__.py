@@ -1,4 +1,4 @@
-"""Training: from art or films to weights. See ``docs/training.md``.
+"""Training: from art or films to weights. See ``docs/guide/training.md``.
 
 The two verbs of the command line are here; what they need is imported when they are called.
 """

@@ -11,6 +11,7 @@ small networks alone don't fill. A run that was stopped resumes from its checkpo
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -60,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=8.0, help="for all jobs together")
     parser.add_argument("--jobs", default=",".join(JOBS), help="some of " + ", ".join(JOBS))
     parser.add_argument("--set", action="append", default=[], help="JOB:recipe.key=value")
+    parser.add_argument("--shots", type=int, default=8, help="film-like shots to color at the end; 0 = none")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     parser.add_argument("--deadline", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -91,7 +93,23 @@ def _side_by_side(names: Sequence[str], options: argparse.Namespace) -> int:
                 print(f"{name}: exit status {process.returncode}, {time.monotonic() - began:.0f} s", flush=True)
                 failed += [name] if process.returncode else []
         time.sleep(0.2)
+    if options.shots and "matcher" in names and "matcher" not in failed:
+        _print_film_figures(options.out / "matcher" / "export", options)
     return 1 if failed else 0
+
+
+def _print_film_figures(weights: Path, options: argparse.Namespace) -> None:
+    """Color film-like shots with the new weights and with those in the package."""
+    from celpaint.train.film_figures import film_figures
+
+    workers = min(options.shots, max((os.cpu_count() or 2) // 2, 1))
+    print("film-like shots, extracted lines, one painting, PSNR in dB (copying the painting):", flush=True)
+    for name, folder in (("new weights", weights), ("packaged weights", Path("small"))):
+        found = film_figures(folder, shots=options.shots, workers=workers)
+        for shot in found:
+            print(f"  {name}  {shot.name}: {shot.psnr:.2f} ({shot.copy:.2f})", flush=True)
+        mean, copy = (sum(values) / len(found) for values in zip(*((s.psnr, s.copy) for s in found), strict=True))
+        print(f"{name}: {mean:.2f} ({copy:.2f})", flush=True)
 
 
 def _passed_on(options: argparse.Namespace, began: float) -> list[str]:

@@ -36,6 +36,7 @@ class FolderKind:
         needs: of each group, one part must be there.
         license: of the weights, given the folder; None: what the card beside them states.
         card: ``(folder) -> Mapping[str, object]``, the settings stored with them; empty: none.
+        obtain: how to come by such weights where the package has none, full sentences.
     """
 
     title: str
@@ -46,6 +47,7 @@ class FolderKind:
     needs: tuple[tuple[str, ...], ...] = ()
     license: Callable[[Path], str] | None = None
     card: str = ""
+    obtain: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,11 +106,17 @@ class Converter:
     Attributes:
         title: what comes out, for people.
         sources: option of the command line -> its help, in the order in which ``run`` takes them.
+        optional: those sources that may be left out; ``run`` is given None for them.
         run: ``(*sources: Path, out: Path, *, dtype: "fp16" | "fp32", say: Callable[[str], None]) -> Path``.
         example: the command with files as they are usually called.
     """
 
     title: str
     sources: Mapping[str, str] = field(default_factory=dict)
+    optional: frozenset[str] = frozenset()
     run: str
     example: str
+
+    def takes(self, given: Collection[str]) -> bool:
+        """Whether it can do with these sources and makes use of all of them."""
+        return self.sources.keys() - self.optional <= set(given) <= self.sources.keys()

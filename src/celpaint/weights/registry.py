@@ -21,7 +21,7 @@ def packaged() -> dict[str, Path]:
     return {path.name: path for path in sorted(folder.iterdir()) if path.is_dir()} if folder.is_dir() else {}
 
 
-def find_weights(method: str, name: str, *, parts: Collection[str] = ()) -> Path:
+def find_weights(method: str, name: str, *, parts: Collection[str] = (), obtain: str = "") -> Path:
     """The folder of a method's weights.
 
     Args:
@@ -29,6 +29,7 @@ def find_weights(method: str, name: str, *, parts: Collection[str] = ()) -> Path
         name: ``small`` or ``METHOD/small`` for those in the package, a folder, or a Hugging Face hub id
             ``owner/name[@revision]``, which is fetched once and kept in the hub's own cache.
         parts: subfolders of the method's weights that hold a network each; no others are fetched.
+        obtain: how to come by weights where the package has none, full sentences.
 
     Raises:
         WeightsError: no such weights, or they can't be fetched.
@@ -39,7 +40,8 @@ def find_weights(method: str, name: str, *, parts: Collection[str] = ()) -> Path
             return found[method]
         raise WeightsError(
             f"this version of celpaint has no small weights for the method {method}",
-            todo="Give others with --weights DIR (`celpaint weights list` shows where there are some), or take a "
+            todo=obtain
+            or "Give others with --weights DIR (`celpaint weights list` shows where there are some), or take a "
             f"method that has small weights: {', '.join(found) or 'none'}.",
         )
     folder = Path(name).expanduser()

@@ -13,7 +13,7 @@ __all__ = ["OURS", "Trial", "Verdict", "aims", "choose", "preview", "report", "t
 
 OURS = "LVCD small"
 NAMES = {"flow-chained": "optical flow, chained", "copy": "copying"}
-"""Of the baselines; see docs/benchmark.md."""
+"""Of the baselines; see docs/guide/benchmark.md."""
 DECIBELS, SHARE = 0.2, 0.05
 """A setting is as good as the best where it misses no more than this in PSNR, and this share in LPIPS."""
 

@@ -83,7 +83,7 @@ def _paint(settings: StudySettings, name: str) -> tuple[Record, list[SheetFrames
     confidence: list[Array] = []
     began = time.perf_counter()
     for drawing, painted in Colorizer(method).drawings(context.shot):
-        finished = to_float(quantize(flatten(context.finish(drawing, painted.rgb)), 8))
+        finished = to_float(quantize(flatten(context.finish(drawing, painted)), 8))
         count = len(context.spans[drawing])
         frames += [finished] * count
         if painted.confidence is not None:

@@ -1,4 +1,4 @@
-"""All tables of what was measured, each with what it means: the Markdown that goes into ``docs/matcher.md``."""
+"""All tables of what was measured, each with an explanation: the figures of ``docs/results/matcher.md``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAMES = {
     "flow-chained": "optical flow, chained",
     "segments": "segment matching",
 }
-"""Of the baselines; see docs/benchmark.md."""
+"""Of the baselines; see docs/guide/benchmark.md."""
 
 
 def report(records: Sequence[Record], settings: str) -> str:

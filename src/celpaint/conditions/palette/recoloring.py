@@ -24,7 +24,7 @@ __all__ = ["Recoloring", "fills"]
 LOOKED_AT = 10
 """Frames in which fills are searched."""
 
-ALIKE = 0.04
+ALIKE = 0.08
 """In OKLab: colors that are nearer to each other are one fill."""
 
 EXACT = 1.5 / 255

@@ -150,6 +150,12 @@ class Art:
         wanted = [self.styles.index(name) for name in styles]
         return replace(self, chosen=self.chosen[np.isin(self.style[self.chosen], wanted)])
 
+    def still(self) -> Art:
+        """One cel of every drawing, the middle one: all that film-like clips show, in half the bytes."""
+        held = dict(zip(self.styles, self.held, strict=True))
+        drawings = [(style, palette, (cels[len(cels) // 2],), False) for style, palette, cels, _ in self.drawings()]
+        return Art.collect(self.size, drawings, held)
+
     def cels(self, drawing: int) -> int:
         """How many cels drawing number ``drawing`` (of those chosen) has."""
         index = self.chosen[drawing]

@@ -177,8 +177,8 @@ class _Conditioning:
     def _no_tokens(self, like: _Shown | None) -> Tensor:
         if like:
             return torch.zeros_like(like.tokens)
-        like_unet = next(self.networks.unet.parameters())
-        return like_unet.new_zeros(1, 1, self.networks.config.context_width)
+        networks = self.networks
+        return torch.zeros(1, 1, networks.config.context_width, dtype=networks.unet.dtype, device=networks.device)
 
     def _figure(self) -> Figure:
         config, size = self.networks.config, self.pictures.size

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,18 +22,16 @@ from celpaint.atomic_write import disk_errors, replacing
 from celpaint.errors import OutputError, WeightsError
 from celpaint.methods.colorize_diffusion import keys
 from celpaint.methods.colorize_diffusion.networks import Card, build_part
+from celpaint.methods.colorize_diffusion.spec import LICENSE
 from celpaint.weights.convert.files import read_checkpoint
 from celpaint.weights.convert.svd import clip_config, clip_tensors, under
+from celpaint.weights.inspect import Check
 from celpaint.weights.store import check_fit, check_numbers, sha256, write_network
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["LICENSE", "Part", "clip_part", "convert", "official_parts"]
-
-LICENSE = (
-    "the authors' own terms: not for commercial use; read them at https://huggingface.co/tellurion/ColorizeDiffusion"
-)
+__all__ = ["Part", "check_checkpoint", "check_clip", "clip_part", "convert", "official_parts"]
 
 DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
 SHARD_BYTES = 2 * 2**30
@@ -187,6 +185,24 @@ def clip_part(tensors: Mapping[str, Tensor], *, source: object) -> Part | None:
     renamed = clip_tensors(visual)
     check_fit(build_part("image_encoder", config, source=source), renamed, source=source)
     return Part(config, renamed)
+
+
+def check_checkpoint(tensors: Mapping[str, Tensor], path: Path) -> Iterator[Check]:
+    """Whether a file is a complete checkpoint of ColorizeDiffusion v2."""
+
+    def look() -> None:
+        official_parts(tensors, source=path)
+
+    yield Check.of("all networks of ColorizeDiffusion v2", look)
+
+
+def check_clip(tensors: Mapping[str, Tensor], path: Path) -> Iterator[Check]:
+    """Whether a file of OpenCLIP holds a whole image tower."""
+
+    def look() -> None:
+        clip_part(tensors, source=path)
+
+    yield Check.of("the image tower", look)
 
 
 def _check_range(name: str, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> None:

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import nn
@@ -26,9 +26,13 @@ from celpaint.models.colorize_diffusion.unet import UNet
 from celpaint.models.colorize_diffusion.vae import ImageVAE, LineImageVAE
 from celpaint.models.line_vae import LineVAE, LineVAEConfig
 from celpaint.sampling.parameterization import PREDICTIONS
+from celpaint.sampling.samplers import SAMPLERS
 from celpaint.weights.store import load_network, read_config, read_tensors, write_network
 
-__all__ = ["PARTS", "Card", "Networks", "build_part"]
+__all__ = ["PARTS", "Card", "Networks", "ReferenceFit", "build_part", "read_card"]
+
+ReferenceFit = Literal["own", "drawing"]
+"""At which size references were shown in training: their own, or fitted into the drawing's frame."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,19 +44,25 @@ class Card:
         sampler: a name of :data:`~celpaint.sampling.samplers.SAMPLERS`.
         steps: sampling steps.
         guidance: scale of the reference guidance.
+        area: pixels of the working size.
+        figure_threshold: mask value above which a place of the drawing counts as figure, 0 to 1.
+        reference_fit: see :data:`ReferenceFit`.
     """
 
     prediction: str = "v"
     sampler: str = "dpmpp_2m"
     steps: int = 20
     guidance: float = 4.0
+    area: int = 512 * 512
+    figure_threshold: float = 0.05
+    reference_fit: ReferenceFit = "own"
 
     @classmethod
     def read(cls, folder: Path) -> Card:
         """Read ``model_index.json``; without one, the official defaults.
 
         Raises:
-            WeightsError: it is no JSON object, or names an unknown prediction.
+            WeightsError: it is no JSON object, or names what is not known.
         """
         path = folder / "model_index.json"
         if not path.exists():
@@ -62,8 +72,14 @@ class Card:
             card = cls(**{f.name: found[f.name] for f in fields(cls) if f.name in found})
         except (OSError, ValueError, TypeError) as error:
             raise WeightsError(f"'{path}' cannot be read ({error})", wanted="a JSON object") from None
-        if card.prediction not in PREDICTIONS:
-            raise WeightsError(f"'{path}' names the prediction {card.prediction!r}", wanted=" or ".join(PREDICTIONS))
+        known: dict[str, Collection[str]] = {
+            "prediction": PREDICTIONS,
+            "sampler": SAMPLERS,
+            "reference_fit": get_args(ReferenceFit),
+        }
+        for name, values in known.items():
+            if getattr(card, name) not in values:
+                raise WeightsError(f"'{path}' names the {name} {getattr(card, name)!r}", wanted=" or ".join(values))
         return card
 
     def write(self, folder: Path, **more: object) -> None:
@@ -75,6 +91,11 @@ class Card:
         """
         text = json.dumps({"_class_name": "ColorizeDiffusion", **asdict(self), **more}, indent=2) + "\n"
         write_text(folder / "model_index.json", text)
+
+
+def read_card(folder: Path) -> Mapping[str, object]:
+    """What the weights in a folder recommend, by name."""
+    return asdict(Card.read(folder))
 
 
 def _vae(config: Mapping[str, Any]) -> nn.Module:
@@ -104,7 +125,7 @@ PARTS: dict[str, Callable[[Mapping[str, Any]], nn.Module]] = {
 """Folders that hold a network each, and how one is built from its config."""
 
 
-def build_part(part: str, config: Mapping[str, Any], *, source: object) -> nn.Module:
+def build_part(part: str, config: Mapping[str, Any], source: object) -> nn.Module:
     """An empty network.
 
     Args:
@@ -153,8 +174,8 @@ class Networks:
 
     @property
     def device(self) -> torch.device:
-        """Where the UNet is."""
-        return next(self.unet.parameters()).device
+        """Where the encoders are."""
+        return next(self.sketch_encoder.parameters()).device
 
     @classmethod
     def load(cls, folder: Path) -> Networks:

@@ -6,12 +6,15 @@ Resized pictures are never clamped: the official weights were trained on what cu
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 __all__ = [
+    "PAPER",
+    "Box",
     "Pictures",
     "blank_sketch",
     "dilate",
@@ -19,6 +22,8 @@ __all__ = [
     "fit_sketch",
     "latent_mask",
     "pad_sides",
+    "place",
+    "sketch_box",
     "without_figure",
 ]
 
@@ -55,15 +60,34 @@ def blank_sketch(size: tuple[int, int]) -> Tensor:
     return torch.full((1, 3, *size), PAPER)
 
 
+class Box(NamedTuple):
+    """Where a picture lies inside a larger one, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def sketch_box(picture: tuple[int, int], size: tuple[int, int]) -> Box:
+    """Where a picture (height, width) lies in one of this size: as large as fits, centered."""
+    ratio = min(size[0] / picture[0], size[1] / picture[1])
+    height, width = max(int(picture[0] * ratio), 1), max(int(picture[1] * ratio), 1)
+    return Box((size[0] - height) // 2, (size[1] - width) // 2, height, width)
+
+
+def place(picture: Tensor, box: Box, size: tuple[int, int], around: float) -> Tensor:
+    """``1 C h w`` of the box's size -> ``1 C H W``, filled up with the value ``around``."""
+    canvas = picture.new_full((*picture.shape[:2], *size), around)
+    canvas[..., box.top : box.top + box.height, box.left : box.left + box.width] = picture
+    return canvas
+
+
 def fit_sketch(lines: Tensor, size: tuple[int, int]) -> Tensor:
     """Line maps ``1 1 h w`` -> ``1 3 H W``, 1 = ink and -1 = paper, as large as fits and centered on paper."""
-    height, width = lines.shape[-2:]
-    ratio = min(size[0] / height, size[1] / width)
-    inner = int(height * ratio), int(width * ratio)
-    resized = F.interpolate(2 * lines - 1, inner, mode="bicubic", antialias=True)
-    canvas, top, left = blank_sketch(size).to(lines), (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
-    canvas[..., top : top + inner[0], left : left + inner[1]] = resized
-    return canvas
+    box = sketch_box((lines.shape[-2], lines.shape[-1]), size)
+    resized = F.interpolate(2 * lines - 1, (box.height, box.width), mode="bicubic", antialias=True)
+    return place(resized, box, size, PAPER).expand(-1, 3, -1, -1)
 
 
 def fit_picture(rgb: Tensor, size: tuple[int, int]) -> Tensor:
@@ -71,10 +95,10 @@ def fit_picture(rgb: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(rgb, size, mode="bicubic")
 
 
-def pad_sides(rgb: Tensor, scale: float) -> Tensor:
-    """``1 3 h w`` -> ``1 3 h int(w*scale)``: white is added to the left and right."""
-    more = int(rgb.shape[-1] * scale) - rgb.shape[-1]
-    return F.pad(rgb, (more // 2, more - more // 2), value=WHITE)
+def pad_sides(picture: Tensor, scale: float, value: float = WHITE) -> Tensor:
+    """``1 C h w`` -> ``1 C h int(w*scale)``: white, or another value, is added to the left and right."""
+    more = int(picture.shape[-1] * scale) - picture.shape[-1]
+    return F.pad(picture, (more // 2, more - more // 2), value=value)
 
 
 def without_figure(rgb: Tensor, mask: Tensor, threshold: float) -> Tensor:

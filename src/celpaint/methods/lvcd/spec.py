@@ -87,7 +87,7 @@ SPEC = MethodSpec(
     paper="Huang et al., LVCD: Reference-based Lineart Video Colorization with Diffusion Models, SIGGRAPH Asia 2024",
     options=LVCDOptions,
     run="celpaint.methods.lvcd.run:LVCD",
-    ranks=(Rank(psnr=24.8, source="docs/lvcd_small.md"),),
+    ranks=(Rank(psnr=24.8, source="docs/results/lvcd_small.md"),),
     extra=Extra("diffusion", "diffusers"),
     save_memory="Lower --size (for example 576x320), or add --offload.",
     weights=FolderKind(

@@ -26,18 +26,30 @@ from celpaint.conditions.palette.value import Palette
 from celpaint.conditions.regions import enclosed
 from celpaint.device import resolve_device, resolve_dtype
 from celpaint.errors import OptionError
-from celpaint.frames.resize import resize_tensor
-from celpaint.methods.base import Method
+from celpaint.frames.resize import resize, resize_tensor
+from celpaint.methods.base import UNSURE, Method
 from celpaint.methods.matcher import weights
 from celpaint.methods.matcher.alignment import Sketch, Source, align, enlarge
 from celpaint.methods.matcher.flat_fill import Drawing, FlatFill, Found, Known
 from celpaint.methods.matcher.spec import SPEC, MatcherOptions
 from celpaint.methods.matcher.surface_smoothing import calm
+from celpaint.methods.matcher.transparency import propagate_alpha
 from celpaint.methods.propagation import needed_later, plan_propagation
 from celpaint.models.matcher.blend import Aligned, Blended
 from celpaint.models.matcher.network import STRIDE, Lines, Matching, Offer, pixels
 from celpaint.models.matcher.network import Matcher as Network
-from celpaint.types import Array, Chunk, ColorizedFrame, DrawingColored, Progress, Reference, Shot, State, silent
+from celpaint.types import (
+    Array,
+    Chunk,
+    ColorizedFrame,
+    DrawingColored,
+    Judgement,
+    Progress,
+    Reference,
+    Shot,
+    State,
+    silent,
+)
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -55,6 +67,9 @@ ROWS = 1024
 
 TOKEN = 8
 """Pixels a token at 1/8."""
+
+WORTH = 0.005
+"""How much a painting must raise the least sure regions, on average over the drawings, to be worth painting."""
 
 MOVED = 2
 """Painted references that are moved onto a drawing by optical flow."""
@@ -128,7 +143,8 @@ class Matcher(Method):
             frames: list[ColorizedFrame] = []
             for count, step in enumerate(chunk, begin + 1):
                 if step.drawing in given:
-                    frames.append(ColorizedFrame(given[step.drawing].rgb, np.ones(shot.size, np.float32)))
+                    reference = given[step.drawing]
+                    frames.append(ColorizedFrame(reference.rgb, np.ones(shot.size, np.float32), reference.alpha))
                 else:
                     memory = [recent[i] for i in step.memory]
                     finished, colored = self._color(shot.lines[step.drawing], work, flat, painted, memory)
@@ -168,16 +184,18 @@ class Matcher(Method):
         chosen = [*_most_matched(matching, painted), *range(len(known) - len(recent[-1:]), len(known))]
         sources = [known[i].source for i in chosen]
         aligned = align(drawn.sketch, sources)
-        mixed = self._calm(self._blend(drawn, rgb, confidence, aligned), drawn)
-        full = self._full(line, drawn, mixed, aligned, sources)
-        if flat is None or drawing is None:
-            return full, _Colored(drawn, mixed.rgb, mixed.confidence)
-        assert matching.votes is not None
+        blended = _discounted(self._blend(drawn, rgb, confidence, aligned), confidence, _trust(known, matching, work))
+        mixed = self._calm(blended, drawn)
         found = [_found(matching, work, mixed), *_carried(aligned, mixed, chosen)]
+        alpha = _alpha(known, found, drawn.sketch.regions)
+        full = replace(self._full(line, drawn, mixed, aligned, sources), alpha=alpha)
+        if flat is None or drawing is None:
+            return full, _Colored(drawn, mixed.rgb, mixed.confidence, alpha=alpha)
+        assert matching.votes is not None
         fills = [k.fill for k in known if k.fill is not None]
         filled, fill = flat.fill(drawing, fills, found, matching.votes[0].cpu().numpy())
         rgb = resize_tensor(torch.from_numpy(filled).permute(2, 0, 1)[None], work)
-        return ColorizedFrame(filled, full.confidence), _Colored(drawn, rgb, mixed.confidence, fill)
+        return replace(full, rgb=filled), _Colored(drawn, rgb, mixed.confidence, fill, alpha)
 
     def _draw(self, line: Array, work: tuple[int, int], drawing: Drawing | None = None) -> _Drawn:
         """A drawing at the network's size; a line one pixel thin is still one where it shrinks.
@@ -233,7 +251,8 @@ class Matcher(Method):
         lines = self._tensor(drawn.sketch.line)[None, None, None]
         offer = self.network.encode_reference(drawn.features, lines, rgb[None].to(self.device, self.dtype))
         whole = None if reference.line.shape == work else reference.rgb
-        return _Painting(offer, Source(drawn.sketch, _plain(rgb), np.ones(work, np.float32), whole), fill)
+        source = Source(drawn.sketch, _plain(rgb), np.ones(work, np.float32), whole)
+        return _Painting(offer, source, fill, None if reference.alpha is None else resize(reference.alpha, work))
 
     def _remember(self, colored: _Colored) -> _Painting:
         """A drawing colored before, as a reference trusted as far as its colors were sure."""
@@ -241,7 +260,8 @@ class Matcher(Method):
         prior = (confidence.clamp(min=1e-3).log() + self.memory_prior).to(self.device, self.dtype)
         lines = self._tensor(drawn.sketch.line)[None, None, None]
         offer = self.network.encode_reference(drawn.features, lines, rgb[None].to(self.device, self.dtype), prior[None])
-        return _Painting(offer, Source(drawn.sketch, _plain(rgb), _plain(confidence)[..., 0]), colored.fill)
+        source = Source(drawn.sketch, _plain(rgb), _plain(confidence)[..., 0])
+        return _Painting(offer, source, colored.fill, colored.alpha)
 
     def _resume(
         self, shot: Shot, work: tuple[int, int], state: State | None, flat: FlatFill | None
@@ -253,12 +273,14 @@ class Matcher(Method):
         paints: Sequence[npt.NDArray[np.int64] | None] = [None] * len(state["index"])
         if "paint" in state:
             paints = np.split(state["paint"], np.cumsum(state["regions"])[:-1])
-        for i, rgb, confidence, paint in zip(state["index"], state["rgb"], state["confidence"], paints, strict=True):
+        alphas: Sequence[Array | None] = list(state["alpha"]) if "alpha" in state else [None] * len(state["index"])
+        kept = zip(state["index"], state["rgb"], state["confidence"], paints, alphas, strict=True)
+        for i, rgb, confidence, paint, alpha in kept:
             line = shot.lines[int(i)]
             fill = None if paint is None or flat is None else Known(flat.enclose(line), paint)
             drawn = self._draw(line, work, None if fill is None else fill.drawing)
             colors, sure = (torch.from_numpy(np.array(x)) for x in (rgb, confidence))
-            colored = _Colored(drawn, colors.permute(2, 0, 1)[None], sure[None, None], fill)
+            colored = _Colored(drawn, colors.permute(2, 0, 1)[None], sure[None, None], fill, alpha)
             recent[int(i)] = self._remember(colored)
         return recent
 
@@ -268,35 +290,48 @@ class Matcher(Method):
     # -- advice -----------------------------------------------------------------------------------------------
 
     @torch.inference_mode()
-    def advise(self, shot: Shot, confidence: list[float]) -> list[int]:
+    def advise(self, shot: Shot, judged: Sequence[Judgement]) -> list[int]:
         """The drawings worth painting next, best first.
 
-        Greedy: each is the one that would raise the shot's confidence most, going by how much of the other drawings
-        it shows. Looked at in small, and at no more than 24 drawings of which 8 may be chosen, so the cost is bounded.
+        Greedy: each is the one that would raise most what the method is least sure of, going by how much it shows of
+        the other drawings' least sure regions. Looked at in small, and at no more than 24 drawings of which 8 may be
+        chosen, so the cost is bounded.
         """
-        if not confidence or min(confidence) >= 0.9:
+        least = np.array([each.least for each in judged])
+        if not len(least) or least.min() >= UNSURE:
             return []
-        judged = sorted({round(i) for i in np.linspace(0, len(shot) - 1, min(24, len(shot)))})
         spread = np.array_split(np.arange(len(shot)), min(8, len(shot)))
-        candidates = [int(part[np.argmin(np.array(confidence)[part])]) for part in spread]
+        candidates = [int(part[np.argmin(least[part])]) for part in spread]
+        looked_at = sorted({*candidates, *(round(i) for i in np.linspace(0, len(shot) - 1, min(24, len(shot))))})
         work = working_size(shot.size, MatcherOptions(max_tokens=240))
-        lines = {i: self._tensor(working_lines(shot.lines[i], work))[None, None, None] for i in {*judged, *candidates}}
+        lines = {i: self._tensor(working_lines(shot.lines[i], work))[None, None, None] for i in looked_at}
         features = {i: self.network.encode_lines(line) for i, line in lines.items()}
-        shows = np.zeros((len(candidates), len(judged)))
+        shows = np.zeros((len(candidates), len(looked_at)))
         for row, c in enumerate(candidates):
             offer = self.network.encode_reference(features[c], lines[c], lines[c].expand(-1, -1, 3, -1, -1))
-            for column, j in enumerate(judged):
-                shows[row, column] = float(self.network.match(features[j], offer, rows=ROWS).found.float().mean())
-        now = np.array([confidence[j] for j in judged])
+            for column, j in enumerate(looked_at):
+                found = self.network.match(features[j], offer, rows=ROWS).found
+                shows[row, column] = float(_region(found, work, judged[j]).float().mean())
+        now = least[looked_at]
         chosen: list[int] = []
         for _ in range(3):
             gain = np.maximum(shows - now, 0).mean(1)
             best = int(gain.argmax())
-            if gain[best] < 0.01:
+            if gain[best] < WORTH or least[candidates[best]] >= UNSURE:
                 break
             chosen.append(candidates[best])
             now = np.maximum(now, shows[best])
         return chosen
+
+
+def _region(tokens: Tensor, work: tuple[int, int], judged: Judgement) -> Tensor:
+    """The tokens ``1 N`` of a drawing's least sure region, one at least."""
+    rows, columns = (-(-side // STRIDE) * (STRIDE // TOKEN) for side in work)
+    grid = tokens.view(rows, columns)
+    down, across = work[0] / TOKEN, work[1] / TOKEN
+    top, left = min(int(judged.top * down), rows - 1), min(int(judged.left * across), columns - 1)
+    bottom, right = math.ceil(judged.bottom * down), math.ceil(judged.right * across)
+    return grid[top : max(bottom, top + 1), left : max(right, left + 1)]
 
 
 @dataclass(frozen=True)
@@ -309,12 +344,13 @@ class _Drawn:
 
 @dataclass(frozen=True)
 class _Colored:
-    """A drawing colored, at the network's size: RGB ``1 3 h w``, confidence ``1 1 h w``."""
+    """A drawing colored, at the network's size: RGB ``1 3 h w``, confidence ``1 1 h w``, alpha of its fills ``h w``."""
 
     drawn: _Drawn
     rgb: Tensor
     confidence: Tensor
     fill: Known | None = None
+    alpha: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -325,11 +361,13 @@ class _Painting:
         offer: what the network may take from it.
         source: what may be moved onto a drawing.
         fill: its regions' colors, where fills are flat.
+        alpha: ``h w`` of its fills; None where it is opaque.
     """
 
     offer: Offer
     source: Source
     fill: Known | None = None
+    alpha: Array | None = None
 
 
 def _most_matched(matching: Matching, painted: list[_Painting]) -> list[int]:
@@ -339,12 +377,44 @@ def _most_matched(matching: Matching, painted: list[_Painting]) -> list[int]:
     return [int(i) for i in count.argsort(descending=True, stable=True)[:MOVED]]
 
 
+def _places(matching: Matching, work: tuple[int, int]) -> tuple[Array, Array]:
+    """Where the network finds a drawing's pixels: x and y, ``h w`` each, as :class:`Found` has them."""
+    height = -(-work[0] // STRIDE) * STRIDE
+    x, y = (axis[0, : work[0], : work[1]].float().cpu().numpy() for axis in pixels(matching.place, height))
+    return x, y
+
+
 def _found(matching: Matching, work: tuple[int, int], mixed: Blended) -> Found:
     """Where the network finds a drawing's pixels, as far as the mixture is what it painted."""
-    height = -(-work[0] // STRIDE) * STRIDE
-    x, y = (axis[0, : work[0], : work[1]].cpu().numpy() for axis in pixels(matching.place, height))
+    x, y = _places(matching, work)
     weight = mixed.confidence[0, 0] * (1 - mixed.share.sum(0)[0]).clamp(min=0)
     return Found(x, y, weight.numpy())
+
+
+def _trust(known: list[_Painting], matching: Matching, work: tuple[int, int]) -> Tensor:
+    """How sure the colors are at the places that the network finds a drawing's pixels at, ``1 1 h w``."""
+    pad = [(0, -work[0] % STRIDE), (0, -work[1] % STRIDE)]
+    tall = np.concatenate([np.pad(k.source.trust, pad, mode="edge") for k in known])
+    x, y = _places(matching, work)
+    return torch.from_numpy(tall[y.astype(int), x.astype(int)])[None, None]
+
+
+def _discounted(mixed: Blended, confidence: Tensor, trust: Tensor) -> Blended:
+    """A mixture whose painted part is no surer than what its colors were taken from.
+
+    Args:
+        confidence: of what was painted, taken by itself; trust: in the places it was taken from, ``1 1 h w`` each.
+    """
+    painted = (1 - mixed.share.sum(0, keepdim=True)).clamp(min=0)
+    return replace(mixed, confidence=(mixed.confidence - painted * confidence * (1 - trust)).clamp(0, 1))
+
+
+def _alpha(known: list[_Painting], found: list[Found], regions: npt.NDArray[np.int64]) -> Array | None:
+    """The alpha of a drawing's fills, ``h w``; None where no painting has any."""
+    if all(k.alpha is None for k in known):
+        return None
+    alphas = [np.ones(regions.shape, np.float32) if k.alpha is None else k.alpha for k in known]
+    return propagate_alpha(alphas, found, regions)
 
 
 def _carried(aligned: Aligned, mixed: Blended, chosen: list[int]) -> list[Found]:
@@ -380,6 +450,8 @@ def _state(recent: dict[int, _Painting]) -> State:
         "rgb": np.stack([source.rgb for source in sources]),
         "confidence": np.stack([source.trust for source in sources]),
     }
+    if all(p.alpha is not None for p in recent.values()):
+        state["alpha"] = np.stack([p.alpha for p in recent.values() if p.alpha is not None])
     if fills:
         state["paint"] = np.concatenate([fill.paint for fill in fills])
         state["regions"] = np.array([len(fill.paint) for fill in fills])

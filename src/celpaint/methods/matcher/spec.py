@@ -49,7 +49,7 @@ SPEC = MethodSpec(
     run="celpaint.methods.matcher.run:Matcher",
     uses=frozenset({"palette"}),
     confidence=True,
-    ranks=(Rank(psnr=24.9, source="docs/lvcd_small.md"),),
+    ranks=(Rank(psnr=24.9, source="docs/results/lvcd_small.md"),),
     save_memory="Lower --size (for example 576x320) or --max-tokens.",
     weights=FolderKind(
         title="weights of the method matcher",

@@ -157,7 +157,16 @@ class ColorizeDiffusionTraining(Task[Trained, ReferencePairs]):
             [*recipe.stages],
             f"some of {', '.join(MODES)}",
         )
-        card = Card(prediction="v", sampler="euler", steps=1, guidance=1.0)
+        height, width = recipe.data.size
+        card = Card(
+            prediction="v",
+            sampler="euler",
+            steps=1,
+            guidance=1.0,
+            area=height * width,
+            figure_threshold=options.figure_threshold,
+            reference_fit="drawing",
+        )
         if recipe.init.weights:
             networks = replace(Networks.load(Path(recipe.init.weights)), card=card)
             if options.autoencoder:

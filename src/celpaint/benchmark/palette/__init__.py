@@ -1,0 +1,1 @@
+"""The palette method measured in depth."""
