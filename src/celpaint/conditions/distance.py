@@ -23,6 +23,7 @@ def distance_map(line: Array) -> Array:
     if paper.all():
         return np.full(line.shape, np.hypot(*line.shape), np.float32)
     distance = cv2.distanceTransform(paper, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    # squares are whole numbers; OpenCV's last bit depends on where in memory the picture lies
-    exact: Array = np.sqrt(np.rint(np.square(distance, dtype=np.float64))).astype(np.float32)
+    # Its last bits depend on where the arrays lie in memory. Squared distances are whole numbers.
+    squared = np.rint(np.square(distance, dtype=np.float64))
+    exact: Array = np.sqrt(squared).astype(np.float32)
     return exact

@@ -42,6 +42,7 @@ _SPECS = {
     "lvcd": "celpaint.methods.lvcd.spec:SPEC",
     "matcher": "celpaint.methods.matcher.spec:SPEC",
     "palette": "celpaint.methods.palette.spec:SPEC",
+    "shi2023": "celpaint.methods.shi2023.spec:SPEC",
     "colorize-diffusion": "celpaint.methods.colorize_diffusion.spec:SPEC",
 }
 """One line a method."""

@@ -35,6 +35,7 @@ from celpaint.methods.matcher.spec import SPEC, MatcherOptions
 from celpaint.methods.matcher.surface_smoothing import calm
 from celpaint.methods.matcher.transparency import propagate_alpha
 from celpaint.methods.propagation import needed_later, plan_propagation
+from celpaint.methods.working_size import bounded_size
 from celpaint.models.matcher.blend import Aligned, Blended
 from celpaint.models.matcher.network import STRIDE, Lines, Matching, Offer, pixels
 from celpaint.models.matcher.network import Matcher as Network
@@ -82,15 +83,7 @@ def working_size(size: tuple[int, int], options: MatcherOptions) -> tuple[int, i
         size: (height, width) of the shot.
         options: ``size`` overrides; ``max_tokens`` bounds.
     """
-    height, width = size if options.size is None else options.size
-
-    def count(h: int, w: int) -> int:
-        return -(-h // STRIDE) * -(-w // STRIDE) * (STRIDE // TOKEN) ** 2
-
-    scale = 1.0
-    while count(math.ceil(height * scale), math.ceil(width * scale)) > options.max_tokens:
-        scale *= 0.99
-    return max(STRIDE, math.ceil(height * scale)), max(STRIDE, math.ceil(width * scale))
+    return bounded_size(options.size or size, most=options.max_tokens, stride=STRIDE, cell=TOKEN)
 
 
 class Matcher(Method):
