@@ -11,18 +11,18 @@ import torch
 
 from celpaint.data.clips import ClipBatch
 from celpaint.errors import OptionError
+from celpaint.methods.shi2023.run import Shi2023
+from celpaint.methods.shi2023.spec import Shi2023Options
 from celpaint.metrics.lpips import LPIPS
-from celpaint.models.shi2023.config import RefinementConfig, TransformConfig
-from celpaint.models.shi2023.refinement import TemporalRefinement
-from celpaint.models.shi2023.transform import ColorTransform, Supervision
+from celpaint.models.shi2023.transform import Supervision
 from celpaint.train.engine import checkpoint
 from celpaint.train.engine.command import export
 from celpaint.train.engine.engine import Engine, make_accelerator
 from celpaint.train.engine.loop import train
 from celpaint.train.engine.recipe import Recipe, load_recipe
 from celpaint.train.engine.task import build_task
-from celpaint.train.tasks.shi2023 import Shi2023, first_features, reference_frames
-from celpaint.weights.store import load_network, read_config, read_tensors
+from celpaint.train.tasks.coloring import color_shot
+from celpaint.train.tasks.shi2023 import Shi2023Training, first_features, reference_frames
 
 CPU = torch.device("cpu")
 TINY = (
@@ -44,9 +44,9 @@ def recipe(*overrides: str) -> Recipe:
     return load_recipe(Path("shi2023_smoke"), [*TINY, *overrides])
 
 
-def task_of(*overrides: str) -> Shi2023:
+def task_of(*overrides: str) -> Shi2023Training:
     task = build_task(recipe(*overrides), CPU)
-    assert isinstance(task, Shi2023)
+    assert isinstance(task, Shi2023Training)
     return task
 
 
@@ -165,32 +165,26 @@ def test_perceptual_features_are_the_first_of_every_stage() -> None:
     assert all(f.min() >= 0 for f in found)
 
 
-def test_exports_compute_what_the_trained_networks_computed(tmp_path: Path) -> None:
-    r = recipe("stages.transform.schedule.steps=2", "stages.refinement.schedule.steps=2", "optimizer.ema_decay=0")
+@pytest.mark.parametrize("references", [1, 2])
+def test_validation_scores_what_the_exported_weights_color(tmp_path: Path, references: int) -> None:
+    steps = ("stages.transform.schedule.steps=2", "stages.refinement.schedule.steps=2")
+    r = recipe(*steps, "optimizer.ema_decay=0", "run.validate_every=99")
     task = build_task(r, CPU)
+    assert isinstance(task, Shi2023Training)
     train(task, r, tmp_path / "run")
     out = export(tmp_path / "run", tmp_path / "out", best=False, half=False)
-    window = next(task.batches(1, 0))
-    transform = ColorTransform(TransformConfig(**read_config(out / "transform")))
-    refinement = TemporalRefinement(RefinementConfig(**read_config(out / "refinement")))
-    load_network(transform, read_tensors(out / "transform"), source=out)
-    load_network(refinement, read_tensors(out / "refinement"), source=out)
-    network = task.network.eval()
-    between, given = list(window.between), list(window.references)
+    method = Shi2023.load(Shi2023Options(weights=str(out), dtype="float32", device="cpu"))
+    window = task.window(next(task.clips.batches(1, 0)), references)
     with torch.no_grad():
-        trained = network.colored(window).rgb
-        references = transform.encode_references(
-            window.lines[:, given], window.distance[:, given], window.color[:, given]
-        )
-        exported = transform.color(window.lines[:, between], window.distance[:, between], references).rgb
-        torch.testing.assert_close(exported, trained, rtol=0, atol=1e-4)
-        task.begin_stage("refinement")
-        refined, lines, _ = network.refined(window, trained)
-        rgb = torch.cat([window.color[:, given[:1]], trained, window.color[:, given[-1:]]], 1)
-        torch.testing.assert_close(refinement(lines, rgb), refined, rtol=0, atol=1e-4)
+        scored, confidence = task.color(task.network.eval(), window)
+    used, sure = color_shot(method, window.lines[0], window.color[0], window.references)
+    between = list(window.between)
+    torch.testing.assert_close(scored, used[between], rtol=0, atol=1e-4)
+    torch.testing.assert_close(confidence, sure[between], rtol=0, atol=1e-4)
     again = task_of(f"init.weights={out}")
+    again.begin_stage("refinement")
     with torch.no_grad():
-        torch.testing.assert_close(again.network.eval().colored(window).rgb, exported, rtol=0, atol=2e-3)
+        torch.testing.assert_close(again.color(again.network.eval(), window)[0], scored, rtol=0, atol=2e-3)
 
 
 @pytest.mark.parametrize(

@@ -25,15 +25,19 @@ from torch import Tensor, nn
 
 from celpaint.conditions.distance import distance_map
 from celpaint.data.clips import ClipBatch
+from celpaint.methods.shi2023 import weights
+from celpaint.methods.shi2023.run import Shi2023
+from celpaint.methods.shi2023.spec import Shi2023Options
 from celpaint.models.shi2023.config import RefinementConfig, TransformConfig
 from celpaint.models.shi2023.discriminators import ClipDiscriminator, FrameDiscriminator
 from celpaint.models.shi2023.refinement import TemporalRefinement, in_time_order
-from celpaint.models.shi2023.transform import ColorTransform, Supervision, Transformed
+from celpaint.models.shi2023.transform import ColorTransform, Supervision
 from celpaint.train.engine.contact_sheet import psnr, sheet
 from celpaint.train.engine.recipe import Recipe
 from celpaint.train.engine.tables import Count, NonNegative, from_table, need
 from celpaint.train.engine.task import Part, Task
 from celpaint.train.tasks.clips import Clips
+from celpaint.train.tasks.coloring import color_shot
 from celpaint.train.tasks.matching import label
 from celpaint.train.tasks.objective import matching_loss
 from celpaint.train.tasks.shi2023_losses import (
@@ -52,14 +56,22 @@ if TYPE_CHECKING:
     from celpaint.metrics.lpips import LPIPS
     from celpaint.train.engine.engine import Engine
 
-__all__ = ["NetworkOptions", "Networks", "Shi2023", "Shi2023Options", "Window", "first_features", "reference_frames"]
+__all__ = [
+    "AdversarialNetworks",
+    "NetworkOptions",
+    "Shi2023Training",
+    "Shi2023TrainingOptions",
+    "TrainingWindow",
+    "first_features",
+    "reference_frames",
+]
 
 _CELL = 4
 """Pixels per position of the attention layer."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shi2023Options:
+class Shi2023TrainingOptions:
     """The ``[task]`` table of a recipe.
 
     Attributes:
@@ -130,7 +142,7 @@ class NetworkOptions:
 
 
 @dataclass(frozen=True)
-class Window:
+class TrainingWindow:
     """Clips in time order.
 
     Attributes:
@@ -155,7 +167,7 @@ class Window:
         return tuple(i for i in range(self.lines.shape[1]) if i not in self.references)
 
 
-class Networks(nn.Module):
+class AdversarialNetworks(nn.Module):
     """Generators and discriminators of both stages.
 
     Args:
@@ -170,7 +182,7 @@ class Networks(nn.Module):
         self.frame_discriminator = FrameDiscriminator(widths=widths)
         self.clip_discriminator = ClipDiscriminator(widths=widths)
 
-    def transformed(self, window: Window) -> tuple[Tensor, Supervision]:
+    def transformed(self, window: TrainingWindow) -> tuple[Tensor, Supervision]:
         """For training: the window's targets colored, ``B T 3 H W``, and what is supervised."""
         targets, given = list(window.targets), list(window.references)
         transformed, supervision = self.transform(
@@ -182,15 +194,15 @@ class Networks(nn.Module):
         )
         return transformed.rgb, supervision
 
-    def colored(self, window: Window) -> Transformed:
-        """The frames that are no references, colored by the color transform network."""
+    def colored(self, window: TrainingWindow) -> Tensor:
+        """The frames that are no references, ``B T 3 H W``, colored by the color transform network."""
         between, given = list(window.between), list(window.references)
         references = self.transform.encode_references(
             window.lines[:, given], window.distance[:, given], window.color[:, given]
         )
-        return self.transform.color(window.lines[:, between], window.distance[:, between], references)
+        return self.transform.color(window.lines[:, between], window.distance[:, between], references).rgb
 
-    def refined(self, window: Window, colored: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def refined(self, window: TrainingWindow, colored: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """A window whose frames between the references were colored, refined.
 
         Returns:
@@ -202,12 +214,14 @@ class Networks(nn.Module):
         return self.refinement(lines, rgb), lines, in_time_order(window.color[:, between], window.color[:, given])
 
 
-class Shi2023(Task[Networks, Window]):
+class Shi2023Training(Task[AdversarialNetworks, TrainingWindow]):
     """Both stages; ``run.monitor`` may be ``psnr`` (highest), of the stage's own network."""
 
     every_parameter_used = False
 
-    def __init__(self, network: Networks, options: Shi2023Options, clips: Clips, device: torch.device) -> None:
+    def __init__(
+        self, network: AdversarialNetworks, options: Shi2023TrainingOptions, clips: Clips, device: torch.device
+    ) -> None:
         self.network, self.options, self.clips, self.device = network, options, clips, device
         self.stage = "transform"
         self.features = None if options.features == "none" else _features(options.features, device)
@@ -215,7 +229,7 @@ class Shi2023(Task[Networks, Window]):
 
     @classmethod
     def build(cls, recipe: Recipe, device: torch.device) -> Self:
-        options = from_table(Shi2023Options, recipe.task, "task")
+        options = from_table(Shi2023TrainingOptions, recipe.task, "task")
         need(recipe.data.frames >= 4, "data.frames", recipe.data.frames, "4 or more")
         stages = ("transform", "refinement")
         need({*recipe.stages} <= {*stages} and bool(recipe.stages), "stages", [*recipe.stages], " and ".join(stages))
@@ -227,7 +241,7 @@ class Shi2023(Task[Networks, Window]):
                 folder = Path(recipe.init.weights) / name
                 load_network(generator, read_tensors(folder), source=folder).requires_grad_(True)
         widths = (64, 128, 256, 256) if network_options.size == "paper" else (32, 64, 128, 128)
-        network = Networks(*generators, widths=widths).to(device).train()
+        network = AdversarialNetworks(*generators, widths=widths).to(device).train()
         spec = {"distance": options.distance, "stride": options.stride, "backwards": 0.0}
         return cls(network, options, Clips(recipe.data, device, spec=spec, distance=options.distance), device)
 
@@ -239,7 +253,7 @@ class Shi2023(Task[Networks, Window]):
 
     # Data
 
-    def batches(self, seed: int, start: int) -> Iterator[Window]:
+    def batches(self, seed: int, start: int) -> Iterator[TrainingWindow]:
         for number in count(start):
             rng = np.random.default_rng((seed, number))
             clip = next(self.clips.batches(seed, number))
@@ -252,7 +266,7 @@ class Shi2023(Task[Networks, Window]):
         probs = np.array(self.options.reference_count_probs[:most], np.float64)
         return np.asarray(probs / probs.sum())
 
-    def window(self, clip: ClipBatch, references: int, rng: np.random.Generator | None = None) -> Window:
+    def window(self, clip: ClipBatch, references: int, rng: np.random.Generator | None = None) -> TrainingWindow:
         """A clip with so many references; ``rng`` draws the targets, else they are all other frames."""
         given = reference_frames(clip.color.shape[1], references)
         others = [i for i in range(clip.color.shape[1]) if i not in given]
@@ -260,14 +274,14 @@ class Shi2023(Task[Networks, Window]):
             others = sorted(rng.choice(others, min(self.options.targets, len(others)), replace=False).tolist())
         fields = [distance_map(line) for line in clip.lines.flatten(0, 2).float().cpu().numpy()]
         distance = torch.from_numpy(np.stack(fields)).to(clip.lines.device).view_as(clip.lines)
-        return Window(clip.lines, distance, clip.color, clip.drawing, clip.point, given, tuple(others))
+        return TrainingWindow(clip.lines, distance, clip.color, clip.drawing, clip.point, given, tuple(others))
 
-    def frames(self, batch: Window) -> int:
+    def frames(self, batch: TrainingWindow) -> int:
         return batch.color.shape[0] * (len(batch.targets) if self.stage == "transform" else batch.color.shape[1])
 
     # Losses
 
-    def step(self, batches: Sequence[Window], engine: Engine) -> None:
+    def step(self, batches: Sequence[TrainingWindow], engine: Engine) -> None:
         self._made.clear()
         engine.update("transform", self.transform_loss, batches)
         engine.update("refinement", self.refinement_loss, batches)
@@ -275,7 +289,7 @@ class Shi2023(Task[Networks, Window]):
             engine.update("frame_discriminator", self.frame_discriminator_loss, batches)
             engine.update("clip_discriminator", self.clip_discriminator_loss, batches)
 
-    def transform_loss(self, batch: Window) -> tuple[Tensor, dict[str, Any]]:
+    def transform_loss(self, batch: TrainingWindow) -> tuple[Tensor, dict[str, Any]]:
         """Equation 11 for the frames of one batch, and the supervision of matching."""
         options = self.options
         rgb, supervision = self.network.transformed(batch)
@@ -293,11 +307,11 @@ class Shi2023(Task[Networks, Window]):
             figures |= {"matching": found, "accuracy": accuracy}
         return loss, figures
 
-    def refinement_loss(self, batch: Window) -> tuple[Tensor, dict[str, Any]]:
+    def refinement_loss(self, batch: TrainingWindow) -> tuple[Tensor, dict[str, Any]]:
         """Equation 11 without the latent term, over all frames of the window."""
         with torch.no_grad():
             colored = self.network.colored(batch)
-        refined, lines, truth = self.network.refined(batch, colored.rgb)
+        refined, lines, truth = self.network.refined(batch, colored)
         self._made.append(refined.detach())
         made, wanted = refined.flatten(0, 1), truth.flatten(0, 1)
         terms = self._terms(made, wanted, self.network.clip_discriminator, lines, refined)
@@ -312,13 +326,13 @@ class Shi2023(Task[Networks, Window]):
             return generator_terms(made, wanted, self.features, logits)
         return {"l1": l1_loss(made, wanted), "adversarial": generator_adversarial_loss(logits)}
 
-    def frame_discriminator_loss(self, batch: Window) -> tuple[Tensor, dict[str, Any]]:
+    def frame_discriminator_loss(self, batch: TrainingWindow) -> tuple[Tensor, dict[str, Any]]:
         """Equation 10, on the frames that the color transform network has just made."""
         at = list(batch.targets)
         lines, truth = batch.lines[:, at].flatten(0, 1), batch.color[:, at].flatten(0, 1)
         return self._judged(self.network.frame_discriminator, lines, truth)
 
-    def clip_discriminator_loss(self, batch: Window) -> tuple[Tensor, dict[str, Any]]:
+    def clip_discriminator_loss(self, batch: TrainingWindow) -> tuple[Tensor, dict[str, Any]]:
         """Equation 10, on the clips that the temporal refinement network has just made."""
         between, given = list(batch.between), list(batch.references)
         lines = in_time_order(batch.lines[:, between], batch.lines[:, given])
@@ -330,7 +344,7 @@ class Shi2023(Task[Networks, Window]):
         return discriminator_loss(real, fake), {"real_right": (real > 0).float().mean()}
 
     def matching(
-        self, batch: Window, drawing: Tensor, point: Tensor, supervision: Supervision
+        self, batch: TrainingWindow, drawing: Tensor, point: Tensor, supervision: Supervision
     ) -> tuple[Tensor, Tensor]:
         """Cross-entropy of the similarities of some positions against the truth, and the share that match rightly."""
         middle = _CELL // 2
@@ -349,7 +363,7 @@ class Shi2023(Task[Networks, Window]):
 
     # Validation
 
-    def validate(self, network: Networks) -> dict[str, float]:
+    def validate(self, network: AdversarialNetworks) -> dict[str, float]:
         """PSNR in dB by the number of references, distance and line style, beside copying the nearest reference."""
         figures: dict[str, list[float]] = {}
         for style in self.options.line_styles:
@@ -358,18 +372,24 @@ class Shi2023(Task[Networks, Window]):
                     for references in (1, 2):
                         window = self.window(clip, references)
                         truth = window.color[:, list(window.between)]
-                        score = psnr(self.color(network, window), truth)
+                        score = psnr(self.color(network, window)[0], truth[0])
                         for name in ("psnr", f"psnr_{references}", f"psnr_{references}_{style}_{distance}"):
                             figures.setdefault(name, []).append(score)
                         figures.setdefault(f"copy_{references}", []).append(psnr(_copied(window), truth))
         return {name: float(np.mean(values)) for name, values in figures.items()}
 
-    def color(self, network: Networks, window: Window) -> Tensor:
-        """The frames between the references, ``B T 3 H W``, as far as the stage has come."""
-        colored = network.colored(window).rgb
-        return colored if self.stage == "transform" else network.refined(window, colored)[0][:, 1:-1]
+    def color(self, network: AdversarialNetworks, window: TrainingWindow) -> tuple[Tensor, Tensor]:
+        """The frames between the references of one clip, ``T 3 H W``, and their confidence ``T 1 H W``, colored as
+        with the exported weights, as far as the stage has come."""
+        size = window.lines.shape[-2], window.lines.shape[-1]
+        options = Shi2023Options(refine="off" if self.stage == "transform" else "on", size=size)
+        networks = weights.Networks(network.transform, network.refinement)
+        method = Shi2023(networks, options, self.device, torch.float32)
+        rgb, confidence = color_shot(method, window.lines[0], window.color[0], window.references)
+        between = list(window.between)
+        return rgb[between], confidence[between]
 
-    def sample_sheet(self, network: Networks) -> npt.NDArray[np.uint8]:
+    def sample_sheet(self, network: AdversarialNetworks) -> npt.NDArray[np.uint8]:
         """Rows of first reference, line art, result, truth, confidence."""
         rows = []
         for style in self.options.line_styles:
@@ -378,7 +398,7 @@ class Shi2023(Task[Networks, Window]):
                     window = self.window(clip, 2)
                     middle = len(window.between) // 2
                     at, color = window.between[middle], window.color[0]
-                    made, confidence = self.color(network, window)[0], network.colored(window).confidence[0]
+                    made, confidence = self.color(network, window)
                     rows.append([color[0], 1 - window.lines[0, at], made[middle], color[at], confidence[middle]])
         return sheet(rows)
 
@@ -439,7 +459,7 @@ def _features(name: Literal["alex", "vgg"], device: torch.device) -> Any:
     return lambda pictures: first_features(network, pictures)
 
 
-def _copied(window: Window) -> Tensor:
+def _copied(window: TrainingWindow) -> Tensor:
     """For every frame between the references, the reference nearest in time."""
     nearest = [min(window.references, key=lambda r, i=i: abs(r - i)) for i in window.between]  # type: ignore[misc]
     return window.color[:, nearest]
