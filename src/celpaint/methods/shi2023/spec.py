@@ -61,4 +61,5 @@ SPEC = MethodSpec(
         needs=tuple((part,) for part in PARTS),
         obtain="Train some with `celpaint train shi2023`, and give their folder with --weights.",
     ),
+    tasks={"shi2023": "celpaint.train.tasks.shi2023:Shi2023Training"},
 )
