@@ -41,6 +41,7 @@ from celpaint.models.matcher.network import STRIDE, Lines, Matching, Offer, pixe
 from celpaint.models.matcher.network import Matcher as Network
 from celpaint.types import (
     Array,
+    Background,
     Chunk,
     ColorizedFrame,
     DrawingColored,
@@ -130,6 +131,7 @@ class Matcher(Method):
         painted = [self._reference(r, work, fill) for r, fill in zip(shot.references, fills, strict=True)]
         given = {r.frame: r for r in shot.references if r.frame is not None}
         steps = plan_propagation(len(shot), given, self.options.memory_frames)
+        background = None if shot.background is None else shot.background.at(work)
         recent = self._resume(shot, work, state, flat)
         for begin in range(done, len(steps), CHUNK):
             chunk = steps[begin : begin + CHUNK]
@@ -140,7 +142,8 @@ class Matcher(Method):
                     frames.append(ColorizedFrame(reference.rgb, np.ones(shot.size, np.float32), reference.alpha))
                 else:
                     memory = [recent[i] for i in step.memory]
-                    finished, colored = self._color(shot.lines[step.drawing], work, flat, painted, memory)
+                    line = shot.lines[step.drawing]
+                    finished, colored = self._color(line, work, flat, painted, memory, background)
                     frames.append(finished)
                     needed = needed_later(steps, count)
                     if step.drawing in needed:
@@ -168,6 +171,7 @@ class Matcher(Method):
         flat: FlatFill | None,
         painted: list[_Painting],
         recent: list[_Painting],
+        background: Background | None = None,
     ) -> tuple[ColorizedFrame, _Colored]:
         """A drawing colored: at the shot's size, and as it may be remembered."""
         drawing = None if flat is None else flat.enclose(line)
@@ -178,7 +182,7 @@ class Matcher(Method):
         sources = [known[i].source for i in chosen]
         aligned = align(drawn.sketch, sources)
         blended = _discounted(self._blend(drawn, rgb, confidence, aligned), confidence, _trust(known, matching, work))
-        mixed = self._calm(blended, drawn)
+        mixed = _with_background(self._calm(blended, drawn), background, drawn.sketch.line)
         found = [_found(matching, work, mixed), *_carried(aligned, mixed, chosen)]
         alpha = _alpha(known, found, drawn.sketch.regions)
         full = replace(self._full(line, drawn, mixed, aligned, sources), alpha=alpha)
@@ -400,6 +404,15 @@ def _discounted(mixed: Blended, confidence: Tensor, trust: Tensor) -> Blended:
     """
     painted = (1 - mixed.share.sum(0, keepdim=True)).clamp(min=0)
     return replace(mixed, confidence=(mixed.confidence - painted * confidence * (1 - trust)).clamp(0, 1))
+
+
+def _with_background(mixed: Blended, background: Background | None, line: Array) -> Blended:
+    """A drawing with the painted background behind it, at the network's size."""
+    if background is None:
+        return mixed
+    rgb, confidence = background.behind(_plain(mixed.rgb), _plain(mixed.confidence)[..., 0], line)
+    fields = torch.from_numpy(rgb).permute(2, 0, 1)[None], torch.from_numpy(confidence)[None, None]
+    return replace(mixed, rgb=fields[0], confidence=fields[1])
 
 
 def _alpha(known: list[_Painting], found: list[Found], regions: npt.NDArray[np.int64]) -> Array | None:

@@ -187,7 +187,7 @@ class ColorTransform(nn.Module):
         """
         clips, count = lines.shape[:2]
         if not count:
-            raise ReferenceFrameError("no reference is given", wanted="at least one painted frame")
+            raise ReferenceFrameError("no reference was given", wanted="at least one painted frame")
         color, ink = self._picture(signed(rgb)), self._picture(signed(1 - lines))
         features = self.encode_color(color).unflatten(0, (clips, count))
         return ReferenceFeatures(
