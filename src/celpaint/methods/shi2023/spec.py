@@ -68,4 +68,5 @@ SPEC = MethodSpec(
         "distance field": "celpaint.methods.shi2023.ablations:WithoutDistance",
         "temporal refinement": "celpaint.methods.shi2023.ablations:WithoutRefinement",
     },
+    tasks={"shi2023": "celpaint.train.tasks.shi2023:Shi2023Training"},
 )
