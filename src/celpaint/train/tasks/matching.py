@@ -110,7 +110,7 @@ class Step:
         reference_lines: ``B R 1 H W``; ``reference_color`` ``B R 3 H W``.
         drawing: ``B T+R H W`` and ``point`` ``B T+R 2 H W``, targets first; None for films without.
         regions: ``B T+R h w``, what the lines enclose at the working size, targets first; None where the network is not
-            told.
+            given them.
         work: height and width the network works at, None for the lines' own.
     """
 
@@ -486,7 +486,7 @@ class Matching(Task[Matcher, Step]):
 
 
 def as_step(clip: ClipBatch, references: int = 1, *, with_regions: bool = True) -> Step:
-    """Frame ``references`` of a film as the target, those before it as references; with the regions their lines enclose or without."""
+    """Frame ``references`` of a film as the target, those before it as references."""
     order = [references, *range(references)]
     drawing, point = clip.drawing, clip.point
     return Step(
