@@ -206,7 +206,7 @@ class Course:
 def sentences(summary: Summary) -> list[str]:
     """The summary for a person."""
     drawings = f" ({_count(summary.drawings, 'drawing')})" if summary.drawings != summary.frames else ""
-    said = [f"{_count(summary.frames, 'frame')}{drawings} in {summary.seconds:.1f} s by the {summary.method}"]
+    said = [f"{_count(summary.frames, 'frame')}{drawings} in {summary.seconds:.1f} s with {summary.method}"]
     if summary.confidence is not None:
         said[0] += f", mean confidence {summary.confidence:.2f}"
     if summary.unpainted:
