@@ -57,6 +57,7 @@ def make_weights(root: Path) -> dict[str, dict[str, Any]]:
     return {
         "matcher": {"weights": str(_matcher(root / "matcher"))},
         "lvcd": {"weights": str(_lvcd(root / "lvcd")), "steps": 1},
+        "shi2023": {"weights": str(_shi2023(root / "shi2023"))},
         "palette": {"weights": str(_palette(root / "palette"))},
         "colorize-diffusion": {"weights": str(_colorize_diffusion(root / "colorize_diffusion")), "steps": 1},
         **{name: {} for name in BASELINES},
@@ -89,6 +90,12 @@ def _lvcd(folder: Path) -> Path:
     card = Card(steps=1, area=48 * 64, sigma_max=20.0)
     Networks(unet, toy_controlnet(unet), LineCodec(toy_line_vae()), LatentEmbedding(4, 16), card).save(folder)
     return folder
+
+
+def _shi2023(folder: Path) -> Path:
+    from toy_shi2023 import write_toy_weights
+
+    return write_toy_weights(folder)
 
 
 def _palette(folder: Path) -> Path:
