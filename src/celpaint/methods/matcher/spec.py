@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from celpaint.errors import WeightsError
 from celpaint.methods.spec import MethodSpec, Rank
@@ -18,9 +19,10 @@ __all__ = ["SPEC", "MatcherOptions"]
 class MatcherOptions(ComputeOptions):
     """The matcher: one feed-forward pass a frame, colors carried over by explicit matching."""
 
-    flat: bool = option(
-        False,
-        "flat fills: every closed region takes exactly one color of the references, or of --palette the nearest to it",
+    flat: Literal["auto", "on", "off"] = option(
+        "auto",
+        "flat fills: every closed region takes exactly one color of the references, or of --palette the nearest to it; "
+        "auto: if the references are flat themselves",
     )
     memory_frames: int = option(
         1, "frames already colored that serve as further references, for consistency in time", ge=0, le=16, step=1
