@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
+from celpaint.conditions.lines import working_lines
 from celpaint.conditions.regions import Labels, grow_regions, label_regions
 from celpaint.methods.matcher.region_alignment import Moments, fit_regions
 from celpaint.methods.matcher.region_paint import make_palette, read_paint
@@ -196,7 +197,7 @@ class FlatFill:
 
     def __init__(self, references: Sequence[tuple[Array, Array]], work: tuple[int, int]) -> None:
         self.work = work
-        self.gap = max(_gap(rgb, line) for rgb, line in references)
+        self.gap = max(_gap(rgb, line, work) for rgb, line in references)
         drawings = [self._reference(rgb, line) for rgb, line in references]
         paints = [read_paint(rgb, drawing.labels) for (rgb, _), drawing in zip(references, drawings, strict=True)]
         self.palette, numbers = make_palette(paints)
@@ -413,12 +414,14 @@ def _count(
     return np.asarray(votes.reshape(regions, count), np.float64)
 
 
-def _gap(rgb: Array, line: Array) -> float:
-    """The smallest of :data:`GAPS`, in pixels, at which the regions of a painting hold one color each."""
-    sizes = [share * float(min(line.shape)) for share in GAPS]
+def _gap(rgb: Array, line: Array, work: tuple[int, int]) -> float:
+    """The smallest of :data:`GAPS`, in pixels, at which a painting's regions hold one color each; seen at ``work``."""
+    height, width = line.shape
+    small, seen = working_lines(line, work), rgb[_near(work[0], height)][:, _near(work[1], width)]
     leaks: list[float] = []
-    for gap in sizes:
-        leaks.append(read_paint(rgb, label_regions(line, gap=gap)).leaked)
+    for share in GAPS:
+        leaks.append(read_paint(seen, label_regions(small, gap=share * min(work))).leaked)
         if leaks[-1] <= LEAK:
-            return gap
-    return next(gap for gap, leak in zip(sizes, leaks, strict=True) if leak <= min(leaks) + LEAK)
+            break
+    suits = next(share for share, leak in zip(GAPS, leaks, strict=False) if leak <= min(leaks) + LEAK)
+    return suits * float(min(line.shape))
