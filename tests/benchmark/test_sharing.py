@@ -27,4 +27,4 @@ def test_beside_a_busy_core_the_others_are_left() -> None:
 def test_the_table_has_the_three_runs() -> None:
     rows = sharing_speed(2, (64, 96), 1).splitlines()
     assert [row.split("|")[1].strip() for row in rows[2:]] == ["alone", "two at once", "beside a busy core"]
-    assert all(float(row.split("|")[5]) > 0 for row in rows[3:])
+    assert all(float(row.split("|")[6]) > 0 for row in rows[3:])
