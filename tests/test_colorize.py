@@ -359,7 +359,7 @@ def test_a_drive_that_is_away_for_a_moment_costs_nothing(
 
     with caplog.at_level(logging.INFO), pytest.raises(InputError):
         celpaint.render(lines, tmp_path / "out", reference=key, method="copycat", progress=unplug)
-    assert "4 of 10 frames are colored and kept; the same command goes on from there" in caplog.text
+    assert "4 of 10 frames are colored and kept; run the same command again to resume" in caplog.text
     with pytest.raises(InputError):
         celpaint.render(lines, tmp_path / "out", reference=key, method="copycat")
     away.rename(lines)
@@ -472,7 +472,10 @@ def test_a_reference_named_like_a_later_frame_is_asked_about(
 ) -> None:
     paint_key(3).save(tmp_path / "A_0004.png")
     celpaint.colorize(shot[0], reference=tmp_path / "A_0004.png", method="copycat")
-    assert "is taken for the first frame, 'A_0001.png'; if it is a painting of 'A_0004.png', write" in caplog.text
+    assert (
+        "is used as a painting of the first frame, 'A_0001.png'; if it is a painting of 'A_0004.png', write"
+        in caplog.text
+    )
     caplog.clear()
     celpaint.colorize(shot[0], reference=f"{tmp_path / 'A_0004.png'}@4", method="copycat")
     assert caplog.text == ""

@@ -78,7 +78,7 @@ def test_another_request_begins_anew_and_says_why(tmp_path: Path, caplog: pytest
         job.begin({**REQUEST, "--seed": "1"}, inputs())
         assert job.drawings == ()
         assert not (job.folder / "staged").exists()
-    assert "--seed changed since: beginning anew" in caplog.text
+    assert "--seed changed since: starting again" in caplog.text
 
 
 def test_a_broken_record_begins_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -87,7 +87,7 @@ def test_a_broken_record_begins_anew(tmp_path: Path, caplog: pytest.LogCaptureFi
     with caplog.at_level(logging.WARNING), Job(tmp_path / "out") as job:
         job.begin(REQUEST, inputs())
         assert job.drawings == ()
-    assert "beginning anew" in caplog.text
+    assert "starting again" in caplog.text
 
 
 def stop_after_chunks(out: Path, scenes: tuple[range, ...] = (range(12),)) -> None:

@@ -84,7 +84,7 @@ def test_corrected_key_is_kept(weights: str, style: Path, tmp_path: Path, caplog
     with caplog.at_level(logging.INFO, "celpaint"):
         assert paint_keys(lines, tmp_path / "cut.mp4", style, options) == [(key, frame)]
     assert key.read_bytes() == corrected
-    assert "is taken as it is; delete it to have that frame colored anew" in caplog.text
+    assert "already exists and is used; delete it to color that frame again" in caplog.text
 
 
 def test_method_must_take_any_picture(style: Path, tmp_path: Path) -> None:

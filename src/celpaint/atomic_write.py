@@ -142,7 +142,7 @@ def disk_errors(path: Path) -> Iterator[None]:
             reason = os.strerror(number) if isinstance(number, int) and number > 0 else str(error)
             raise OutputError(
                 f"'{path}' can't be written ({reason})",
-                wanted="a place that may be written to",
+                wanted="a place with write permission",
                 todo="Choose another --out, or change its permissions.",
             ) from error
         if _is_codec_error(error):

@@ -51,7 +51,7 @@ def colorize(
     path, own = split_options(options)
     if isinstance(method, Colorizer):
         if own:
-            raise OptionError(f"{flag(next(iter(own)))} is given for a session that is loaded", wanted="no options")
+            raise OptionError(f"{flag(next(iter(own)))} can't be given with a loaded session", wanted="no options")
     else:
         given = given_conditions(reference=reference, palette=palette, text=text, hints=hints)
         method = choose_method(method, own, given)

@@ -138,7 +138,7 @@ class Job:
         if _is_held(self._lock):
             self._lock.close()
             raise OutputError(
-                f"another run is making '{self.out}' right now",
+                f"another run is writing '{self.out}' right now",
                 wanted="one run at a time",
                 todo="Wait for it, or give another --out.",
             )
@@ -166,7 +166,7 @@ class Job:
         if earlier != dict(request):
             if earlier is not None:
                 changed = sorted(k for k in earlier.keys() | request.keys() if earlier.get(k) != request.get(k))
-                log.warning("an earlier run was stopped, but %s changed since: beginning anew", _listed(changed))
+                log.warning("an earlier run was interrupted, but %s changed since: starting again", _listed(changed))
             self._clear()
             with disk_errors(self.out):
                 write_file(self.folder / "request.json", json.dumps(dict(request), indent=1).encode())
@@ -177,12 +177,12 @@ class Job:
         try:
             sum_, _, text = (self.folder / "done.json").read_text(encoding="utf-8").partition("\n")
             if _sum(text.encode()) != sum_:
-                raise ValueError("it is not as it was written")
+                raise ValueError("it has changed since it was written")
             return [_Done.of(each) for each in json.loads(text)]
         except FileNotFoundError:
             return []
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            log.warning("an earlier run was stopped, but its state can't be read (%s): beginning anew", error)
+            log.warning("an earlier run was interrupted, but its state can't be read (%s): starting again", error)
             return []
 
     def _kept(self, done: list[_Done], damaged: Callable[[Collection[int]], Collection[int]]) -> list[_Done]:
@@ -381,7 +381,7 @@ def _is_held(lock: IO[bytes]) -> bool:
     except OSError as error:
         if error.errno in _HELD:
             return True
-        log.info("this drive can't lock files, so nothing keeps a second run from making the same result")
+        log.info("this drive can't lock files, so celpaint can't check that no other run writes the same result")
     return False
 
 

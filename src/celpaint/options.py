@@ -2,8 +2,8 @@
 
     steps: int | None = option(None, "denoising steps a segment", ge=1, le=1000)
 
-Everything made from options reads the field's :class:`OptionInfo`: the one validator, the sentences of errors, the
-command line, sliders and the documentation.
+Validation, error messages, the command line, sliders and the documentation are all made from the field's
+:class:`OptionInfo`.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class OptionInfo:
-    """What is known of an option beside its type and default.
+    """What is known about an option besides its type and default.
 
     Attributes:
-        help: one line for people, without the range.
+        help: one line that explains it, without the range.
         ge, gt, le, lt: bounds of a number, or of every number of a tuple; ``ge`` and ``le`` are inclusive.
         step: of a slider.
-        choices: all the values there are; those of a ``Literal`` type need not be repeated.
+        choices: all allowed values; those of a ``Literal`` type need not be repeated.
         unit: of the number, such as ``pixels``.
     """
 
@@ -126,17 +126,17 @@ def option_fields(options: type[Options]) -> dict[str, tuple[Field[Any], Any]]:
 
 
 def flag(name: str) -> str:
-    """A field's name as it is written on the command line: ``max_tokens`` -> ``--max-tokens``."""
+    """The name of a field on the command line: ``max_tokens`` -> ``--max-tokens``."""
     return f"--{name.replace('_', '-')}"
 
 
 def refuse(name: str, seen: object, wanted: str) -> OptionError:
-    """The error of an option with a value that it cannot have.
+    """The error for an option with a value that is not allowed.
 
     Args:
         name: the field's.
         seen: the value that was given.
-        wanted: what would be right.
+        wanted: the values that are allowed.
     """
     return OptionError(f"{flag(name)} is {seen!r}", wanted=wanted)
 
@@ -175,7 +175,7 @@ class Options:
     """Base of all options: every field is checked against its type and its :class:`OptionInfo`.
 
     Raises:
-        OptionError: a value of another type, or out of its range.
+        OptionError: a value has the wrong type or is out of range.
     """
 
     def __post_init__(self) -> None:
@@ -194,7 +194,7 @@ class Options:
         Sizes may be text (``576x320``), and tuples may be lists.
 
         Raises:
-            OptionError: there is no such option, or a value it cannot have.
+            OptionError: an option does not exist, or a value is not allowed.
         """
         known = option_fields(cls)
         for name in given:
@@ -265,7 +265,7 @@ def _check(name: str, value: Any, kind: Any, info: OptionInfo) -> None:
         if not isinstance(value, kind):
             raise refuse(name, value, "True or False" if kind is bool else "text")
     else:
-        raise TypeError(f"the option {name} has the type {kind}, which nothing checks")
+        raise TypeError(f"the option {name} has the type {kind}, which cannot be validated")
 
 
 def _is_whole(value: object) -> bool:
@@ -291,7 +291,9 @@ class PathOptions(Options):
     ink: Literal["keep", "model"] = option(
         "keep", "keep: the artist's own lines over the colors; model: keep the lines that the method painted"
     )
-    holds: Literal["auto", "off"] = option("auto", "auto: a drawing held for several frames is colored once")
+    holds: Literal["auto", "off"] = option(
+        "auto", "auto: a drawing that is held for several frames is colored once; off: every frame"
+    )
     cuts: Literal["auto", "off"] = option(
         "auto", "auto: find the cuts inside a clip; each scene is colored from its own painted frames. off: one scene"
     )
@@ -299,31 +301,31 @@ class PathOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class ComputeOptions(Options):
-    """What every method understands: which weights, where and how to compute."""
+    """Options of every method: which weights, where and how to compute."""
 
     weights: str = option("small", "'small' (packaged), a folder, or a Hugging Face hub id")
-    seed: int = option(0, "seed of all random numbers", ge=0, le=2**63 - 1)
+    seed: int = option(0, "random seed", ge=0, le=2**63 - 1)
     size: Size | None = option(
         None,
-        "working size inside the networks; default: chosen from the shot's aspect",
+        "working size of the networks; default: from the shot's aspect ratio",
         ge=32,
         le=8192,
         step=16,
         unit="pixels",
     )
     device: str = option("auto", "auto, cpu, cuda, cuda:N, mps")
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = option("auto", "number format inside the networks")
-    offload: bool = option(False, "keep networks in main memory while they are not in use")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = option("auto", "number format of the networks")
+    offload: bool = option(False, "keep networks that are not in use in main memory")
     threads: int | None = option(
-        None, "threads on the CPU; default: one a core, or one where waiting threads would spin", ge=1, le=512, step=1
+        None, "CPU threads; default: one per core, or 1 if torch was imported first", ge=1, le=512, step=1
     )
-    compile: bool = option(False, "compile the networks first (torch.compile)")
-    preview: bool = option(False, "one step, for a quick look")
+    compile: bool = option(False, "compile the networks with torch.compile")
+    preview: bool = option(False, "a single denoising step, for a quick look")
 
     def inner(self) -> tuple[ComputeOptions, ...]:
-        """Options of the other methods that this one may run inside itself; their weights decide its results too."""
+        """Options of other methods that this method may run; their weights also decide its results."""
         return ()
 
     def files(self) -> tuple[Path, ...]:
-        """Pictures that these options name; they decide the results too."""
+        """Pictures that these options name; they also decide the results."""
         return ()

@@ -206,7 +206,7 @@ def _chosen(
         if method.options is None:
             raise OptionError("the session has a method without options", wanted="a session with a method by name")
         if own:
-            raise OptionError(f"{flag(next(iter(own)))} is given for a session that is loaded", wanted="no options")
+            raise OptionError(f"{flag(next(iter(own)))} can't be given with a loaded session", wanted="no options")
         chosen = method.options
     else:
         chosen = choose_method(method, own, given, confidence=confidence)
@@ -216,8 +216,8 @@ def _chosen(
     check_conditions(spec, given)
     if confidence and not spec.confidence:
         raise OptionError(
-            f"--confidence-maps with the method {spec.name}, which does not say how sure it is",
-            todo="Leave out --confidence-maps, or take another method.",
+            f"--confidence-maps with the method {spec.name}, which reports no confidence",
+            todo="Leave out --confidence-maps, or use another method.",
         )
     return chosen
 
@@ -323,15 +323,15 @@ def _saying_how_far(context: ShotContext, job: Job) -> Iterator[None]:
     """Say what is there of an earlier run, and when the user stops this one, what the next will find."""
     total = len(context.clip)
     if job.drawings:
-        log.info("an earlier run was stopped: going on after %d of %d frames", context.frames_of(job.drawings), total)
+        log.info("resuming an interrupted run after %d of %d frames", context.frames_of(job.drawings), total)
     try:
         yield
     except KeyboardInterrupt:
         done = context.frames_of(job.drawings)
-        kept = f" after {done} of {total} frames; the same command goes on from there" if done else ""
+        kept = f" after {done} of {total} frames; run the same command again to resume" if done else ""
         raise KeyboardInterrupt(f"stopped{kept}") from None
     except CelpaintError:
         if job.drawings:
             done = context.frames_of(job.drawings)
-            log.info("%d of %d frames are colored and kept; the same command goes on from there", done, total)
+            log.info("%d of %d frames are colored and kept; run the same command again to resume", done, total)
         raise

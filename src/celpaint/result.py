@@ -111,8 +111,8 @@ class Result:
         if "maps" in self._stages:
             if confidence is None:
                 raise OptionError(
-                    "confidence maps are wanted of a method that does not say how sure it is",
-                    todo="Leave out --confidence-maps, or take another method.",
+                    "confidence maps are not available from a method that reports no confidence",
+                    todo="Leave out --confidence-maps, or use another method.",
                 )
             self._stages["maps"].put(drawing, Frame(np.repeat(confidence[..., None], 3, axis=2)))
 

@@ -74,7 +74,7 @@ class Colorizer:
         self._requires: frozenset[Condition] = DEFAULT_REQUIRES
         if isinstance(method, Method):
             if options:
-                raise OptionError("options are given for a method that is loaded", wanted="none")
+                raise OptionError("options can't be given with a loaded method", wanted="none")
             self.method = method
             return
         self.options = choose_method(method, options)
@@ -134,9 +134,9 @@ class Colorizer:
             OptionError: something given is of no use to the method.
         """
         if self.options is not None:
-            check_conditions(spec_of(self.options), shot.given)
+            check_conditions(spec_of(self.options), shot.given, opened=True)
         elif "references" in self._requires and not shot.references:
-            raise ReferenceFrameError("no painted frame is given", wanted="at least one")
+            raise ReferenceFrameError("no painted frame was given", wanted="at least one")
 
     def cancel(self) -> None:
         """Stop the shot that is being colored, from any thread or from its progress, before the next network call that
@@ -237,7 +237,7 @@ class Colorizer:
 
     def _stop_if_cancelled(self) -> None:
         if self._cancelled.is_set():
-            raise Cancelled("the shot was cancelled")
+            raise Cancelled("the shot was canceled")
 
     @contextmanager
     def _enough_memory(self, size: tuple[int, int] | None = None) -> Iterator[None]:
@@ -256,7 +256,8 @@ def _frame(waiting: Spill, drawing: int) -> Frame:
     kept = waiting.get(drawing)
     if kept is None or kept[0] is None:
         raise DiskFull(
-            "no room for frames that are colored before their turn", todo="Make room in the folder for temporary files."
+            "the disk has no room for frames that are waiting to be written",
+            todo="Make room in the folder for temporary files.",
         )
     return Frame(kept[0], kept[1])
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 import logging
 from bisect import bisect
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, overload
 
 import numpy as np
 
+from celpaint.conditions.backdrop import Backdrop
 from celpaint.conditions.lines import (
     Look,
     classify_clip,
@@ -183,6 +185,9 @@ class ShotContext:
             hints=tuple(hints),
             cuts=tuple(cuts),
         )
+        if self._in_register and not self.transparent:
+            found = tuple(Backdrop.read(self._painted_in(number)) for number in range(len(self.shot.scenes)))
+            self.shot = replace(self.shot, backgrounds=found)
         self.unpainted = self._unpainted()
 
     @property
@@ -232,7 +237,7 @@ class ShotContext:
             return lay_ink_on_cel(rgb, fill_alpha, art, painted=ink) if self._keep_ink else Frame(rgb, fill_alpha)
         else:
             rgb = to_size(painted.rgb, self.clip.size, art.line)
-            rgb = lay_ink(rgb, art, painted=self._ink(drawing)) if self._keep_ink else rgb
+            rgb = self._inked(drawing, rgb, painted.confidence, art) if self._keep_ink else rgb
         if self._drawings.look.kind == "on transparent" or self.transparent:
             return cut_out(rgb, art) if self._keep_ink else Frame(rgb)
         return Frame(rgb, alpha)
@@ -245,14 +250,28 @@ class ShotContext:
         _, alpha = self._drawings.art(drawing)
         return np.ones(self.clip.size, np.float32) if alpha is None else alpha
 
+    def _inked(self, drawing: int, rgb: Array, confidence: Array | None, art: LineArt) -> Array:
+        """A drawing's fills with its ink over them and the painted background behind them."""
+        scene = bisect(self.shot.cuts, drawing)
+        background = self.shot.backgrounds[scene] if self.shot.backgrounds else None
+
+        def behind(fill: Array) -> Array:
+            return fill if background is None else background.behind(fill, confidence, art.line)[0]
+
+        return lay_ink(rgb, art, painted=self._ink(drawing), behind=behind)
+
     def _ink(self, drawing: int) -> PaintedInk | None:
         """The color of a drawing's ink as the paintings of its scene show it."""
         number = bisect(self.shot.cuts, drawing)
         if number not in self._inks:
-            scene = self.shot.scenes[number]
-            seen = [(frame.rgb, self._drawings.art(i)[0]) for i, frame in self._in_register.items() if i in scene]
+            seen = self._painted_in(number)
             self._inks[number] = PaintedInk.read(seen, _margin(seen[0][1])) if seen else None
         return self._inks[number]
+
+    def _painted_in(self, number: int) -> list[tuple[Array, LineArt]]:
+        """The paintings of a scene that lie on their drawings, and those drawings' lines."""
+        scene = self.shot.scenes[number]
+        return [(frame.rgb, self._drawings.art(i)[0]) for i, frame in self._in_register.items() if i in scene]
 
     def _reference(self, place: Place) -> Reference:
         frame = place.read()
@@ -277,7 +296,7 @@ class ShotContext:
             if art.drawn:
                 rgb, offset = register(rgb, art.line)
                 if offset.found and offset.within_limits(self.clip.size):
-                    log.info("%s: it lay %s of its drawing and was moved back", place.name, offset)
+                    log.info("%s: it was %s of its drawing and has been moved into place", place.name, offset)
                     alpha = None if alpha is None else undo(alpha, offset)
                     kept = Frame(rgb, alpha)
                 elif offset.found:
@@ -321,7 +340,7 @@ class _Grays:
         rgb = flatten(self._frame(drawing))
         if not self._told and has_color(rgb):
             self._told = True
-            log.info("the frames have color; they are turned to gray first")
+            log.info("the frames have color; they are converted to gray first")
         return luminance(rgb)
 
 
@@ -360,7 +379,7 @@ class _Drawings(_Mapped):
             else classify_clip(without_empty_alpha(clip[frames[i]]) for i in looked_at)
         )
         if self.look.kind == "painting" and mode == "auto":
-            log.info("these are colored pictures, so their lines are extracted; --lines keep takes them as they are")
+            log.info("these are colored pictures, so their lines are extracted; --lines keep uses them as line art")
         self._drawn: dict[int, bool] = {}
         self.looked_at: set[int] = set()
 

@@ -59,12 +59,12 @@ def paint_keys(
     keys = {drawing: _key_path(context, out, drawing) for drawing in _chosen(context)}
     missing = {drawing: key for drawing, key in keys.items() if not key.exists()}
     for key in sorted({*keys.values()} - {*missing.values()}):
-        log.info("'%s' is taken as it is; delete it to have that frame colored anew", key)
+        log.info("'%s' already exists and is used; delete it to color that frame again", key)
     if missing:
         colorizer = Colorizer(options)
         for drawing, key in missing.items():
             _paint(context, colorizer, drawing, key, [source, style], progress)
-            log.info("colored %s: '%s'; correct it and run again if it is not right", context.label(drawing), key)
+            log.info("colored %s: '%s'; if it is not right, correct it and run again", context.label(drawing), key)
     return [(key, _frame_name(context, drawing)) for drawing, key in keys.items()]
 
 

@@ -204,6 +204,16 @@ class ColorHint:
     place: tuple[float, float] | npt.NDArray[np.bool_]
 
 
+class Background(Protocol):
+    """What stands behind the figures of a scene; see :class:`celpaint.conditions.backdrop.Backdrop`."""
+
+    def at(self, size: tuple[int, int]) -> Background:
+        """The same at another size."""
+
+    def behind(self, fill: Array, confidence: Array | None, line: Array) -> tuple[Array, Array]:
+        """Fills ``H W 3`` and confidence ``H W`` of a drawing with the background where it shows."""
+
+
 @dataclass(frozen=True)
 class Shot:
     """What is known of a shot, at the source's own size.
@@ -221,6 +231,7 @@ class Shot:
         text: a description or tags, empty where none was given.
         hints: colors at places.
         cuts: the first drawing of every scene but the first, ascending.
+        backgrounds: what paintings show behind the figures, one a scene or none; None for a scene without.
     """
 
     lines: Sequence[Array]
@@ -232,9 +243,15 @@ class Shot:
     text: str = ""
     hints: tuple[ColorHint, ...] = ()
     cuts: tuple[int, ...] = ()
+    backgrounds: tuple[Background | None, ...] = ()
 
     def __len__(self) -> int:
         return len(self.lines)
+
+    @property
+    def background(self) -> Background | None:
+        """What stands behind the figures of a shot of one scene."""
+        return self.backgrounds[0] if len(self.backgrounds) == 1 else None
 
     @property
     def given(self) -> frozenset[Condition]:
@@ -260,8 +277,10 @@ class Shot:
         shifted = tuple(replace(r, frame=None if r.frame is None else r.frame - scene.start) for r in placed)
         hints = tuple(replace(h, drawing=h.drawing - scene.start) for h in self.hints if h.drawing in scene)
         gray, alpha = (None if each is None else _Part(each, scene) for each in (self.gray, self.alpha))
+        backgrounds = self.backgrounds and (self.backgrounds[self.scenes.index(scene)],)
         lines = _Part(self.lines, scene)
-        return replace(self, lines=lines, references=shifted, gray=gray, alpha=alpha, hints=hints, cuts=())
+        known = replace(self, lines=lines, references=shifted, hints=hints, backgrounds=backgrounds)
+        return replace(known, gray=gray, alpha=alpha, cuts=())
 
 
 class _Part(Sequence[Array]):

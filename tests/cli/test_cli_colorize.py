@@ -48,7 +48,7 @@ def test_a_person_is_told_the_figures(shot: Shot, tmp_path: Path, capsys: pytest
     assert colorize(*shot, tmp_path / "out") == 0
     said = capsys.readouterr()
     assert "10 frames in" in said.out
-    assert "paint next, where the colors are least sure: A_0010.png (" in said.out
+    assert "paint next, where the colors are least certain: A_0010.png (" in said.out
     assert re.search(r"A_0009.png \(upper center, x \d+ to \d+, y \d+ to \d+\)", said.out)
     assert said.out.strip().endswith(f"result: {tmp_path / 'out'}")
     assert "coloring, segment 3/3: 10/10" in said.err

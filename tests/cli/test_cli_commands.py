@@ -69,7 +69,7 @@ def test_prepare_makes_shards(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 def test_prepare_wants_videos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["data", "prepare", "--out", str(tmp_path / "clips")]) == 2
-    assert "no video is given" in capsys.readouterr().err
+    assert "no video was given" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

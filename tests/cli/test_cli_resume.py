@@ -138,7 +138,7 @@ def test_interrupted_it_says_what_is_kept(shot: Path, whole: dict[str, bytes], t
             break
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert said == f"celpaint: stopped after 4 of {FRAMES} frames; the same command goes on from there\n"
+    assert said == f"celpaint: stopped after 4 of {FRAMES} frames; run the same command again to resume\n"
     Run(shot, tmp_path / "out", "--pause", "0.05").finish()
     assert pictures(tmp_path / "out") == whole
 

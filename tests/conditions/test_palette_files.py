@@ -82,7 +82,7 @@ def test_a_color_name_is_preferred_to_a_file(tmp_path: Path, monkeypatch: pytest
         (",", "',' has no color; wanted 1 to 32"),
         ("#1d3557,sea.gpl", "has 'sea.gpl' for a color"),
         ("sea.gpl", "the palette 'sea.gpl' can't be read"),
-        ("sea\0.gpl", "is no name of a file"),
+        ("sea\0.gpl", "is not a file name"),
         ("sea.png", "'sea.png' does not exist"),
         ("tags:", "none of the tags is known"),
         (grays(33), "has 33 colors; wanted 1 to 32"),
@@ -102,7 +102,7 @@ def test_what_is_no_palette_is_said(
 
 def test_folder_and_foreign_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("hello")
-    with pytest.raises(InputError, match=r"notes\.txt' is no kind of palette file; wanted colors"):
+    with pytest.raises(InputError, match=r"notes\.txt' is not a palette file of a known kind; wanted colors"):
         read_palette(tmp_path / "notes.txt")
     (tmp_path / "folder.gpl").mkdir()
     with pytest.raises(InputError, match="can't be read"):

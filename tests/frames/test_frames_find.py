@@ -74,7 +74,7 @@ def test_a_lone_frame_keeps_its_number_and_its_sequence_is_hinted_at(tmp_path, c
     folder_of(tmp_path, "A_0003.png", "A_0004.png", "A_0005.png")
     with caplog.at_level(logging.INFO):
         assert numbers(tmp_path / "A_0004.png") == ["4"]
-    assert f"one of 3 frames and is taken alone; for all of them give '{tmp_path / 'A_####.png'}'" in caplog.text
+    assert f"one of 3 frames and is used alone; for all of them use '{tmp_path / 'A_####.png'}'" in caplog.text
     caplog.clear()
     with caplog.at_level(logging.INFO):
         read_picture(tmp_path / "A_0004.png")
@@ -136,7 +136,7 @@ def test_a_minus_that_may_be_a_hyphen_is_refused(tmp_path):
 def test_a_frame_on_its_way_is_refused_by_name(tmp_path, placeholder, source):
     folder = folder_of(tmp_path / "in", "A_0001.png", "A_0002.png", "A_0004.png")
     (folder / placeholder).write_bytes(b"half")
-    refused(folder / source, "A_0003.", "not there yet", placeholder)
+    refused(folder / source, "A_0003.", "not complete yet", placeholder)
 
 
 @pytest.mark.parametrize(

@@ -71,17 +71,21 @@ def rows(*edges: int) -> tuple[Array, Array]:
     return rgb, line
 
 
+def halves() -> Array:
+    """A line in the middle: its left half lies evenly on the first two parts of ``rows(40, 80, 120)``."""
+    line = np.zeros((32, 160), np.float32)
+    line[:, 80] = 1
+    return line
+
+
 def test_sure_pixels_decide() -> None:
     rgb, line = rows(40, 80, 120)
     flat = FlatFill([(rgb, line)], (32, 160))
     x, y = identity(32, 160)
-    x[:, :20] = 100.5  # half of the first part is found in the third
-    x[:, 80:120] = 20.5  # which is found in the first
-    drawing = flat.enclose(line)
-    votes = np.ones((5, 5), np.float32)
+    drawing, votes = flat.enclose(halves()), np.ones((3, 5), np.float32)
     sure = np.ones_like(line)
-    sure[:, :20] = 0.01
-    for doubted, color in ((sure, COLORS[0]), (1.01 - sure, COLORS[2])):
+    sure[:, :40] = 0.01
+    for doubted, color in ((sure, COLORS[1]), (1.01 - sure, COLORS[0])):
         filled, _ = flat.fill(drawing, flat.known, [found(flat, x, y, doubted)], votes)
         assert np.array_equal(filled[10, 10], color)
 
@@ -90,37 +94,51 @@ def test_all_ways_of_finding_pixels_are_counted() -> None:
     rgb, line = rows(40, 80, 120)
     flat = FlatFill([(rgb, line)], (32, 160))
     x, y = identity(32, 160)
-    drawing, votes = flat.enclose(line), np.ones((5, 5), np.float32)
-    wrong = x.copy()
-    wrong[:, :40] = 100.5
-    for share, color in ((0.8, COLORS[0]), (0.05, COLORS[2])):
-        right = found(flat, x, y, np.full_like(line, share))
-        filled, _ = flat.fill(drawing, flat.known, [found(flat, wrong, y, np.full_like(line, 1 - share)), right], votes)
+    drawing, votes = flat.enclose(halves()), np.ones((3, 5), np.float32)
+    first, second = x.copy(), x.copy()
+    first[:, :80], second[:, :80] = 20.5, 60.5
+    for share, color in ((0.99, COLORS[0]), (0.01, COLORS[1])):
+        ways = [found(flat, first, y, np.full_like(line, share)), found(flat, second, y, np.full_like(line, 1 - share))]
+        filled, _ = flat.fill(drawing, flat.known, ways, votes)
         assert np.array_equal(filled[10, 10], color)
 
 
-def test_neighbors_decide_where_nothing_is_found() -> None:
-    """The second part is found all over the strip, and only the neighbors of the reference's second are beside it."""
-    rgb, line = rows(20, 60, 100)
-    _, moved = rows(60, 100, 140)
-    flat = FlatFill([(rgb, line)], (32, 160))
-    x, y = identity(32, 160, 40)
-    x[:, 60:100] = np.arange(40) * 4 + 0.5
-    filled, _ = fill(flat, moved, x, y)
-    assert np.array_equal(filled[10, 80], COLORS[1])
+def boxes(*where: tuple[int, int, int]) -> tuple[Array, Array]:
+    """Boxes on paper, ``(x, y, side)`` each, one color after another."""
+    line, rgb = np.zeros((96, 160), np.float32), np.ones((96, 160, 3), np.float32) * COLORS[2]
+    for color, (x, y, side) in zip(COLORS[[0, 1, 3]], where, strict=False):
+        line[y : y + side, x : x + side] = 1
+        line[y + 1 : y + side - 1, x + 1 : x + side - 1] = 0
+        rgb[y : y + side, x : x + side] = color
+    return rgb, line
 
 
-def test_where_votes_are_split_size_decides() -> None:
-    """The middle is found in both ends of the reference, as far away and with the same neighbor, and is like one."""
-    line, rgb = np.zeros((40, 96), np.float32), np.zeros((40, 96, 3), np.float32)
-    line[:, [20, 46]] = 1
-    rgb[:, :20], rgb[:, 20:46], rgb[:, 46:] = COLORS[0], COLORS[3], COLORS[1]
-    drawn = np.zeros_like(line)
-    drawn[:, [31, 50]] = 1
-    x, y = identity(40, 96)
-    x[:, :31], x[:, 31:41], x[:, 41:51], x[:, 51:] = 30.5, 5.5, 60.5, 30.5
-    filled, _ = fill(FlatFill([(rgb, line)], (40, 96)), drawn, x, y)
-    assert np.array_equal(filled[20, 40], COLORS[0])
+@pytest.mark.parametrize(("side", "color"), [(12, COLORS[0]), (40, COLORS[1])])
+def test_size_decides_between_regions_found_alike(side: int, color: Array) -> None:
+    """A box midway between a small and a large one, of which the network finds as much in each."""
+    rgb, line = boxes((24, 42, 12), (110, 28, 40))
+    _, drawn = boxes((80 - side // 2, 48 - side // 2, side))
+    x, y = identity(96, 160)
+    x[::2, 50:110], x[1::2, 50:110], y[:, 50:110] = 30.5, 130.5, 48.5
+    filled, _ = fill(FlatFill([(rgb, line)], line.shape), drawn, x, y)
+    assert np.array_equal(filled[48, 80], color)
+
+
+@pytest.mark.parametrize("ring", [True, False])
+def test_surroundings_decide_between_regions_of_one_shape(ring: bool) -> None:
+    """Two boxes are alike but for the larger box around the first."""
+    rgb, line = boxes((16, 26, 44), (110, 42, 12))
+    inner, inner_line = boxes((32, 42, 12))
+    inside = np.s_[42:54, 32:44]
+    rgb[inside], line[inside] = inner[inside], inner_line[inside]
+    rgb[inside][line[inside] == 0] = COLORS[3]
+    _, drawn = boxes((74, 42, 12), *([(58, 26, 44)] if ring else []))
+    if ring:
+        drawn[42:54, 74:86] = boxes((74, 42, 12))[1][42:54, 74:86]
+    x, y = identity(96, 160)
+    x[42:54:2, 74:86], x[43:54:2, 74:86] = 38.5, 116.5
+    filled, _ = fill(FlatFill([(rgb, line)], line.shape), drawn, x, y)
+    assert np.array_equal(filled[48, 80], COLORS[3] if ring else COLORS[1])
 
 
 def test_drawings_filled_before_serve_as_references() -> None:
@@ -210,3 +228,21 @@ def test_what_was_inferred_is_said(caplog: pytest.LogCaptureFixture) -> None:
     FlatFill([((rgb + noise).clip(0, 1).astype(np.float32), line)], (60, 80))
     assert "5 of these regions have no exact color" in caplog.text
     assert "good to about 2 of 255" in caplog.text
+
+
+def test_a_figure_that_is_mirrored_keeps_the_colors_of_its_parts() -> None:
+    """The network finds everything where it was, which is another part of the mirrored drawing."""
+    rgb, line = boxes((60, 40, 30), (30, 30, 16), (94, 50, 24))
+    flipped_rgb, flipped = rgb[:, ::-1], np.ascontiguousarray(line[:, ::-1])
+    filled, _ = fill(FlatFill([(rgb, line)], line.shape), flipped, *identity(96, 160))
+    assert np.array_equal(filled[flipped == 0], flipped_rgb[flipped == 0])
+
+
+def test_small_parts_are_matched_where_the_working_size_has_lost_them() -> None:
+    rgb, line = boxes((40, 30, 50), (55, 45, 6), (72, 45, 6))
+    _, moved = boxes((60, 36, 50), (75, 51, 6), (92, 51, 6))
+    moved_rgb, _ = boxes((60, 36, 50), (75, 51, 6), (92, 51, 6))
+    flat = FlatFill([(rgb, line)], (16, 32))
+    assert flat.enclose(moved).small.max() < flat.enclose(moved).labels.max()
+    filled, _ = fill(flat, moved, *identity(16, 32, 4))
+    assert np.array_equal(filled[moved == 0], moved_rgb[moved == 0])

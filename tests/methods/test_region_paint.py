@@ -79,14 +79,14 @@ def test_other_paintings_give_nearly_those(written: Any, off: int) -> None:
     painting, labels = cels()
     paint = read_paint(unit(np.clip(written(painting.astype(np.uint8)), 0, 255)), labels)
     assert np.abs(paint.color[1:] * 255 - CELS).max() <= off
-    assert paint.shown[1:].all()
+    assert not paint.mixed[1:].any()
 
 
 def test_most_of_a_region_decides() -> None:
     painting, labels = cels()
     painting[12:20, 12:48] = (255, 255, 255)  # a highlight that no line shows, over a third of the first box
     assert np.array_equal(read_paint(unit(painting), labels).color[2], unit(CELS[1]))
-    assert read_paint(unit(painting), labels).mixed > 0.01
+    assert read_paint(unit(painting), labels).leaked > 0.01
 
 
 def test_gradients_give_their_commonest_color() -> None:

@@ -186,7 +186,7 @@ def test_a_useless_condition_is_one_sentence_before_any_network_loads(
 ) -> None:
     with pytest.raises(OptionError) as error:
         celpaint.render(shot[0], tmp_path / "out", reference=shot[1], method="copycat", **given)
-    assert error.value.seen.startswith("the method copycat makes no use of")
+    assert error.value.seen.startswith("the method copycat does not use")
     assert seen in error.value.seen
     assert loads == []
     assert [each.name for each in tmp_path.iterdir()] == ["shot"]

@@ -279,7 +279,7 @@ def test_a_truncated_file_and_a_missing_one(official: Official, tmp_path: Path) 
     with pytest.raises(WeightsError, match="there is no file"):
         read_checkpoint(tmp_path / "none.ckpt")
     torch.save([1, 2], tmp_path / "list.pt")
-    with pytest.raises(WeightsError, match="holds no state dict"):
+    with pytest.raises(WeightsError, match="contains no state dict"):
         read_checkpoint(tmp_path / "list.pt")
 
 

@@ -133,7 +133,7 @@ def read_manifest(path: Path, references: tuple[int, ...] = (0,)) -> list[Evalua
             )
     except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise InputError(
-            f"'{path}' is no manifest of clips ({type(error).__name__}: {error})",
+            f"'{path}' is not a manifest of clips ({type(error).__name__}: {error})",
             wanted="a TOML or JSON file with tables 'clip', each with 'result' and 'ground_truth'",
             todo="Or give the ground truth as well, where you meant a clip.",
         ) from None

@@ -137,7 +137,7 @@ def _read(path: Path) -> npt.NDArray[uint8]:
     pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if pixels is None:
         raise InputError(
-            f"'{path}' is missing or no picture",
+            f"'{path}' is missing or not a picture",
             wanted="every frame of every shot, in color and as drawn lines",
             todo="Give the folder that holds the folders of the shots.",
         )

@@ -68,7 +68,7 @@ class Film:
             return np.stack([extract_lines(frame) for frame in self.frames])
         if style == "binary" and self.lines:
             return (next(iter(self.lines.values())) >= 0.5).astype(np.float32)
-        raise OptionError(f"line style {style!r} of film '{self.name}'", wanted=f"of {', '.join(self.lines)}")
+        raise OptionError(f"line style {style!r} of film '{self.name}'", wanted=f"one of {', '.join(self.lines)}")
 
 
 WHOLE_SHOT = "whole shot"
@@ -145,7 +145,7 @@ def _source(name: str, sources: Mapping[str, FilmSource]) -> FilmSource:
         return sources[name]
     if name in FILM_SOURCES:
         return cast("FilmSource", load_object(FILM_SOURCES[name]))
-    raise OptionError(f"film source {name!r} is not known", wanted=f"of {', '.join({**FILM_SOURCES, **sources})}")
+    raise OptionError(f"film source {name!r} is not known", wanted=f"one of {', '.join({**FILM_SOURCES, **sources})}")
 
 
 def _films(spec: FilmSpec, seed: int, out: Path, root: Path, source: FilmSource) -> Iterator[BenchmarkClip]:

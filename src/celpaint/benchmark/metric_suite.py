@@ -209,7 +209,7 @@ class MetricSuite:
         """
         for name in spec.metrics:
             if name not in METRICS:
-                raise OptionError(f"metric {name!r} is not known", wanted="of " + ", ".join(METRICS))
+                raise OptionError(f"metric {name!r} is not known", wanted="one of " + ", ".join(METRICS))
         context = MetricContext(_device(spec.device), best_flow(spec.flow, _device(spec.device)))
         metrics: dict[str, Metric[Any]] = {}
         missing: dict[str, str] = {}

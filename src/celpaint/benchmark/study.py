@@ -92,7 +92,7 @@ def color(method: Method, shot: Shot) -> list[ColorizedFrame]:
     colored = dict(Colorizer(method).drawings(shot))
     painted = [colored[drawing] for drawing in range(len(shot))]
     if not all(np.isfinite(one.rgb).all() for one in painted):
-        raise WeightsError("the method's pictures hold values that are not finite", wanted="weights that are sound")
+        raise WeightsError("the method's pictures contain NaN or infinity", wanted="valid weights")
     return painted
 
 

@@ -193,7 +193,9 @@ class Suite:
         """
         for name in only:
             if not any(name in (run.name, run.name.split(",")[0]) for run in self.runs):
-                raise OptionError(f"no run is named {name!r}", wanted=f"of {', '.join(run.name for run in self.runs)}")
+                raise OptionError(
+                    f"no run is named {name!r}", wanted=f"one of {', '.join(run.name for run in self.runs)}"
+                )
         return tuple(run for run in self.runs if not only or {run.name, run.name.split(",")[0]} & {*only})
 
     def at_most(self, films: int | None) -> Suite:
@@ -252,7 +254,7 @@ def read_suite(path: Path) -> Suite:
 def _tables(table: Mapping[str, Any], key: str, path: Path) -> list[dict[str, Any]]:
     entries = table.get(key, [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise OptionError(f"'{key}' in suite '{path}' is no list of tables", wanted=f"[[{key}]]")
+        raise OptionError(f"'{key}' in suite '{path}' is not a list of tables", wanted=f"[[{key}]]")
     return entries
 
 
@@ -261,7 +263,7 @@ def _build(kind: type[T], entry: Mapping[str, Any], what: str, path: Path) -> T:
     known = [f.name for f in fields(kind)]  # type: ignore[arg-type]
     if unknown := sorted(entry.keys() - set(known)):
         raise OptionError(
-            f"'{unknown[0]}' in [[{what}]] of suite '{path}' is not known", wanted=f"of {', '.join(known)}"
+            f"'{unknown[0]}' in [[{what}]] of suite '{path}' is not known", wanted=f"one of {', '.join(known)}"
         )
     try:
         return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()})
@@ -298,14 +300,14 @@ def _check(suite: Suite, path: Path) -> None:
         refuse(f"protocol {suite.protocol!r}", " or ".join(PROTOCOLS))
     for metric in suite.metrics:
         if metric not in METRICS:
-            refuse(f"metric {metric!r}", f"of {', '.join(METRICS)}")
+            refuse(f"metric {metric!r}", f"one of {', '.join(METRICS)}")
     for what, names in (("run", [run.name for run in suite.runs]), ("clip", [clip.name for clip in suite.clips])):
         for name in names:
             if names.count(name) > 1:
                 refuse(f"two {what}s named {name!r}", "every name once")
     for run in suite.runs:
         if run.method not in (*method_names(), *BASELINES):
-            refuse(f"method {run.method!r}", f"of {', '.join([*method_names(), *BASELINES])}")
+            refuse(f"method {run.method!r}", f"one of {', '.join([*method_names(), *BASELINES])}")
         if run.is_baseline and run.options:
             refuse(f"options of the baseline {run.name!r}", "none, it has no options")
         parts = () if run.is_baseline else tuple(method_spec(run.method).ablations)

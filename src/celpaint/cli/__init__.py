@@ -1,4 +1,4 @@
-"""The command line: a skin without logic, made from the options' dataclasses. Importing it imports no command."""
+"""The command line, made from the options' dataclasses; it has no logic. Importing it imports no command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands, each loaded when it is called, and what their endings mean to the shell."""
+"""The commands, each imported when it is called, and their exit codes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ app = App(
     version=__version__,
     default_parameter=Parameter(negative=()),
 )
-app.register_install_completion_command(help="Let the shell complete commands and options.")
+app.register_install_completion_command(help="Install shell completion of commands and options.")
 app.command(
     "celpaint.cli.colorize:colorize_command",
     name="colorize",
@@ -70,23 +70,28 @@ app.command(
     "celpaint.cli.benchmark:app",
     name="benchmark",
     sort_key=3,
-    help="Run methods and baselines over clips and settings, and report.",
+    help="Measure methods and baselines on clips, and write a report.",
 )
 app.command(
     "celpaint.cli.recolor:recolor_command",
     name="recolor",
     sort_key=1,
-    help="Paint a painted shot again in the colors of another palette.",
+    help="Recolor a painted shot with another palette.",
 )
-app.command("celpaint.cli.palette:app", name="palette", sort_key=1, help="Take palettes from pictures, show them.")
-app.command("celpaint.cli.weights:app", name="weights", sort_key=1, help="Show, check or convert weights.")
-app.command("celpaint.cli.data:app", name="data", sort_key=4, help="Make training films, or cut up your own.")
-app.command("celpaint.cli.train:app", name="train", sort_key=5, help="Train a network, or export what was trained.")
+app.command(
+    "celpaint.cli.palette:app",
+    name="palette",
+    sort_key=1,
+    help="Extract palettes from pictures, show and convert them.",
+)
+app.command("celpaint.cli.weights:app", name="weights", sort_key=1, help="List, inspect, verify or convert weights.")
+app.command("celpaint.cli.data:app", name="data", sort_key=4, help="Prepare training clips.")
+app.command("celpaint.cli.train:app", name="train", sort_key=5, help="Train a network, or export trained weights.")
 app.command(
     "celpaint.cli.doctor:doctor_command",
     name="doctor",
     sort_key=6,
-    help="Show what a bug report needs: versions, machine, devices, weights.",
+    help="Show versions, machine, devices and weights, for a bug report.",
     help_epilogue="",
 )
 
@@ -111,8 +116,8 @@ def _launch(
 def run(tokens: Sequence[str]) -> int:
     """Run one command line and return its exit code.
 
-    What a user can mend ends in one sentence on standard error, also as a JSON object on standard output where
-    ``--json`` asks for it. What only a programmer can mend ends in a traceback and exit code 1.
+    An error that the user can fix prints one sentence on standard error, and a JSON object on standard output with
+    ``--json``. A bug prints a traceback and returns exit code 1.
     """
     app.meta.suppress_keyboard_interrupt = app.suppress_keyboard_interrupt = False
     try:
@@ -126,7 +131,7 @@ def run(tokens: Sequence[str]) -> int:
     except Exception:
         if "--debug" not in tokens:
             traceback.print_exc()
-        sentence = "this is a fault of celpaint; please report it with the output of `celpaint doctor`"
+        sentence = "this is a bug in celpaint; please report it with the output of `celpaint doctor`"
         return _complain(sentence, 1, tokens)
     return code if isinstance(code, int) else 0
 

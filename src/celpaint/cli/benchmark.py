@@ -31,19 +31,19 @@ celpaint benchmark speed frames --height 720
 
 app = App(
     name="benchmark",
-    help="Run methods and baselines over clips and settings, and report; or measure one part in depth.",
+    help="Measure methods and baselines on clips, and write a report; or measure one part in depth.",
     help_epilogue=_EXAMPLES,
 )
-speed = App(name="speed", help="Time one part: tables of seconds and memory.")
+speed = App(name="speed", help="Measure the time and memory of one part.")
 app.command(speed)
 
 Art = Annotated[Path, Parameter(help="the file of drawings that `celpaint data art` made")]
-Films = Annotated[int, Parameter(help="for each combination of conditions; published tables use 8")]
-Processes = Annotated[int | None, Parameter(help="processes; default: one per core")]
-Docs = Annotated[Path | None, Parameter(help="a document whose tables and pictures are renewed")]
+Films = Annotated[int, Parameter(help="films per combination of conditions; the published tables use 8")]
+Processes = Annotated[int | None, Parameter(help="number of processes; default: one per core")]
+Docs = Annotated[Path | None, Parameter(help="a document to update with the tables and pictures")]
 Shot = Annotated[Path, Parameter(help="the example shot: a folder with lines, original and reference.png")]
 Weights = Annotated[str, Parameter(help="'small' (packaged) or a folder")]
-Device = Annotated[str, Parameter(help="where networks run")]
+Device = Annotated[str, Parameter(help="device of the networks")]
 Dtype = Annotated[str, Parameter(help="number format inside the networks")]
 
 _ART, _SHOT = Path("build/art.safetensors"), Path("examples/dancer")
@@ -141,9 +141,9 @@ def check_film_command(
         different += comparison.different > 0
     if different:
         raise InputError(
-            f"{different} of {len(numbers)} shots are not the benchmark's to the pixel",
+            f"{different} of {len(numbers)} shots do not match the benchmark exactly",
             wanted="the same sums",
-            todo="Differences of a few 1/255 do not change scores; report them with them.",
+            todo="Differences of a few 1/255 do not change scores; mention them when you report scores.",
         )
 
 
@@ -154,7 +154,7 @@ def validate_matcher_command(
     *,
     art: Art = _ART,
     films: Films = 8,
-    size: Annotated[Size, Parameter(help="of the films; sides are multiples of 16")] = (320, 576),
+    size: Annotated[Size, Parameter(help="size of the films, in multiples of 16")] = (320, 576),
     weights: Weights = "small",
     dtype: Dtype = "auto",
     device: Device = "auto",
@@ -163,7 +163,7 @@ def validate_matcher_command(
     out: Annotated[Path | None, Parameter(alias="-o", help="a folder for tables, values and contact sheets")] = None,
     docs: Docs = None,
 ) -> None:
-    """Measure the matcher on held-out drawings, on the example shot, from frame to frame, in time and memory."""
+    """Measure the matcher: held-out drawings, the example shot, consistency, time and memory."""
     from celpaint.benchmark.matcher.validation import validate_matcher
     from celpaint.benchmark.study import StudySettings
 
@@ -179,7 +179,7 @@ def validate_lvcd_command(
     *,
     art: Art = _ART,
     films: Films = 8,
-    size: Annotated[Size, Parameter(help="of the films; sides are multiples of 16")] = (192, 320),
+    size: Annotated[Size, Parameter(help="size of the films, in multiples of 16")] = (192, 320),
     weights: Weights = "small",
     dtype: Dtype = "auto",
     device: Device = "auto",
@@ -188,7 +188,7 @@ def validate_lvcd_command(
     out: Annotated[Path, Parameter(alias="-o", help="a folder for tables, values and contact sheets")],
     docs: Docs = None,
 ) -> None:
-    """Measure LVCD small on held-out drawings and on the example shot, and try settings of its sampler."""
+    """Measure LVCD small on held-out drawings and on the example shot, with several sampler settings."""
     from celpaint.benchmark.lvcd.validation import validate_lvcd
     from celpaint.benchmark.study import StudySettings
 
@@ -234,15 +234,15 @@ def _check(films: int, workers: int | None, size: tuple[int, int]) -> int:
 @app.command(name="smoke-train")
 def smoke_train_command(
     *,
-    minutes: Annotated[float, Parameter(help="for each network")] = 1.0,
+    minutes: Annotated[float, Parameter(help="minutes per network")] = 1.0,
     out: Annotated[Path, Parameter(alias="-o", help="a folder for the runs, emptied first")] = Path("build/smoke"),
 ) -> int:
-    """Train every network for a minute on toy drawings; fail unless validation improves."""
+    """Train each network for a minute on toy drawings; fail unless validation improves."""
     from celpaint.benchmark.speed.smoke_training import smoke_training
 
     failed = smoke_training(minutes, out)
     if failed:
-        print(f"no better than at the start: {', '.join(failed)}")
+        print(f"did not improve: {', '.join(failed)}")
     return 1 if failed else 0
 
 
@@ -257,16 +257,16 @@ def lvcd_command(
     ] = "auto",
     size: Annotated[Size, Parameter(help="working size")] = (320, 576),
     steps: Annotated[int, Parameter(help="2 or more")] = 25,
-    segments: Annotated[int, Parameter(help="2 or more; the first is not counted")] = 3,
+    segments: Annotated[int, Parameter(help="2 or more; the first is not timed")] = 3,
     overlap: int = 4,
     device: Device = "auto",
     dtype: Dtype = "auto",
     offload: Annotated[bool, Parameter(show_default=False)] = False,
     compile: Annotated[bool, Parameter(show_default=False)] = False,
-    count: Annotated[bool, Parameter(help="count arithmetic and parameters only", show_default=False)] = False,
-    out: Annotated[Path | None, Parameter(alias="-o", help="also write the values here as JSON")] = None,
+    count: Annotated[bool, Parameter(help="only count operations and parameters", show_default=False)] = False,
+    out: Annotated[Path | None, Parameter(alias="-o", help="also save the values as JSON")] = None,
 ) -> None:
-    """LVCD with random weights: seconds a step and a frame, memory, arithmetic."""
+    """LVCD with random weights: seconds per step and per frame, memory, operations."""
     import torch
 
     from celpaint.benchmark.json_text import to_json, write_json
@@ -290,7 +290,7 @@ def lvcd_command(
 
 @speed.command(name="matcher")
 def matcher_command(*, weights: Weights = "small", dtype: Dtype = "auto", device: Device = "auto") -> None:
-    """The matcher: seconds a drawing and peak memory at three sizes."""
+    """The matcher: seconds per drawing and peak memory at three sizes."""
     from celpaint.benchmark.matcher.validation import validate_matcher
     from celpaint.benchmark.study import StudySettings
 
@@ -300,10 +300,10 @@ def matcher_command(*, weights: Weights = "small", dtype: Dtype = "auto", device
 @speed.command(name="frames")
 def frames_command(
     *,
-    height: Annotated[int, Parameter(help="of a frame at 16:9")] = 1080,
-    frames: Annotated[int, Parameter(help="of every file")] = 24,
+    height: Annotated[int, Parameter(help="height of a 16:9 frame")] = 1080,
+    frames: Annotated[int, Parameter(help="frames per file")] = 24,
 ) -> None:
-    """Reading and writing every kind of file: CPU time, size, color error."""
+    """Reading and writing each file format: CPU time, size, color error."""
     from celpaint.benchmark.speed.frames import frames_speed
 
     print(frames_speed(height, frames), end="")
@@ -312,10 +312,10 @@ def frames_command(
 @speed.command(name="finish")
 def finish_command(
     *,
-    height: Annotated[int, Parameter(help="of a frame at 16:9")] = 1080,
-    repeats: Annotated[int, Parameter(help="the median of so many calls is taken")] = 5,
+    height: Annotated[int, Parameter(help="height of a 16:9 frame")] = 1080,
+    repeats: Annotated[int, Parameter(help="number of calls; the median is reported")] = 5,
 ) -> None:
-    """What is done to every frame outside the networks, on one core."""
+    """Everything done to a frame outside the networks, on one core."""
     from celpaint.benchmark.speed.finish import finish_speed
 
     print(finish_speed(height, repeats), end="")
@@ -324,7 +324,7 @@ def finish_command(
 @speed.command(name="metrics")
 def metrics_command(
     *,
-    frames: Annotated[int, Parameter(help="of the film")] = 1000,
+    frames: Annotated[int, Parameter(help="frames of the film")] = 1000,
     workers: Annotated[int | None, Parameter(help="threads; default: one per core")] = None,
 ) -> None:
     """The LVCD protocol without flow and Frechet distances."""
@@ -352,11 +352,11 @@ def sharing_command(
 def synthesizer_command(
     *,
     art: Annotated[Path | None, Parameter(help="drawings made by `celpaint data art`; default: toy drawings")] = None,
-    device: Annotated[str, Parameter(help="where films are made")] = "cpu",
+    device: Annotated[str, Parameter(help="device that renders the films")] = "cpu",
     threads: int = 1,
-    clips: Annotated[int, Parameter(help="in a batch")] = 8,
+    clips: Annotated[int, Parameter(help="clips per batch")] = 8,
 ) -> None:
-    """The animation synthesizer: frames a second."""
+    """The animation synthesizer: frames per second."""
     from celpaint.benchmark.speed.synthesizer import synthesizer_speed
 
     print(synthesizer_speed(art, device, threads, clips), end="")
@@ -368,9 +368,9 @@ def training_command(
     /,
     *,
     set: Annotated[list[str] | None, Parameter(help="change one setting: TABLE.KEY=VALUE")] = None,
-    rounds: Annotated[int, Parameter(help="the median of so many is taken")] = 5,
+    rounds: Annotated[int, Parameter(help="number of rounds; the median is reported")] = 5,
 ) -> None:
-    """Training: frames a second of making clips, of a step, of both.
+    """Training: frames per second of rendering clips, of a training step, and of both.
 
     Args:
         recipe: a TOML file, or the name of a packaged recipe such as matcher.

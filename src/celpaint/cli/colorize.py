@@ -54,20 +54,22 @@ def colorize_command(
     style_weights: Annotated[str, Parameter(help="weights for --style-reference")] = "small",
     method: Annotated[
         str,
-        Parameter(help=f"auto, {' or '.join(method_names())}; auto: the best measured, {default_method()}"),
+        Parameter(
+            help=f"auto, {', '.join(method_names())}; auto: the best measured that fits, usually {default_method()}"
+        ),
     ] = "auto",
     overwrite: Annotated[bool, Parameter(help="replace an existing result", show_default=False)] = False,
     fps: Annotated[
-        Fraction | None, Parameter(help="frames a second of a video, 24 or 24000/1001; default the source's own, or 24")
+        Fraction | None, Parameter(help="frame rate of a video, such as 24 or 24000/1001; default: as the input, or 24")
     ] = None,
     image_format: Annotated[
-        Literal["png", "tif", "tga"] | None, Parameter(help="kind of pictures in a folder; default as the source's")
+        Literal["png", "tif", "tga"] | None, Parameter(help="format of pictures in a folder; default: as the input")
     ] = None,
     confidence_maps: Annotated[
-        Path | None, Parameter(help="a folder for maps of how sure the method was, white where sure")
+        Path | None, Parameter(help="a folder for gray pictures of the confidence, white where confident")
     ] = None,
-    quiet: Annotated[bool, Parameter(alias="-q", help="say nothing but errors", show_default=False)] = False,
-    json: Annotated[bool, Parameter(help="say everything as JSON, one object a line", show_default=False)] = False,
+    quiet: Annotated[bool, Parameter(alias="-q", help="print only errors", show_default=False)] = False,
+    json: Annotated[bool, Parameter(help="print every event as JSON, one object per line", show_default=False)] = False,
     **options: Any,
 ) -> None:
     """Color line art from painted reference frames.

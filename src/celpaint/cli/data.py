@@ -23,15 +23,15 @@ celpaint data preview --art art.safetensors --out preview/
 celpaint data prepare films/*.mp4 --out prepared/ --size 576x320
 """
 
-app = App(name="data", help="Make training films, or cut up your own.", help_epilogue=_EXAMPLES)
+app = App(name="data", help="Prepare training clips.", help_epilogue=_EXAMPLES)
 
 
 @app.command(name="art")
 def art_command(
     *,
     out: Annotated[Path, Parameter(alias="-o", help="the file to write, about 80 MB")],
-    cache: Annotated[Path | None, Parameter(help="where packages are kept; default a folder beside OUT")] = None,
-    limit: Annotated[int | None, Parameter(help="drawings of each package, for a quick look")] = None,
+    cache: Annotated[Path | None, Parameter(help="folder for the downloaded packages; default: beside OUT")] = None,
+    limit: Annotated[int | None, Parameter(help="use only so many drawings of each package, for a quick look")] = None,
     still: Annotated[Path | None, Parameter(help="also write a smaller file, 40 MB, with one cel a drawing")] = None,
 ) -> None:
     """Fetch openly licensed drawings and render them, once; an interrupted run resumes."""
@@ -49,12 +49,12 @@ def preview_command(
     *,
     art: Annotated[Path, Parameter(help="the file of drawings that `celpaint data art` made")],
     out: Annotated[Path, Parameter(alias="-o", help="the folder to write sheet.png and film.mp4 to")],
-    seed: Annotated[int, Parameter(help="other seeds give other clips")] = 0,
-    clips: Annotated[int, Parameter(help="on the sheet, and in the film")] = 9,
-    size: Annotated[Size, Parameter(help="of a frame in the film")] = (192, 320),
-    seconds: Annotated[float, Parameter(help="that each clip runs in the film")] = 2.0,
+    seed: Annotated[int, Parameter(help="random seed of the clips")] = 0,
+    clips: Annotated[int, Parameter(help="number of clips")] = 9,
+    size: Annotated[Size, Parameter(help="frame size of the film")] = (192, 320),
+    seconds: Annotated[float, Parameter(help="duration of each clip in the film")] = 2.0,
 ) -> None:
-    """Look at what the synthesizer makes: a contact sheet and a short film."""
+    """Render example clips of the synthesizer: a contact sheet and a short film."""
     from celpaint.data.preview import write_preview
 
     height, width = size
@@ -66,15 +66,15 @@ def preview_command(
 @app.command(name="prepare")
 def prepare_command(
     *videos: Path,
-    out: Annotated[Path, Parameter(alias="-o", help="the folder to write; run again to go on or to add videos")],
-    size: Annotated[Size, Parameter(help="of the training frames")] = (320, 576),
-    limit: Annotated[float, Parameter(help="difference of color histograms above which is a cut")] = 30.0,
-    shortest: Annotated[int, Parameter(help="frames a shot has at least")] = 15,
-    longest: Annotated[int, Parameter(help="frames a shot has at most")] = 200,
-    latents: Annotated[Path | None, Parameter(help="an autoencoder's weights: its latents are stored too")] = None,
-    device: Annotated[str, Parameter(help="where the autoencoder runs")] = "cpu",
-    processes: Annotated[int | None, Parameter(help="side by side; default one a core")] = None,
-    quiet: Annotated[bool, Parameter(alias="-q", help="no progress", show_default=False)] = False,
+    out: Annotated[Path, Parameter(alias="-o", help="the folder to write; run again to resume or to add videos")],
+    size: Annotated[Size, Parameter(help="size of the training frames")] = (320, 576),
+    limit: Annotated[float, Parameter(help="histogram difference that counts as a cut")] = 30.0,
+    shortest: Annotated[int, Parameter(help="minimum frames per shot")] = 15,
+    longest: Annotated[int, Parameter(help="maximum frames per shot")] = 200,
+    latents: Annotated[Path | None, Parameter(help="weights of an autoencoder, to store its latents too")] = None,
+    device: Annotated[str, Parameter(help="device of the autoencoder")] = "cpu",
+    processes: Annotated[int | None, Parameter(help="number of processes; default: one per core")] = None,
+    quiet: Annotated[bool, Parameter(alias="-q", help="print no progress", show_default=False)] = False,
 ) -> None:
     """Cut your own films into shots to train on.
 
@@ -84,7 +84,7 @@ def prepare_command(
     from celpaint.data.prepare import prepare
 
     if not videos:
-        raise InputError("no video is given", wanted="at least one", todo="celpaint data prepare VIDEO... --out DIR")
+        raise InputError("no video was given", wanted="at least one", todo="celpaint data prepare VIDEO... --out DIR")
     with report(quiet=quiet, json_lines=False) as told:
         done = prepare(
             videos,

@@ -20,7 +20,7 @@ _PACKAGES = ("torch", "numpy", "pillow", "opencv-python-headless", "av", "safete
 
 
 def doctor_command() -> None:
-    """Show what a bug report needs: versions, machine, devices, weights."""
+    """Show versions, machine, devices and weights, for a bug report."""
     for name, value in _findings():
         print(f"{name:<24}{value}")
 

@@ -18,20 +18,23 @@ def evaluate_command(
     ground_truth: Path | None = None,
     /,
     *,
-    lines: Annotated[Path | None, Parameter(help="the line art that was colored")] = None,
+    lines: Annotated[Path | None, Parameter(help="the line art of the clips")] = None,
     protocol: Annotated[
         Literal["lvcd", "full"],
         Parameter(help="lvcd: the paper's metrics at 256x256; full: every metric, at the frames' own size"),
     ] = "lvcd",
-    metric: Annotated[list[str] | None, Parameter(help="a metric to measure instead of the protocol's")] = None,
+    metric: Annotated[
+        list[str] | None, Parameter(help="a metric to measure instead of those of the protocol; may be repeated")
+    ] = None,
     reference: Annotated[
-        list[int] | None, Parameter(help="frames that were given painted, the first being 1; not scored")
+        list[int] | None,
+        Parameter(help="a frame that was given painted, counted from 1, and is not scored; default: 1"),
     ] = None,
     flow: Annotated[Literal["auto", "raft", "dis"], Parameter(help="optical flow for TC and warp error")] = "auto",
-    device: Annotated[str, Parameter(help="where networks run")] = "auto",
+    device: Annotated[str, Parameter(help="device of the networks")] = "auto",
     workers: Annotated[int | None, Parameter(help="threads; default: one per core")] = None,
-    out: Annotated[Path | None, Parameter(alias="-o", help="also write the report here: .md or .json")] = None,
-    quiet: Annotated[bool, Parameter(alias="-q", help="no progress", show_default=False)] = False,
+    out: Annotated[Path | None, Parameter(alias="-o", help="also save the report: .md or .json")] = None,
+    quiet: Annotated[bool, Parameter(alias="-q", help="print no progress", show_default=False)] = False,
     json: Annotated[bool, Parameter(help="print the report as JSON", show_default=False)] = False,
 ) -> None:
     """Measure results against the ground truth.

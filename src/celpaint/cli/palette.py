@@ -1,4 +1,4 @@
-"""``celpaint palette``: take palettes from pictures, look at them, convert them."""
+"""``celpaint palette``: extract palettes from pictures, show them, convert them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SWATCHES = (120, 600)
 """Height and width of a palette as a picture."""
 
 Out = Annotated[
-    Path | None, Parameter(alias="-o", help="also write it: .gpl, .ase, .aco, .hex, .json, or .png for swatches")
+    Path | None, Parameter(alias="-o", help="also save it: .gpl, .ase, .aco, .hex, .json, or .png for swatches")
 ]
 Overwrite = Annotated[bool, Parameter(help="replace an existing file", show_default=False)]
 
@@ -31,16 +31,16 @@ def extract(
     method: Annotated[
         Literal["kmeans", "gmm", "fills"],
         Parameter(
-            help="kmeans: means of clusters; gmm: drawn from a mixture, saturated colors only; fills: the most "
-            "frequent colors, exactly"
+            help="kmeans: cluster means; gmm: samples of a Gaussian mixture, saturated colors only; fills: the most "
+            "frequent colors, unchanged"
         ),
     ] = "kmeans",
-    colors: Annotated[int, Parameter(help="how many, 1 to 32")] = PAPER_COLORS,
-    seed: Annotated[int, Parameter(help="of all random numbers")] = 0,
+    colors: Annotated[int, Parameter(help="number of colors, 1 to 32")] = PAPER_COLORS,
+    seed: Annotated[int, Parameter(help="random seed")] = 0,
     out: Out = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Take a palette from painted frames."""
+    """Extract a palette from painted frames."""
     from celpaint.conditions.palette.extraction import extract_gmm, extract_kmeans
     from celpaint.conditions.palette.recoloring import fills
     from celpaint.frames.read import open_clip
@@ -63,7 +63,7 @@ def show(
     out: Out = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Show a palette, and write it as another kind of file or as a picture."""
+    """Show a palette; with --out, convert it to another format or to a picture."""
     from celpaint.conditions.palette.files import read_palette
 
     _tell(read_palette(palette), out, overwrite)

@@ -23,13 +23,13 @@ def recolor_command(
     before: Annotated[
         str | None,
         Parameter(
-            name="--from", help="the colors that they replace, in the same order; default: the shot's own, best matched"
+            name="--from", help="the colors to replace, in the same order; default: those of the shot, best matched"
         ),
     ] = None,
     overwrite: Annotated[bool, Parameter(help="replace an existing result", show_default=False)] = False,
-    quiet: Annotated[bool, Parameter(alias="-q", help="say nothing but errors", show_default=False)] = False,
+    quiet: Annotated[bool, Parameter(alias="-q", help="print only errors", show_default=False)] = False,
 ) -> None:
-    """Paint a painted shot again in the colors of another palette."""
+    """Recolor a painted shot with another palette."""
     from celpaint.recolor import recolor
 
     with report(quiet=quiet, json_lines=False) as progress:

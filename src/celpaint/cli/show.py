@@ -1,4 +1,4 @@
-"""Telling how a run goes: a bar on a terminal, lines in a log, JSON for machines, or nothing."""
+"""Progress of a run: a bar on a terminal, lines in a log, JSON for programs, or nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger("celpaint")
 
 
 def report(*, quiet: bool, json_lines: bool) -> Report:
-    """What suits the reader: JSON or nothing where asked for, a bar on a terminal, lines elsewhere."""
+    """JSON or nothing if asked for, a bar on a terminal, lines elsewhere."""
     if json_lines:
         return JsonLines()
     if quiet:
@@ -32,16 +32,16 @@ def report(*, quiet: bool, json_lines: bool) -> Report:
 
 
 class Report(AbstractContextManager["Report"], logging.Handler):
-    """Told of events, notes and the end. While its context lasts, the library's notes come to :meth:`note`."""
+    """Receives events, notes and the summary. Inside its context, log messages of the library go to :meth:`note`."""
 
     def __call__(self, event: Event, /) -> None:
-        """One event of the run."""
+        """Show one event of the run."""
 
     def note(self, text: str) -> None:
-        """Something the user should know."""
+        """Show a message of the library."""
 
     def end(self, summary: Summary) -> None:
-        """The result lies in its place."""
+        """Show the summary."""
 
     def emit(self, record: logging.LogRecord) -> None:
         self.note(record.getMessage())
@@ -56,7 +56,7 @@ class Report(AbstractContextManager["Report"], logging.Handler):
 
 
 class Quiet(Report):
-    """Says nothing; errors are the shell's matter."""
+    """Shows nothing; errors are printed by the command."""
 
 
 class JsonLines(Report):
@@ -206,7 +206,7 @@ class Course:
 def sentences(summary: Summary) -> list[str]:
     """The summary for a person."""
     drawings = f" ({_count(summary.drawings, 'drawing')})" if summary.drawings != summary.frames else ""
-    said = [f"{_count(summary.frames, 'frame')}{drawings} in {summary.seconds:.1f} s by the {summary.method}"]
+    said = [f"{_count(summary.frames, 'frame')}{drawings} in {summary.seconds:.1f} s, method {summary.method}"]
     if summary.confidence is not None:
         said[0] += f", mean confidence {summary.confidence:.2f}"
     if summary.unpainted:
@@ -216,7 +216,7 @@ def sentences(summary: Summary) -> list[str]:
         frames = "; ".join(
             f"{frame} ({place})" for frame, place in zip(summary.paint_next, summary.unsure, strict=True)
         )
-        said.append(f"paint next, where the colors are least sure: {frames}")
+        said.append(f"paint next, where the colors are least certain: {frames}")
     if summary.confidence_maps is not None:
         said.append(f"confidence maps: {summary.confidence_maps}")
     said.append(f"result: {summary.out}")

@@ -21,7 +21,7 @@ celpaint train my.toml --set optimizer.lr=1e-4 --minutes 60
 celpaint train export runs/matcher --out weights/
 """
 
-app = App(name="train", help="Train a network, or export what was trained.", help_epilogue=_EXAMPLES)
+app = App(name="train", help="Train a network, or export trained weights.", help_epilogue=_EXAMPLES)
 
 
 @app.default
@@ -30,12 +30,12 @@ def train_command(
     /,
     *,
     set: Annotated[list[str] | None, Parameter(help="change one setting: TABLE.KEY=VALUE")] = None,
-    minutes: Annotated[float | None, Parameter(help="end by then, with a checkpoint and an export")] = None,
+    minutes: Annotated[float | None, Parameter(help="time limit; includes the last checkpoint and the export")] = None,
     run_dir: Annotated[
-        Path | None, Parameter(help="where checkpoints and the export go; a run found there goes on")
+        Path | None, Parameter(help="folder of checkpoints and export; a run that is there is resumed")
     ] = None,
 ) -> int:
-    """Train by a recipe, or go on with a stopped run.
+    """Train with a recipe, or resume an interrupted run.
 
     Args:
         recipe: a TOML file, or the name of a packaged recipe such as matcher.
@@ -55,13 +55,15 @@ def export_command(
     *,
     out: Annotated[Path, Parameter(alias="-o", help="the folder to write")],
     newest: Annotated[
-        bool, Parameter(help="the newest checkpoint instead of the best on validation", show_default=False)
+        bool, Parameter(help="use the newest checkpoint instead of the best", show_default=False)
     ] = False,
-    full: Annotated[bool, Parameter(help="the trained number format instead of float16", show_default=False)] = False,
+    full: Annotated[
+        bool, Parameter(help="keep the trained number format instead of float16", show_default=False)
+    ] = False,
 ) -> None:
-    """Write the weights of a run for use: config, safetensors of at most 16 MB each, and a card.
+    """Write the weights of a run: config, safetensors of at most 16 MB each, and a card.
 
     Args:
-        source: a run's folder, or one checkpoint of it.
+        source: the folder of a run, or one of its checkpoints.
     """
     print(f"weights: {export(source, out, best=not newest, half=not full)}")

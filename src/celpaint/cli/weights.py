@@ -32,12 +32,12 @@ celpaint weights verify mine/
 celpaint colorize cut05/ -r key.png -o cut05.mp4 --weights mine/
 """
 
-app = App(name="weights", help="Show, check or convert weights.", help_epilogue=_EXAMPLES)
+app = App(name="weights", help="List, inspect, verify or convert weights.", help_epilogue=_EXAMPLES)
 
 
 @app.command(name="list")
 def list_command(*, json: Annotated[bool, Parameter(help="print JSON", show_default=False)] = False) -> None:
-    """Show which weights there are: in the package, fetched before, and published elsewhere."""
+    """List weights: in the package, downloaded earlier, and published elsewhere."""
     from celpaint.weights.hub import cached
 
     fetched = list(cached(_is_method_weights))
@@ -58,10 +58,10 @@ def list_command(*, json: Annotated[bool, Parameter(help="print JSON", show_defa
         print(f"    folder   {path}")
         print(f"    license  {stated_license(path)}")
     if fetched:
-        print("\nFetched from the hub before (--weights OWNER/NAME):")
+        print("\nDownloaded from the hub earlier (--weights OWNER/NAME):")
     for each in fetched:
         print(f"  {each.repo}  {_size(each.bytes)}  {each.folder}")
-    print("\nPublished elsewhere, to be converted (celpaint weights convert):")
+    print("\nPublished elsewhere; convert them with `celpaint weights convert`:")
     for official in published_weights():
         print(f"  {official.name}: {official.what}")
         print(f"    file     {official.file} at {official.page}")
@@ -73,10 +73,12 @@ def info_command(
     path: str,
     /,
     *,
-    tensors: Annotated[bool, Parameter(help="every tensor's name, shape and format too", show_default=False)] = False,
+    tensors: Annotated[
+        bool, Parameter(help="also list the name, shape and format of every tensor", show_default=False)
+    ] = False,
     json: Annotated[bool, Parameter(help="print JSON", show_default=False)] = False,
 ) -> None:
-    """Show what some weights are.
+    """Show what a checkpoint or a folder of weights contains.
 
     Args:
         path: a checkpoint, a folder, matcher/small, or a hub id.
@@ -110,7 +112,7 @@ def info_command(
 
 @app.command(name="verify")
 def verify_command(path: str, /) -> None:
-    """Check that weights are whole: checksums, names and shapes, no NaN.
+    """Check that weights are complete: checksums, names and shapes, no NaN.
 
     Args:
         path: a checkpoint, a folder, matcher/small, or a hub id.
@@ -151,17 +153,17 @@ def convert_command(
     *,
     out: Annotated[Path, Parameter(alias="-o", help="the folder to write, new or empty")],
     dtype: Annotated[Literal["fp16", "fp32"], Parameter(help="number format on disk")] = "fp16",
-    quiet: Annotated[bool, Parameter(alias="-q", help="say nothing but errors", show_default=False)] = False,
+    quiet: Annotated[bool, Parameter(alias="-q", help="print only errors", show_default=False)] = False,
     **given: Path | None,
 ) -> None:
-    """Make a folder of weights from foreign checkpoints; which weights is told by the sources given."""
+    """Convert published checkpoints to a folder of weights. The sources given decide which."""
     import sys
 
     sources = {name: path for name, path in given.items() if path is not None}
     chosen = next((each for each in converters() if each.takes(sources)), None)
     if chosen is None:
         raise OptionError(
-            f"nothing is made of {' and '.join(map(flag, sources)) or 'no source'}",
+            f"no conversion takes {' and '.join(map(flag, sources)) or 'no source'}",
             wanted=" or ".join(map(_wanted, converters())),
             todo=f"For example: {converters()[0].example}" if converters() else "",
         )

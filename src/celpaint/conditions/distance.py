@@ -22,5 +22,8 @@ def distance_map(line: Array) -> Array:
     paper = (line < 0.5).astype(np.uint8)
     if paper.all():
         return np.full(line.shape, np.hypot(*line.shape), np.float32)
-    distance: Array = cv2.distanceTransform(paper, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return distance
+    distance = cv2.distanceTransform(paper, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    # Its last bits depend on where the arrays lie in memory. Squared distances are whole numbers.
+    squared = np.rint(np.square(distance, dtype=np.float64))
+    exact: Array = np.sqrt(squared).astype(np.float32)
+    return exact

@@ -270,6 +270,8 @@ def _ink_is_dark(rgb: Array) -> bool:
     if high - low < 0.1:
         return bool(np.median(tone) > 0.4)
     bright = float(np.mean(tone > (low + high) / 2))
+    if bright > 0.85:
+        return True
     if bright < 0.5 and float(np.mean(_thick(tone > (low + high) / 2))) > 0.05:
         return True  # light lines on black leave nothing light that is wide
     disc = _disc(tone, 1 / 60)

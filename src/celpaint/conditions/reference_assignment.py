@@ -81,7 +81,7 @@ def place_references(references: Sequence[Any], clip: Clip) -> tuple[Place, ...]
         if other is not place:
             raise ReferenceFrameError(
                 f"{other.name} and {place.name} both belong to {frame_label(clip, place.frame)}",
-                wanted="one a frame",
+                wanted="one per frame",
                 todo="Say where they belong with PICTURE@FRAME, or PICTURE@none where one belongs to no frame.",
             )
     return places
@@ -134,7 +134,7 @@ def _no_such_frame(reference: str, frame: str, clip: Clip) -> ReferenceFrameErro
     gap = asked is not None and numbers[0] < asked < numbers[-1]
     called = "the numbers in the frames' names" if clip.numbers else "the first frame is 1"
     return ReferenceFrameError(
-        f"reference {reference} belongs to no frame of the shot" + (", its number is a gap" if gap else ""),
+        f"reference {reference} belongs to no frame of the shot" + (", which has a gap there" if gap else ""),
         wanted=f"@FRAME from {numbers[0]} to {numbers[-1]} ({called}), or @none",
     )
 
@@ -144,6 +144,6 @@ def _warn_of_namesake(path: Path, clip: Clip) -> None:
     for index, name in enumerate(clip.names or ()):
         if index and Path(name).stem == path.stem:
             log.warning(
-                "'%s' is taken for the first frame, %s; if it is a painting of %s, write '%s@%s'",
+                "'%s' is used as a painting of the first frame, %s; if it is a painting of %s, write '%s@%s'",
                 *(path, frame_label(clip, 0), frame_label(clip, index), path, clip.number(index)),
             )

@@ -153,12 +153,12 @@ def fetch(source: Source, folder: Path) -> Path:
             try:
                 subprocess.run(command, cwd=aside, check=True, capture_output=True, text=True)
             except FileNotFoundError:
-                raise InputError("npm is not installed", todo="Install Node.js, which brings npm.") from None
+                raise InputError("npm is not installed", todo="Install Node.js, which includes npm.") from None
             except subprocess.CalledProcessError as error:
                 last = (error.stderr.strip().splitlines() or ["it said nothing"])[-1]
                 raise InputError(
                     f"npm could not fetch {source.package} {source.version} ({last})",
-                    todo="Check the network, then run the command again: it goes on where it stopped.",
+                    todo="Check the network, then run the command again to resume.",
                 ) from None
             (Path(aside) / archive.name).replace(archive)
     seen = hashlib.sha256(archive.read_bytes()).hexdigest()

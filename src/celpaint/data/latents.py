@@ -35,7 +35,7 @@ def load_encoder(folder: Path, device: torch.device) -> Callable[[Tensor], Laten
         raise WeightsError(
             f"'{folder}' holds a {kind or 'network without a class name'}",
             wanted="a LineVAE or an AutoencoderKLTemporalDecoder",
-            todo="Name the autoencoder's own folder.",
+            todo="Give the folder of the autoencoder itself.",
         )
     try:
         from diffusers import AutoencoderKLTemporalDecoder

@@ -161,9 +161,9 @@ def prepare(
     if not clips:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped[:5])
         raise InputError(
-            f"no shot of {shortest} to {longest} frames came of {len(videos)} videos. {reasons}",
+            f"no shot of {shortest} to {longest} frames was found in {len(videos)} videos. {reasons}",
             wanted="films with longer shots",
-            todo="Lower --shortest, or raise --limit where one shot is taken for several.",
+            todo="Lower --shortest, or raise --limit if one shot is split into several.",
         )
     manifest = {
         "version": 1,

@@ -183,7 +183,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         if not manifest["clips"]:
-            raise InputError(f"'{folder}' holds no shots", todo="Prepare longer films.")
+            raise InputError(f"'{folder}' contains no shots", todo="Prepare longer films.")
         return dict(manifest)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(

@@ -75,7 +75,7 @@ def write_preview(
         _write_film(made, film)
     except OSError as error:
         raise OutputError(
-            f"'{out_dir}' can't be written ({error.strerror or error})", todo="Name a folder that can."
+            f"'{out_dir}' can't be written ({error.strerror or error})", todo="Choose a folder that can be written to."
         ) from None
     return sheet, film
 

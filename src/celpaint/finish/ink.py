@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 
@@ -13,7 +15,13 @@ from celpaint.types import Array, Frame, LineArt
 __all__ = ["cut_out", "lay_ink", "lay_ink_on_cel"]
 
 
-def lay_ink(rgb: Array, art: LineArt, margin: int | None = None, painted: PaintedInk | None = None) -> Array:
+def lay_ink(
+    rgb: Array,
+    art: LineArt,
+    margin: int | None = None,
+    painted: PaintedInk | None = None,
+    behind: Callable[[Array], Array] | None = None,
+) -> Array:
     """The colored frame with the lines as they were drawn.
 
     What the method painted under and beside the lines (its own, softer lines) is replaced by the fill colors next to
@@ -26,6 +34,7 @@ def lay_ink(rgb: Array, art: LineArt, margin: int | None = None, painted: Painte
         margin: how far, in pixels, the method's lines reach beyond the drawn ones; default 1/160 of the height, two
             pixels at a working height of 320.
         painted: the ink's colors as paintings show them; None: as drawn, saturated lines being color trace.
+        behind: changes the fills under the lines, ``H W 3`` -> ``H W 3``; see :class:`~celpaint.finish.backdrop`.
 
     Returns:
         ``H W 3``; where coverage is 1 exactly the ink, far from lines exactly ``rgb``.
@@ -33,6 +42,8 @@ def lay_ink(rgb: Array, art: LineArt, margin: int | None = None, painted: Painte
     if not art.drawn:
         return rgb
     fill, ink, coverage = _layers(rgb, art, margin, painted)
+    if behind is not None:
+        fill = behind(fill)
     inked: Array = fill * (1 - coverage) + ink * coverage
     return inked
 

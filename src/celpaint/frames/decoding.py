@@ -309,7 +309,7 @@ def _is_whole_avi(path: Path) -> bool:
 
 def _cut_short(path: Path, there: int | None, announced: int) -> InputError:
     seen = f"{there} of its {announced or 'announced'} frames are there" if there is not None else "its end is missing"
-    return InputError(f"'{path}' is cut short: {seen}", wanted="a whole video", todo="Copy or export it again.")
+    return InputError(f"'{path}' is cut short: {seen}", wanted="a complete video", todo="Copy or export it again.")
 
 
 def _open(path: Path) -> tuple[InputContainer, VideoStream]:

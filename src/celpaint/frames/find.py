@@ -107,8 +107,8 @@ def _globbed(listing: _Listing, glob: str) -> Found | None:
     unclear = named.sign_or_hyphen(matching)
     if unclear is not None:
         raise InputError(
-            f"the minus in '{unclear[0]}' may be a sign or, as '{unclear[1]}' lets one think, a hyphen",
-            wanted="names that tell",
+            f"the minus in '{unclear[0]}' may be a sign or, as '{unclear[1]}' suggests, a hyphen",
+            wanted="names that are clear",
             todo="Put a dot before the minus if it is a sign (r.-0003.png), or give one of the two sequences.",
         )
     together = named.read_together(matching)
@@ -155,7 +155,7 @@ class _Listing:
         if again is not None:
             a, b = [name for name, number in zip(names, numbers, strict=True) if number == again][:2]
             raise InputError(
-                f"'{self.folder / a}' and '{b}' bear the same number", wanted="one of them", todo="Move one away."
+                f"'{self.folder / a}' and '{b}' have the same number", wanted="one of them", todo="Move one away."
             )
         files = tuple(self.folder / name for name in names)
         for file in files:
@@ -176,8 +176,8 @@ class _Listing:
             frame, other = next(iter(arriving.items()))
             more = f" (and {len(arriving) - 1} more)" if len(arriving) > 1 else ""
             raise InputError(
-                f"'{self.folder / frame}' is not there yet, only '{other}' is{more}",
-                wanted="whole frames",
+                f"'{self.folder / frame}' is not complete yet, only '{other}' exists{more}",
+                wanted="complete frames",
                 todo="Wait until it is downloaded or copied, or remove that file if the frame is not wanted.",
             )
 

@@ -79,7 +79,9 @@ def reading(path: Path, what: str = "a picture") -> Iterator[None]:
     except FileNotFoundError:
         raise _missing(path, what) from None
     except PermissionError:
-        raise InputError(f"'{path}' may not be read", wanted=what, todo="Check the file's permissions.") from None
+        raise InputError(
+            f"'{path}' can't be read: permission denied", wanted=what, todo="Check the file's permissions."
+        ) from None
     except Exception as error:  # decoders of other people's files raise nearly everything
         if isinstance(error, MemoryError) and not hasattr(error, "errno"):  # FFmpeg says so of damaged sizes
             raise
@@ -114,7 +116,7 @@ def _missing(path: Path, what: str) -> InputError:
         return InputError(
             f"'{path}' is a link to '{path.readlink()}', which does not exist",
             wanted=what,
-            todo="Bring the file back, or take the link out.",
+            todo="Restore the file, or remove the link.",
         )
     return InputError(f"'{path}' does not exist", wanted=what, todo="Check the path.")
 
@@ -275,7 +277,7 @@ def _depth(page: tiff.Page) -> Literal[8, 16]:
 
 def _odd_pixels(path: Path, seen: str) -> InputError:
     return InputError(
-        f"'{path}' has {seen}", wanted="8 or 16 bits a channel, integers", todo="Export it as PNG of 8 or 16 bits."
+        f"'{path}' has {seen}", wanted="integers of 8 or 16 bits per channel", todo="Export it as PNG of 8 or 16 bits."
     )
 
 

@@ -59,7 +59,7 @@ def _open_alone(path: Path) -> Clip:
     clip = _open_file(path, [numbers[path.name]] if path.name in numbers else [])
     if sequence and len(sequence.names) > 1 and isinstance(clip, PictureClip):
         log.info(
-            "'%s' is one of %d frames and is taken alone; for all of them give '%s'",
+            "'%s' is one of %d frames and is used alone; for all of them use '%s'",
             *(path, len(sequence.names), path.parent / sequence.pattern),
         )
     return clip
@@ -75,7 +75,7 @@ def read_picture(path: str | Path) -> tuple[Frame, PixelFormat]:
     """
     path = Path(path)
     if path.is_dir():
-        raise InputError(f"'{path}' is a folder", wanted="one picture", todo="Name a file in it.")
+        raise InputError(f"'{path}' is a folder", wanted="one picture", todo="Give a file in it.")
     if path.suffix.lower() in VIDEO_SUFFIXES and path.exists():
         raise InputError(f"'{path}' is a video", wanted="one picture", todo="Export the frame you mean as PNG.")
     if not path.exists() and not path.is_symlink():
@@ -106,7 +106,7 @@ class PictureClip(Clip):
             if head.frames > 1:
                 raise InputError(
                     f"'{file}' is an animation of {head.frames} pictures among single pictures",
-                    wanted="one picture a file, or one animation",
+                    wanted="one picture per file, or one animation",
                     todo="Give the animation itself, or export its pictures.",
                 )
         _note_pages(self.files, self._headers)
@@ -244,7 +244,7 @@ def _open_sequence(folder: Path, found: Found) -> Clip:
         return _open_file(found.files[0], found.numbers)
     if not found.numbers:
         log.info(
-            "the names in '%s' hold no number that tells the frames apart, so they are counted: '%s' is frame 1",
+            "the names in '%s' have no number that distinguishes the frames, so they are counted: '%s' is frame 1",
             *(folder, found.files[0].name),
         )
     return PictureClip(found.files, found.numbers or None)

@@ -59,8 +59,8 @@ class Stage:
         file = self._files.get(index, self.folder / f"{index:06d}.png")
         if index in self._files and not self._is_whole(index):
             raise InputError(
-                f"the staged frame '{file}' is not as it was written",
-                todo="Run the same command again: it is made anew.",
+                f"the staged frame '{file}' has changed since it was written",
+                todo="Run the same command again: the frame is made again.",
             )
         return pictures.decode(file)
 

@@ -87,12 +87,10 @@ class VideoClip(Clip):
         """Say what a user should know of the file."""
         shape = self._pictures.stream.sample_aspect_ratio
         if shape not in (None, 0, 1):
-            log.warning(
-                "'%s' has pixels of %s; they are taken for square ones", self.path, f"{shape}".replace("/", " : ")
-            )
+            log.warning("'%s' has pixels of %s; they are treated as square", self.path, f"{shape}".replace("/", " : "))
         if self._pictures.lost:
             log.warning(
-                "pictures at the start of '%s' that need ones which were cut away are left out: %d",
+                "pictures at the start of '%s' that depend on others before the cut are left out: %d",
                 *(self.path, self._pictures.lost),
             )
         if first.interlaced_frame:

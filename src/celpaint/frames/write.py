@@ -137,7 +137,7 @@ def _check_apart(out: Path, is_folder: bool, inputs: Iterable[str | Path]) -> No
             how = "is the input" if target == source else "lies in the input" if inside else "holds the input"
             raise OutputError(
                 f"the result '{out}' {how} '{given}'",
-                wanted="a place apart from everything that is read",
+                wanted="a place outside all inputs",
                 todo=f"Choose another --out, for instance '{_apart_from(source)}'.",
             )
 
@@ -158,7 +158,7 @@ def _check_file(path: Path, overwrite: bool) -> None:
 
 
 def _read_only(path: Path) -> OutputError:
-    return OutputError(f"'{path}' is read-only", wanted="a file that may be replaced", todo="Choose another --out.")
+    return OutputError(f"'{path}' is read-only", wanted="a file that can be replaced", todo="Choose another --out.")
 
 
 def _check_is_folder(folder: Path) -> None:
@@ -199,7 +199,7 @@ def _renamed(names: Sequence[str], picture: str | None) -> tuple[str, ...]:
     twice = {name for name in renamed if renamed.count(name) > 1} if len(set(renamed)) < len(renamed) else set()
     if twice:
         raise OutputError(
-            f"two frames would be called '{min(twice)}'", wanted="one name a frame", todo="Rename one of the inputs."
+            f"two frames would be called '{min(twice)}'", wanted="one name per frame", todo="Rename one of the inputs."
         )
     return tuple(renamed)
 
@@ -214,7 +214,7 @@ def _numbered(text: str, numbers: Sequence[FrameNumber] | None) -> Callable[[int
 
 def _too_many(out: Path, seen: str) -> OutputError:
     return OutputError(
-        f"'{out}' holds one picture and there are {seen}",
+        f"'{out}' can hold only one picture, but there are {seen}",
         wanted="a folder or a video",
         todo=f"Use --out '{out.with_suffix('')}' or '{out.with_stem(out.stem + '_####')}' for pictures, or a suffix of "
         f"{', '.join(VIDEO_KINDS)}.",

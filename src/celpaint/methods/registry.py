@@ -42,6 +42,7 @@ _SPECS = {
     "lvcd": "celpaint.methods.lvcd.spec:SPEC",
     "matcher": "celpaint.methods.matcher.spec:SPEC",
     "palette": "celpaint.methods.palette.spec:SPEC",
+    "shi2023": "celpaint.methods.shi2023.spec:SPEC",
     "colorize-diffusion": "celpaint.methods.colorize_diffusion.spec:SPEC",
 }
 """One line a method."""
@@ -205,7 +206,7 @@ def _readers(weights: str) -> list[MethodSpec]:
     readers = [spec for spec in specs.values() if spec.weights and spec.weights.recognizes(folder)]
     if not readers:
         raise WeightsError(
-            f"'{weights}' holds weights of no method of celpaint",
+            f"'{weights}' has no weights that a method of celpaint can use",
             wanted=f"weights of {' or '.join(specs)}",
             todo=f"See what they are with: celpaint weights info '{weights}'",
         )
@@ -216,11 +217,11 @@ def _stray(name: str, chosen: str, *, chosen_by_itself: bool) -> OptionError:
     known = {key: {field.name for field in fields(spec.options)} for key, spec in method_specs().items()}
     owners = [owner for owner, names in known.items() if name in names]
     if owners:
-        why = " (chosen by itself: --method auto)" if chosen_by_itself else ""
+        why = " (chosen by --method auto)" if chosen_by_itself else ""
         *first, last = owners
         said = f"the methods {', '.join(first)} and {last}" if first else f"the method {last}"
         return OptionError(
-            f"{flag(name)} is an option of {said}, and the method here is {chosen}{why}",
+            f"{flag(name)} is an option of {said}, but the method is {chosen}{why}",
             todo=f"Add --method {owners[0]}, or leave {flag(name)} out.",
         )
     every = {each for names in known.values() for each in names}
@@ -258,28 +259,34 @@ def given_conditions(
     return frozenset(name for name, is_known in known.items() if is_known)
 
 
-def check_conditions(spec: MethodSpec, given: frozenset[Condition]) -> None:
+def check_conditions(spec: MethodSpec, given: frozenset[Condition], *, opened: bool = False) -> None:
     """Look whether a method has what it needs, and a use for what was given.
 
     Args:
         given: what is known of the shot.
+        opened: whether the frames were looked at, so that it is known whether they are gray pictures.
 
     Raises:
         InputError: something the method needs is not given.
         OptionError: something was given of which the method makes no use.
     """
-    missing = sorted(spec.requires - given - {"gray"})
+    missing = sorted(spec.requires - given - (frozenset() if opened else {"gray"}))
+    if missing == ["gray"]:
+        raise InputError(
+            f"the method {spec.name} needs gray frames, and these are line art",
+            todo="If they are pictures all the same, add --lines extract.",
+        )
     if missing:
         kind = ReferenceFrameError if "references" in missing else InputError
         raise kind(
-            f"the method {spec.name} needs {' and '.join(_IN_WORDS[each] for each in missing)}, and none is given",
+            f"the method {spec.name} needs {' and '.join(_IN_WORDS[each] for each in missing)}, but none was given",
             todo=_others(lambda other: _fits(other, given)),
         )
     useless = sorted(given - spec.requires - spec.uses - _AT_HAND)
     if useless:
         raise OptionError(
-            f"the method {spec.name} makes no use of {' or '.join(_IN_WORDS[each] for each in useless)}",
-            wanted="nothing that has no effect",
+            f"the method {spec.name} does not use {' or '.join(_IN_WORDS[each] for each in useless)}",
+            wanted="only what the method uses",
             todo=_others(lambda other: _fits(other, given)) or "Leave it out.",
         )
 
@@ -291,7 +298,7 @@ def _fits(spec: MethodSpec, given: frozenset[Condition]) -> bool:
 def _others(able: Callable[[MethodSpec], bool]) -> str:
     """What to do where another method would do."""
     names = [spec.name for spec in method_specs().values() if able(spec)]
-    return f"Leave it out, or take --method {' or '.join(names)}." if names else ""
+    return f"Leave it out, or use --method {' or '.join(names)}." if names else ""
 
 
 # -- weights on disk ----------------------------------------------------------------------------------------------

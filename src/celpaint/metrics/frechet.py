@@ -152,5 +152,5 @@ def _load_script(path: Path, device: str) -> torch.nn.Module:
             warnings.simplefilter("ignore", DeprecationWarning)
             network: torch.nn.Module = torch.jit.load(str(path), map_location=device).eval()
     except (RuntimeError, ValueError, OSError) as error:
-        raise WeightsError(f"'{path}' is no TorchScript network ({str(error).splitlines()[0]})") from None
+        raise WeightsError(f"'{path}' is not a TorchScript network ({str(error).splitlines()[0]})") from None
     return network

@@ -193,7 +193,7 @@ def _read_arrays(stream: IO[bytes], source: str) -> dict[str, Any]:
     try:
         arrays = _ArrayUnpickler(stream).load()
     except (pickle.UnpicklingError, EOFError) as error:
-        raise WeightsError(f"'{source}' is no pickle of arrays alone ({error})") from None
+        raise WeightsError(f"'{source}' is not a pickle of arrays only ({error})") from None
     if not isinstance(arrays, dict):
         raise WeightsError(f"'{source}' holds a {type(arrays).__name__}", wanted="a dictionary of arrays")
     return arrays

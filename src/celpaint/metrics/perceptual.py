@@ -75,7 +75,7 @@ class CLIPSimilarity(FrameMetric):
         try:
             self.network = CLIPVisionModelWithProjection.from_pretrained(str(source)).eval().to(device)
         except (OSError, ValueError) as error:
-            raise WeightsError(f"'{source}' is no CLIP model ({error})", wanted="a folder or hub id") from None
+            raise WeightsError(f"'{source}' is not a CLIP model ({error})", wanted="a folder or hub id") from None
         self.side = int(self.network.config.image_size)
         self.device = device
         name = Path(str(source)).name

@@ -85,7 +85,7 @@ def fetch(name: str, parts: tuple[str, ...] = ()) -> Path:
         info = hub.HfApi().model_info(repo, revision=revision or None, files_metadata=True)
     except hub.errors.GatedRepoError:
         raise WeightsError(
-            f"'{repo}' is given only to those who accept its license",
+            f"'{repo}' requires that you accept its license",
             todo=f"Accept it at https://huggingface.co/{repo} and sign in with: hf auth login",
         ) from None
     except hub.errors.RepositoryNotFoundError:
@@ -104,17 +104,17 @@ def fetch(name: str, parts: tuple[str, ...] = ()) -> Path:
         raise WeightsError(
             f"'{repo}' has no weights that celpaint reads as they are",
             wanted="config.json and safetensors files, alone or in folders such as unet",
-            todo="Fetch its checkpoint and make such a folder with: celpaint weights convert",
+            todo="Download its checkpoint and convert it with: celpaint weights convert",
         )
     if not _here(hub, repo, info.sha, files):
         total = sum(sizes[file] for file in files)
-        log.info("fetching %s, %.2f GB; license: %s", repo, total / 1e9, _license(info))
+        log.info("downloading %s, %.2f GB; license: %s", repo, total / 1e9, _license(info))
     try:
         return Path(hub.snapshot_download(repo, revision=revision or None, allow_patterns=files))
     except Exception as error:
         raise WeightsError(
-            f"fetching '{repo}' stopped ({_first_line(error)})",
-            todo="Run the same command again: it goes on from there.",
+            f"the download of '{repo}' stopped ({_first_line(error)})",
+            todo="Run the same command again to resume.",
         ) from None
 
 
@@ -165,7 +165,7 @@ def _without_network(hub: Any, repo: str, revision: str, parts: Collection[str],
             )
     why = "HF_HUB_OFFLINE is set" if hub.constants.HF_HUB_OFFLINE else f"no answer: {_first_line(error)}"
     raise WeightsError(
-        f"'{repo}' is no folder here, was not fetched before, and the hub can't be reached ({why})",
+        f"'{repo}' is not a folder here, was not downloaded before, and the hub can't be reached ({why})",
         todo=f"On a machine with a network run: hf download {repo} --local-dir DIR; then bring DIR here "
         f"({', '.join(parts) or 'the network'}: config.json and safetensors files) and give --weights DIR.",
     )

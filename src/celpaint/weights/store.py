@@ -146,12 +146,14 @@ def check_sums(folder: Path) -> int:
         wanted[file] = digest
     for file, digest in wanted.items():
         if not (folder / file).is_file():
-            raise WeightsError(f"'{folder / file}' is missing, though {SUMS} names it", todo="Fetch it again.")
+            raise WeightsError(f"'{folder / file}' is missing, though {SUMS} names it", todo="Download it again.")
         if sha256(folder / file) != digest:
-            raise WeightsError(f"'{folder / file}' is not what {SUMS} says", todo="Fetch or convert it again.")
+            raise WeightsError(f"'{folder / file}' does not match {SUMS}", todo="Download or convert it again.")
     strange = sorted({file.name for file in folder.glob("*.safetensors")} - wanted.keys())
     if strange:
-        raise WeightsError(f"'{folder / strange[0]}' is not listed in {SUMS}", todo="Remove it, or make the list anew.")
+        raise WeightsError(
+            f"'{folder / strange[0]}' is not listed in {SUMS}", todo="Remove it, or create the list again."
+        )
     return len(wanted)
 
 
@@ -175,7 +177,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise WeightsError(f"'{path}' can't be read ({error})", wanted="a JSON file") from None
     if not isinstance(config, dict):
-        raise WeightsError(f"'{path}' holds no JSON object", wanted="the network's settings")
+        raise WeightsError(f"'{path}' does not contain a JSON object", wanted="the network's settings")
     return config
 
 
@@ -196,7 +198,7 @@ def tensor_files(folder: Path) -> list[Path]:
                 {folder / file for file in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()}
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise WeightsError(f"'{index}' can't be read ({error})", todo="Fetch it again.") from None
+            raise WeightsError(f"'{index}' can't be read ({error})", todo="Download it again.") from None
     if not files:
         raise WeightsError(f"no safetensors files in '{folder}'", wanted="model.safetensors or numbered shards")
     return files
@@ -218,10 +220,10 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
         try:
             tensors.update(load_file(file))
         except FileNotFoundError:
-            raise WeightsError(f"'{file}' is missing, though the index names it", todo="Fetch it again.") from None
+            raise WeightsError(f"'{file}' is missing, though the index names it", todo="Download it again.") from None
         except (SafetensorError, OSError) as error:
             raise WeightsError(
-                f"'{file}' is not a whole safetensors file ({error})", todo="Fetch or convert it again."
+                f"'{file}' is not a complete safetensors file ({error})", todo="Download or convert it again."
             ) from None
     return tensors
 
@@ -247,8 +249,8 @@ def check_fit(network: nn.Module, tensors: Mapping[str, Tensor], *, source: obje
     if found:
         raise WeightsError(
             f"'{source}' does not fit {type(network).__name__}: {'; '.join(found)}",
-            wanted="weights of this very architecture",
-            todo="See `celpaint weights info` for what a file holds.",
+            wanted="weights of this architecture",
+            todo="See `celpaint weights info` for what a file contains.",
         )
 
 
@@ -260,7 +262,9 @@ def check_numbers(tensors: Mapping[str, Tensor], *, source: object) -> None:
     """
     bad = [k for k, v in tensors.items() if v.is_floating_point() and not v.isfinite().all()]
     if bad:
-        raise WeightsError(f"'{source}' holds NaN or infinity in {bad[0]}", todo="Fetch or export the weights again.")
+        raise WeightsError(
+            f"'{source}' contains NaN or infinity in {bad[0]}", todo="Download or export the weights again."
+        )
 
 
 def load_network(network: N, tensors: Mapping[str, Tensor], *, source: object) -> N:

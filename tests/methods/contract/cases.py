@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from celpaint.methods.base import Method
-from celpaint.methods.registry import method_names
+from celpaint.methods.registry import method_names, method_spec
 from celpaint.methods.registry import register as register_method
 from celpaint.methods.spec import MethodSpec
 from celpaint.options import ComputeOptions
@@ -57,6 +57,9 @@ def make_weights(root: Path) -> dict[str, dict[str, Any]]:
     return {
         "matcher": {"weights": str(_matcher(root / "matcher"))},
         "lvcd": {"weights": str(_lvcd(root / "lvcd")), "steps": 1},
+        "shi2023": {"weights": str(_shi2023(root / "shi2023"))},
+        "palette": {"weights": str(_palette(root / "palette"))},
+        "colorize-diffusion": {"weights": str(_colorize_diffusion(root / "colorize_diffusion")), "steps": 1},
         **{name: {} for name in BASELINES},
     }
 
@@ -87,6 +90,34 @@ def _lvcd(folder: Path) -> Path:
     card = Card(steps=1, area=48 * 64, sigma_max=20.0)
     Networks(unet, toy_controlnet(unet), LineCodec(toy_line_vae()), LatentEmbedding(4, 16), card).save(folder)
     return folder
+
+
+def _shi2023(folder: Path) -> Path:
+    from toy_shi2023 import write_toy_weights
+
+    return write_toy_weights(folder)
+
+
+def _palette(folder: Path) -> Path:
+    from toy_palette import write_toy_weights
+
+    return write_toy_weights(folder)
+
+
+def _colorize_diffusion(folder: Path) -> Path:
+    from dataclasses import replace
+
+    from celpaint.methods.colorize_diffusion.networks import Card
+    from toy_colorize import toy_networks
+
+    replace(toy_networks(), card=Card(sampler="dpmpp_2m", steps=1, guidance=2.0, area=48 * 64)).save(folder)
+    return folder
+
+
+def path_options(name: str) -> dict[str, Any]:
+    """How the shot is to be read: methods for gray footage take line art as pictures."""
+    requires = SPECS[name].requires if name in SPECS else method_spec(name).requires
+    return {"holds": "off", **({"lines": "extract"} if "gray" in requires else {})}
 
 
 def main(request: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from celpaint.models.shi2023 import attention as module
-from celpaint.models.shi2023.attention import DistanceAttention
+from celpaint.models.shi2023.attention import AttentionReferences, DistanceAttention
 
 Values = npt.NDArray[np.float64]
 C, H, W = 4, 2, 3
@@ -162,11 +162,12 @@ def test_a_reference_given_twice_counts_once() -> None:
     torch.testing.assert_close(one.confidence, two.confidence, atol=1e-6, rtol=1e-6)
 
 
-def test_selected_references_are_those_encoded_alone() -> None:
+def test_joined_references_are_those_encoded_together() -> None:
     layer, (target, distance, color) = make_layer(), make_inputs()
-    selected = layer.encode_references(distance, color).select([2, 0])
-    alone = layer.encode_references(distance[:, [2, 0]], color[:, [2, 0]])
-    torch.testing.assert_close(layer(target, selected).features, layer(target, alone).features)
+    parts = [layer.encode_references(distance[:, i, None], color[:, i, None]) for i in (2, 0)]
+    together = layer.encode_references(distance[:, [2, 0]], color[:, [2, 0]])
+    joined = AttentionReferences.join(parts)
+    torch.testing.assert_close(layer(target, joined).features, layer(target, together).features)
 
 
 def test_a_drawing_equal_to_its_reference_takes_the_colors_of_its_own_positions() -> None:

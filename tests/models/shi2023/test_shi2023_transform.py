@@ -18,7 +18,7 @@ from celpaint.errors import InputError, OptionError, ReferenceFrameError
 from celpaint.models.shi2023.config import RefinementConfig, TransformConfig
 from celpaint.models.shi2023.layers import plain_tensors
 from celpaint.models.shi2023.refinement import TemporalRefinement
-from celpaint.models.shi2023.transform import ColorTransform
+from celpaint.models.shi2023.transform import ColorTransform, ReferenceFeatures
 
 TOY = TransformConfig(widths=(4, 6, 8), context=(2,), key=3, value=4, embedder=(4, 4, 4, 6, 6), blocks=2)
 
@@ -105,14 +105,15 @@ def test_clips_of_a_batch_do_not_meet(net: ColorTransform) -> None:
     close(both.rgb[1:], alone.rgb)
 
 
-def test_references_may_come_in_any_order_and_be_selected(net: ColorTransform) -> None:
+def test_references_may_come_in_any_order_and_be_joined(net: ColorTransform) -> None:
     frames = film(4)
     lines, distance, _ = frames.part(slice(1))
     references = net.encode_references(*frames.part([1, 2, 3]))
     whole = net.color(lines, distance, references)
     close(net.color(lines, distance, net.encode_references(*frames.part([3, 1, 2]))).rgb, whole.rgb)
     two = net.color(lines, distance, net.encode_references(*frames.part([3, 1])))
-    close(net.color(lines, distance, references.select([2, 0])).rgb, two.rgb)
+    joined = ReferenceFeatures.join([net.encode_references(*frames.part([i])) for i in (3, 1)])
+    close(net.color(lines, distance, joined).rgb, two.rgb)
     assert not torch.allclose(two.rgb, whole.rgb, atol=1e-3)
 
 

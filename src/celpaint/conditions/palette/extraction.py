@@ -90,7 +90,7 @@ def extract_kmeans(
     points, index = np.unique(np.rint(levels), axis=0, return_inverse=True)
     if not len(points):
         raise InputError(
-            "nothing is left of the frames to take colors from: all is ink or transparent",
+            "the frames have no colors to extract: everything is ink or transparent",
             wanted="painted frames",
             todo="Give colored pictures.",
         )
@@ -213,7 +213,10 @@ class ColorMixture:
         except (KeyError, TypeError, ValueError, np.linalg.LinAlgError):
             good = False
         if not good:
-            raise InputError("this is no mixture of colors", wanted="weights K, means K 3 and covariances K 3 3")
+            raise InputError(
+                "these are not the parameters of a mixture of colors",
+                wanted="weights K, means K 3 and covariances K 3 3",
+            )
         return cls(weights, means, covariances)
 
 
@@ -230,7 +233,7 @@ def _check_count(colors: int) -> None:
 def _some(frames: Frames, lines: Sequence[Array] | None, seed: int) -> Iterator[tuple[Frame, Array | None]]:
     """At most 10 frames and their line maps, in order, read one at a time."""
     if len(frames) == 0:
-        raise InputError("there are no frames to take colors from", wanted="at least one")
+        raise InputError("there are no frames to extract colors from", wanted="at least one")
     count = min(len(frames), FRAMES)
     chosen = sorted(np.random.default_rng(seed).choice(len(frames), count, replace=False).tolist())
     return ((frames[i], None if lines is None else lines[i]) for i in chosen)

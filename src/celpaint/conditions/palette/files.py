@@ -79,7 +79,9 @@ def read_swatches(path: Path) -> tuple[Swatch, ...]:
     """
     suffix = path.suffix.lower()
     if suffix not in READERS:
-        seen = f"'{path}' is no kind of palette file" if path.exists() else f"'{path}' is no color and no file"
+        seen = (
+            f"'{path}' is not a palette file of a known kind" if path.exists() else f"'{path}' is no color and no file"
+        )
         raise InputError(seen, wanted=_WANTED)
     try:
         with path.open("rb") as file:
@@ -89,7 +91,7 @@ def read_swatches(path: Path) -> tuple[Swatch, ...]:
             f"the palette '{path}' can't be read ({error.strerror})", todo="Check the path and its permissions."
         ) from None
     except ValueError:  # a zero byte in the name
-        raise InputError(f"{str(path)!r} is no name of a file", wanted=_WANTED) from None
+        raise InputError(f"{str(path)!r} is not a file name", wanted=_WANTED) from None
     return _parse(data, suffix, f"'{path}'")
 
 
@@ -146,6 +148,8 @@ def write_palette(palette: Palette, path: Path) -> None:
     """
     suffix = path.suffix.lower()
     if suffix not in WRITERS:
-        raise OutputError(f"'{path}' is no kind of palette file", wanted=f"a name that ends in {', '.join(WRITERS)}")
+        raise OutputError(
+            f"'{path}' is not a palette file of a known kind", wanted=f"a name that ends in {', '.join(WRITERS)}"
+        )
     with disk_errors(path):
         write_file(path, WRITERS[suffix](palette))

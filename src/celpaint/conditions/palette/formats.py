@@ -171,7 +171,7 @@ def read_json(data: bytes, source: str) -> tuple[Swatch, ...]:
     try:
         found = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{source} is no JSON ({error})", wanted=_JSON_WANTED) from None
+        raise InputError(f"{source} is not JSON ({error})", wanted=_JSON_WANTED) from None
     if isinstance(found, dict) and isinstance(found.get("colors"), list):
         found = found["colors"]
     if isinstance(found, dict):

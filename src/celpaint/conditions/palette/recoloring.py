@@ -83,8 +83,8 @@ class Recoloring:
     def __init__(self, before: Palette, after: Palette) -> None:
         if len(before) != len(after):
             raise OptionError(
-                f"{len(before)} colors are to become {len(after)}",
-                wanted="as many before as after, in the same order",
+                f"{len(before)} colors can't be replaced by {len(after)}",
+                wanted="the same number of colors on both sides, in the same order",
             )
         if len(before.distinct()) != len(before):
             raise OptionError("two of the colors to be replaced are equal", wanted="every color once")

@@ -57,7 +57,7 @@ def _table(data: bytes, source: str) -> TagTable:
     try:
         found = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{source} is no JSON ({error})", wanted=_WANTED) from None
+        raise InputError(f"{source} is not JSON ({error})", wanted=_WANTED) from None
     if not isinstance(found, dict):
         raise InputError(f"{source} is a JSON {type(found).__name__}", wanted=_WANTED)
     table = {}

@@ -98,7 +98,7 @@ class Art:
             raise InputError(f"there is no file '{path}'", todo="Make it with: celpaint data art --out FILE") from None
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise InputError(
-                f"'{path}' is no file of drawings ({error})",
+                f"'{path}' is not a file of drawings ({error})",
                 wanted="one made by celpaint data art",
                 todo="Make it with: celpaint data art --out FILE",
             ) from None
@@ -135,7 +135,7 @@ class Art:
         held = np.array(self.held)[self.style[self.chosen]]
         chosen = self.chosen[held if name == "validation" else ~held]
         if not len(chosen):
-            raise InputError(f"the art holds no drawings for {name}", wanted="styles of both kinds")
+            raise InputError(f"the art contains no drawings for {name}", wanted="styles of both kinds")
         return replace(self, chosen=chosen)
 
     def only(self, *styles: str) -> Art:

@@ -180,7 +180,7 @@ def clip_part(tensors: Mapping[str, Tensor], *, source: object) -> Part | None:
         config = clip_config(visual)
     except (KeyError, ValueError) as error:
         raise WeightsError(
-            f"'{source}' holds no vision transformer of OpenCLIP ({error})", wanted="OpenCLIP ViT-H-14"
+            f"'{source}' contains no vision transformer of OpenCLIP ({error})", wanted="OpenCLIP ViT-H-14"
         ) from None
     renamed = clip_tensors(visual)
     check_fit(build_part("image_encoder", config, source=source), renamed, source=source)
@@ -212,8 +212,8 @@ def _check_range(name: str, tensors: Mapping[str, Tensor], dtype: torch.dtype) -
             raise WeightsError(
                 f"{name}: {key} is stored as {str(value.dtype).removeprefix('torch.')}",
                 wanted="float16, bfloat16 or float32",
-                todo="Quantized checkpoints cannot be converted; take the original.",
+                todo="Quantized checkpoints cannot be converted; use the original.",
             )
         check_numbers({key: value}, source=name)
         if value.numel() and value.abs().max().item() > torch.finfo(dtype).max:
-            raise WeightsError(f"{name}: {key} holds numbers too large for fp16", todo="Convert with --dtype fp32.")
+            raise WeightsError(f"{name}: {key} contains numbers too large for fp16", todo="Convert with --dtype fp32.")

@@ -100,7 +100,7 @@ def reference_figure(picture: Frame) -> Array | None:
     found = painted_figure(flatten(picture))
     if not found.any():
         log.warning(
-            "no figure is found in the reference, so all of it gives the background its colors; show where the figure "
+            "no figure is found in the reference, so all of it is used for the background; show where the figure "
             "is with --reference-mask PICTURE"
         )
         return None

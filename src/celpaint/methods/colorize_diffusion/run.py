@@ -384,7 +384,7 @@ def _check_references(shot: Shot) -> None:
             wanted="line art to color, and a painting as its reference",
             todo="Swap the two.",
         )
-    log.warning("the reference looks like line art; the result takes its colors, so it will have hardly any")
+    log.warning("the reference looks like line art; the result takes its colors, so it will have almost none")
 
 
 def _nearest(references: tuple[Reference, ...], drawing: int) -> int:

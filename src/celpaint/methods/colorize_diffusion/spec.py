@@ -50,7 +50,7 @@ class ColorizeDiffusionOptions(ComputeOptions):
     """ColorizeDiffusion v2 (Yan et al., 2025): one drawing colored from any reference.
 
     Raises:
-        OptionError: a value out of its range, or an option that has no effect beside the others.
+        OptionError: a value is out of range, or an option has no effect with the others.
     """
 
     mode: Literal["vanilla", "style", "background", "full"] = option(
@@ -58,73 +58,73 @@ class ColorizeDiffusionOptions(ComputeOptions):
         "style: the reference's style in every layer; background: figure and background colored apart; full: both",
     )
     steps: int | None = option(
-        None, "denoising steps a drawing; default: what the weights' card recommends", ge=1, le=100, step=1
+        None, "denoising steps per drawing; default: as recommended by the weights", ge=1, le=100, step=1
     )
-    sampler: SamplerName | None = option(None, "sampler; default: what the weights' card recommends")
-    schedule: ScheduleName | None = option(None, "spacing of the noise levels; default: what suits the sampler")
+    sampler: SamplerName | None = option(None, "sampler; default: as recommended by the weights")
+    schedule: ScheduleName | None = option(None, "spacing of the noise levels; default: the one for the sampler")
     reference_guidance: float | None = option(
         None,
-        "guidance scale of the reference; 1 = none; default: what the weights' card recommends",
+        "guidance scale of the reference; 1 = none; default: as recommended by the weights",
         ge=1,
         le=15,
         step=0.5,
     )
     sketch_guidance: float = option(1.0, "guidance scale of the drawing; 1 = none", ge=1, le=5, step=0.1)
-    guidance_start: float = option(0.0, "share of the denoising after which guidance begins", ge=0, le=1, step=0.05)
-    guidance_end: float = option(1.0, "share of the denoising after which guidance ends", ge=0, le=1, step=0.05)
-    reference_strength: float = option(1.0, "how strongly the reference acts", ge=0, le=1, step=0.05)
-    encoder_scale: float = option(
-        1.0, "reference strength in the network's encoder, times the above", ge=0, le=1, step=0.05
-    )
-    semantics_scale: float = option(
-        1.0, "reference strength in the coarse layers, times the above", ge=0, le=1, step=0.05
-    )
-    color_scale: float = option(1.0, "reference strength in the fine layers, times the above", ge=0, le=1, step=0.05)
+    guidance_start: float = option(0.0, "fraction of the denoising after which guidance begins", ge=0, le=1, step=0.05)
+    guidance_end: float = option(1.0, "fraction of the denoising after which guidance ends", ge=0, le=1, step=0.05)
+    reference_strength: float = option(1.0, "strength of the reference", ge=0, le=1, step=0.05)
+    encoder_scale: float = option(1.0, "factor of --reference-strength in the network's encoder", ge=0, le=1, step=0.05)
+    semantics_scale: float = option(1.0, "factor of --reference-strength in the coarse layers", ge=0, le=1, step=0.05)
+    color_scale: float = option(1.0, "factor of --reference-strength in the fine layers", ge=0, le=1, step=0.05)
     layer_scales: tuple[float, ...] = option(
-        (), "reference strength of every cross-attention layer, instead of the four above", ge=0, le=1, step=0.05
+        (), "reference strength of each cross-attention layer, instead of the four options above", ge=0, le=1, step=0.05
     )
     foreground_strength: float = option(
-        1.0, "how strongly the reference acts in the figure; modes background and full", ge=0, le=1, step=0.05
+        1.0, "strength of the reference in the figure; modes background and full", ge=0, le=1, step=0.05
     )
     background_strength: float = option(
-        1.0, "how strongly it acts in the background; modes background and full", ge=0, le=1, step=0.05
+        1.0, "strength of the reference in the background; modes background and full", ge=0, le=1, step=0.05
     )
-    background_factor: float = option(1.0, "factor of the background's features", ge=0, le=2, step=0.05)
-    merging_scale: float = option(0.0, "share of the background mixed into the figure", ge=0, le=1, step=0.05)
-    sketch_strength: float = option(1.0, "how strongly the drawing acts", ge=0, le=3, step=0.1)
+    background_factor: float = option(1.0, "factor of the background features", ge=0, le=2, step=0.05)
+    merging_scale: float = option(0.0, "fraction of the background mixed into the figure", ge=0, le=1, step=0.05)
+    sketch_strength: float = option(1.0, "strength of the drawing", ge=0, le=3, step=0.1)
     figure_threshold: float | None = option(
         None,
-        "mask value above which a place of the drawing is figure; default: what the weights' card recommends",
+        "mask value above which a pixel of the drawing is figure; default: as recommended by the weights",
         ge=0,
         le=1,
         step=0.05,
     )
     reference_threshold: float = option(
-        0.5, "mask value from which a place of the reference is figure", ge=0, le=1, step=0.05
+        0.5, "mask value from which a pixel of the reference is figure", ge=0, le=1, step=0.05
     )
     reference_padding: float = option(
-        1.0, "width of the reference with white added at both sides, as a multiple", ge=1, le=2, step=0.1
+        1.0, "width of the reference with white added on both sides, relative to its own width", ge=1, le=2, step=0.1
     )
     mask: str = option(
         "",
-        "picture of where the drawing's figure is: white, or opaque; for several drawings a folder with one each; "
-        "default: from the frame's alpha, else what the lines enclose",
+        "mask of the figure in the drawing: white, or opaque; for several drawings a folder with one mask each; "
+        "default: from the frame's alpha, otherwise the area that lines enclose",
     )
     reference_mask: str = option(
         "",
-        "picture of where the reference's figure is; default: from its alpha, else what its colors tell",
+        "mask of the figure in the reference; default: from its alpha, otherwise from its colors",
     )
     background: str = option("", "another picture that gives the background its colors")
     background_mask: str = option("", "picture of a figure to remove from --background")
     attention_injection: bool = option(
-        False, "let self-attention see the reference too, for closer colors; takes twice as long"
+        False, "let self-attention see the reference too, for more similar colors; doubles the time"
     )
-    injection_sketch: float = option(0.0, "strength of the reference's own lines in it", ge=0, le=2, step=0.1)
+    injection_sketch: float = option(
+        0.0, "strength of the reference's own lines in attention injection", ge=0, le=2, step=0.1
+    )
     injection_plain: float = option(
-        0.5, "share of it that is left out where the reference is dropped", ge=0, le=1, step=0.05
+        0.5, "fraction of attention injection removed where the reference is dropped", ge=0, le=1, step=0.05
     )
-    injection_start: float = option(0.0, "share of the denoising after which it begins", ge=0, le=1, step=0.05)
-    match_official: bool = option(False, "reproduce the official implementation's numbers, its faults included")
+    injection_start: float = option(
+        0.0, "fraction of the denoising after which attention injection begins", ge=0, le=1, step=0.05
+    )
+    match_official: bool = option(False, "reproduce the official implementation exactly, including its faults")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -282,7 +282,7 @@ class LVCD(Method):
         if options.match_official and len(references) != 1:
             raise OptionError(
                 f"--match-official with {len(references)} references",
-                wanted="one: the official implementation knows no more",
+                wanted="one: the official implementation supports no more",
             )
         painted = {} if options.match_official else {r.frame: r.rgb for r in references if r.frame is not None}
         skip = int(any(r.frame == 0 for r in references))  # the first drawing, if painted, is not made

@@ -34,25 +34,27 @@ class LVCDOptions(ComputeOptions):
     """LVCD (Huang et al., SIGGRAPH Asia 2024): video diffusion with line art and a reference."""
 
     steps: int | None = option(
-        None, "denoising steps a segment; default: what the weights' card recommends", ge=1, le=1000, step=1
+        None, "denoising steps per segment; default: as recommended by the weights", ge=1, le=1000, step=1
     )
     overlap: int = option(
         4, "frames shared by neighboring segments of 14 frames (paper section 4.2)", ge=0, le=12, step=1
     )
     guidance: float = option(1.0, "classifier-free guidance scale; 1 = none", ge=1, le=30, step=0.5)
-    prev_reference_ratio: float = option(1.0, "share of the steps with Prev-Reference Attention", ge=0, le=1, step=0.05)
+    prev_reference_ratio: float = option(
+        1.0, "fraction of the steps with Prev-Reference Attention", ge=0, le=1, step=0.05
+    )
     prev_reference_scale: float = option(
-        10.0, "weight of previous references on overlapped frames (alpha of eq. 7)", gt=0, step=1
+        10.0, "weight of previous references on overlapping frames (alpha in equation 7)", gt=0, step=1
     )
     draft: Literal["auto", "none", "matcher"] = option(
-        "auto", "matcher: start from the matcher's result instead of noise; auto: where the weights refine a draft"
+        "auto", "matcher: start from the matcher's result; none: start from noise; auto: as the weights were trained"
     )
     draft_sigma: float | None = option(
         None,
-        "noise level the draft is brought to, above 0.002, the last; default: what the weights' card recommends",
+        "noise level added to the draft; default: as recommended by the weights",
         gt=0.002,
     )
-    match_official: bool = option(False, "reproduce the official implementation's numbers, its faults included")
+    match_official: bool = option(False, "reproduce the official implementation exactly, including its faults")
 
     def inner(self) -> tuple[ComputeOptions, ...]:
         if self.draft == "none":

@@ -4,7 +4,8 @@ Each region of a drawing is compared with those of every drawing whose colors ar
 there and back, by size and by place. Then neighbors support each other: a region is another the more likely the more
 of its border runs along regions that are that one's neighbors (relaxation labeling, Rosenfeld, Hummel and Zucker,
 "Scene labeling by relaxation operations", IEEE Transactions on Systems, Man, and Cybernetics 6, 1976). The color that
-is likeliest in sum is taken.
+is likeliest in sum is taken. This is done twice: first part by part, which shows what belongs together, then region by
+region, with the shapes of regions and with parts moved onto each other in the place of nearness.
 
 The paintings say what a region is. Where their closed regions hold one color each, closed regions are filled as a
 whole; where two colors meet in an open line, the gap is closed in the painting and in all drawings alike.
@@ -13,8 +14,9 @@ whole; where two colors meet in an open line, the gap is closed in the painting 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +24,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from celpaint.conditions.regions import Labels, grow_regions, label_regions
+from celpaint.methods.matcher.region_alignment import Moments, fit_regions
 from celpaint.methods.matcher.region_paint import RegionPaint, make_palette, read_paint
 from celpaint.types import Array
 
@@ -35,6 +38,15 @@ STRIDE = 16
 BACK, AREA, PLACE = 1.5, 0.2, 1.5
 """Weights, where that of the logarithm of a region's own votes is 1: of the logarithm of the share of votes that a
 known region gives back, of each power of e in area, and of each diagonal of the picture between the centers."""
+
+SHAPE, LEAST_FIT = 0.5, -8.5
+"""Weight of each power of e in how compact a region is, and the least logarithm of how well one fits another."""
+
+FOREIGN = 0.3
+"""Weight of the network's votes where a drawing is turned, scaled or mirrored beyond what the network has learned."""
+
+NEAR_IN_TIME = 3.0
+"""What moving, turning and scaling cost between drawings that follow each other, against a painted reference."""
 
 LEAST_SHARE = 0.02
 """Of votes; so that none at all is no veto."""
@@ -79,8 +91,6 @@ class Drawing:
         grown: ``H W``, with ink given to the nearest region.
         small: ``h w``, that at the working size, where the smallest regions may be missing.
         closed: ``N+1``, the number of the closed region that each is all or part of.
-        area: ``N+1``, share of the picture.
-        center: ``N+1 2``, in diagonals of the picture.
         border: ``N+1 N+1``, how long two regions run along each other, in pixels.
     """
 
@@ -88,8 +98,6 @@ class Drawing:
     grown: Labels
     small: Labels
     closed: npt.NDArray[np.int64]
-    area: Floats
-    center: Floats
     border: csr_array
 
     @classmethod
@@ -103,18 +111,35 @@ class Drawing:
         """
         grown, count = grow_regions(labels), int(labels.max()) + 1
         small = grown[_near(work[0], labels.shape[0])][:, _near(work[1], labels.shape[1])]
-        pixels = np.bincount(labels.ravel(), minlength=count)
-        y, x = (_sums(labels, axis, count) / np.maximum(pixels, 1) for axis in (0, 1))
         edges = [(grown[1:], grown[:-1]), (grown[:, 1:], grown[:, :-1])]
         a, b = (np.concatenate([pair[i][pair[0] != pair[1]] for pair in edges]) for i in (0, 1))
         border = csr_array((np.ones(2 * len(a)), (np.r_[a, b], np.r_[b, a])), shape=(count, count))
-        center = np.stack([x, y], 1) / np.hypot(*labels.shape)
         whole = np.zeros(count, np.int64)
         whole[labels.ravel()] = closed.ravel()
-        return cls(labels, grown, small, whole, pixels / labels.size, center, border)
+        return cls(labels, grown, small, whole, border)
+
+    @cached_property
+    def moments(self) -> Moments:
+        """``N+1``: size, place and shape."""
+        return Moments.of(self.labels, len(self))
+
+    def join(self, paint: npt.NDArray[np.int64]) -> tuple[Drawing, npt.NDArray[np.int64]]:
+        """The parts of each closed region that are painted alike, made one.
+
+        Args:
+            paint: ``N+1``, the color of each.
+
+        Returns:
+            the drawing, and the new number of each region, ``N+1``.
+        """
+        kinds = self.closed * (int(paint.max()) + 1) + paint
+        kinds[0] = -1
+        number = np.unique(kinds, return_inverse=True)[1].astype(np.int64)
+        labels = number[self.labels].astype(np.int32)
+        return Drawing.of(labels, self.closed[self.labels].astype(np.int32), self.small.shape), number
 
     def __len__(self) -> int:
-        return len(self.area)
+        return len(self.closed)
 
 
 @dataclass(frozen=True)
@@ -130,6 +155,14 @@ class Known:
     drawing: Drawing
     paint: npt.NDArray[np.int64]
     trust: float = REMEMBERED
+
+    @cached_property
+    def joined(self) -> tuple[Known, npt.NDArray[np.int64]]:
+        """The same, with parts of one color made one, and the new number of each region."""
+        drawing, number = self.drawing.join(self.paint)
+        paint = np.zeros(len(drawing), np.int64)
+        paint[number] = self.paint
+        return Known(drawing, paint, self.trust), number
 
 
 class Found(NamedTuple):
@@ -169,18 +202,14 @@ class FlatFill:
 
     def enclose(self, line: Array) -> Drawing:
         """The regions that lines ``H W`` enclose."""
-        return Drawing.of(self._parts(line), label_regions(line, gap=0), self.work)
-
-    def _parts(self, line: Array) -> Labels:
-        return label_regions(line, gap=max(self.gap, USUAL_GAP * min(line.shape)))
+        parts = label_regions(line, gap=max(self.gap, USUAL_GAP * min(line.shape)))
+        return Drawing.of(parts, label_regions(line, gap=0), self.work)
 
     def _reference(self, rgb: Array, line: Array) -> Drawing:
         """A painted drawing: parts of a closed region are one where they are painted alike."""
-        labels, closed = self._parts(line), label_regions(line, gap=0)
-        _, (paint,) = make_palette([read_paint(rgb, labels)])
-        kinds = np.where(labels > 0, closed.astype(np.int64) * (int(paint.max()) + 1) + paint[labels], -1)
-        joined = np.unique(np.append(kinds, -1), return_inverse=True)[1][:-1].reshape(labels.shape)
-        return Drawing.of(joined.astype(np.int32), closed, self.work)
+        parts = self.enclose(line)
+        _, (paint,) = make_palette([read_paint(rgb, parts.labels)])
+        return parts.join(paint)[0]
 
     def fill(
         self, drawing: Drawing, known: Sequence[Known], found: Sequence[Found], votes: Array
@@ -198,20 +227,27 @@ class FlatFill:
             RGB ``H W 3``, and the drawing as one known from now on.
         """
         there = np.sum([self._votes(drawing, known, each) for each in found], axis=0)
-        there /= np.maximum(there.sum(1, keepdims=True), 1e-9)
-        back = votes / np.maximum(votes.sum(0), 1e-9)
-        scores, first, first_vote = [], 0, 0
-        for k in known:
-            last, last_vote = first + len(k.drawing), first_vote + int(k.drawing.small.max()) + 1
-            given = np.zeros((len(drawing), len(k.drawing)))
-            given[: len(back), : last_vote - first_vote] = back[:, first_vote:last_vote]
-            scores.append(_likeness(drawing, k, there[:, first:last], given))
-            first, first_vote = last, last_vote
-        likely = _softmax(np.concatenate(scores, 1))
-        color = np.eye(len(self.palette))[np.concatenate([k.paint for k in known])]
-        paint = self._paint(drawing, likely @ color)
+        back = _widened(votes, drawing, known)
+        first = self._paint(drawing, self._likely(drawing, known, there, back, _by_place))
+        whole, number = drawing.join(first)
+        others, numbers = zip(*(k.joined for k in known), strict=True)
+        there, back = (_summed(x, number, numbers) for x in (there, back))
+        paint = self._paint(whole, self._likely(whole, others, there, back, _by_shape))[number]
         filled: Array = self.palette[paint[drawing.grown]]
         return filled, Known(drawing, paint)
+
+    def _likely(
+        self, drawing: Drawing, known: Sequence[Known], there: Floats, back: Floats, evidence: Evidence
+    ) -> Floats:
+        """``N+1 K``: how likely each region has each color, of how often each is found in all known ones."""
+        there = there / np.maximum(there.sum(1, keepdims=True), 1e-9)
+        back = back / np.maximum(back.sum(0), 1e-9)
+        edges = np.cumsum([len(k.drawing) for k in known])[:-1]
+        shares = zip(known, np.split(there, edges, 1), np.split(back, edges, 1), strict=True)
+        scores = [_relaxed(drawing, k, evidence(drawing, k, t, b)) for k, t, b in shares]
+        color = np.eye(len(self.palette))[np.concatenate([k.paint for k in known])]
+        likely: Floats = _softmax(np.concatenate(scores, 1)) @ color
+        return likely
 
     def _paint(self, drawing: Drawing, likely: Floats) -> npt.NDArray[np.int64]:
         """``N+1``: one color for each closed region, but for parts that are surely of another.
@@ -221,7 +257,7 @@ class FlatFill:
         """
         shares = np.log(likely + UNLIKELY)
         closed = np.zeros((int(drawing.closed.max()) + 1, shares.shape[1]))
-        np.add.at(closed, drawing.closed, shares * drawing.area[:, None])
+        np.add.at(closed, drawing.closed, shares * drawing.moments.area[:, None])
         whole = closed.argmax(1)[drawing.closed]
         better = shares.max(1) - np.take_along_axis(shares, whole[:, None], 1)[:, 0]
         apart = better > (APART if self.gap else FAR_APART)
@@ -240,23 +276,53 @@ class FlatFill:
         return _count(drawing.labels, regions, len(drawing), int(start[-1]), found.weight[rows][:, columns] + 1e-3)
 
 
-def _likeness(drawing: Drawing, known: Known, there: Floats, back: Floats) -> Floats:
-    """How likely every region of a drawing is every region of a known one: logarithms ``N+1 M+1``, less a constant.
+Evidence = Callable[[Drawing, Known, Floats, Floats], Floats]
+"""A drawing with N regions, a known one with M, the share ``N+1 M+1`` of each region's pixels found in each known one,
+and the share of each known region's votes that each gives -> logarithms, ``N+1 M+1``."""
 
-    Args:
-        drawing: with N regions; known: with M.
-        there: ``N+1 M+1``, share of each region's pixels found in each known one.
-        back: ``N+1 M+1``, share of each known region's votes that each gives.
-    """
-    evidence = np.log(there + LEAST_SHARE) + BACK * np.log(back + LEAST_SHARE)
-    mine, theirs = (np.log(np.maximum(d.area, 1e-9)) for d in (drawing, known.drawing))
-    evidence -= AREA * np.abs(mine[:, None] - theirs)
-    evidence -= PLACE * np.linalg.norm(drawing.center[:, None] - known.drawing.center, axis=2)
+
+def _by_place(drawing: Drawing, known: Known, there: Floats, back: Floats) -> Floats:
+    """What the network finds, size and place."""
+    mine, theirs = drawing.moments, known.drawing.moments
+    evidence: Floats = _votes_for(there, back) - AREA * _ratio(mine.area, theirs.area)
+    evidence -= PLACE * np.abs(mine.center[:, None] - theirs.center)
+    return evidence
+
+
+def _by_shape(drawing: Drawing, known: Known, there: Floats, back: Floats) -> Floats:
+    """What the network finds, size, shape, and how parts fit when they are moved onto each other."""
+    mine, theirs = drawing.moments, known.drawing.moments
+    i, j = (np.flatnonzero(m.area[1:] > 0) + 1 for m in (mine, theirs))
+    fitting = np.full(there.shape, LEAST_FIT)
+    weight = np.ones((len(drawing), 1))
+    if len(i) and len(j):
+        fit = fit_regions(mine[i], theirs[j], doubt=1.0 if known.trust == 1 else NEAR_IN_TIME)
+        fitting[np.ix_(i, j)] = np.maximum(fit.likeness, LEAST_FIT)
+        weight[i[fit.foreign]] = FOREIGN
+    evidence: Floats = weight * _votes_for(there, back) + fitting - AREA * _ratio(mine.area, theirs.area)
+    evidence -= SHAPE * _ratio(*(m.spread / np.maximum(m.area, 1e-9) for m in (mine, theirs)))
+    return evidence
+
+
+def _votes_for(there: Floats, back: Floats) -> Floats:
+    votes: Floats = np.log(there + LEAST_SHARE) + BACK * np.log(back + LEAST_SHARE)
+    return votes
+
+
+def _ratio(mine: Floats, theirs: Floats) -> Floats:
+    """``N M``: the absolute logarithm of the ratio of each to each."""
+    first, second = (np.log(np.maximum(x, 1e-9)) for x in (mine, theirs))
+    ratio: Floats = np.abs(first[:, None] - second)
+    return ratio
+
+
+def _relaxed(drawing: Drawing, known: Known, evidence: Floats) -> Floats:
+    """Evidence ``N+1 M+1`` -> how likely every region is every known one: logarithms, less a constant."""
     if len(known.drawing) > 1:
         evidence[:, 0] = -np.inf
     around = np.maximum(drawing.border.sum(1), 1)[:, None]
     beside = known.drawing.border.sign()
-    score: Floats = evidence
+    score = evidence
     for _ in range(ROUNDS):
         support = drawing.border @ _softmax(score) @ beside / around
         score = EVIDENCE * evidence + NEIGHBORS * np.log(support + LEAST_SUPPORT)
@@ -264,19 +330,31 @@ def _likeness(drawing: Drawing, known: Known, there: Floats, back: Floats) -> Fl
     return trusted
 
 
+def _widened(votes: Array, drawing: Drawing, known: Sequence[Known]) -> Floats:
+    """Votes ``P S`` between regions at the working size -> between all, ``N+1 M``, numbered on."""
+    wide, first, taken = np.zeros((len(drawing), sum(len(k.drawing) for k in known))), 0, 0
+    for k in known:
+        count = int(k.drawing.small.max()) + 1
+        wide[: len(votes), first : first + count] = votes[:, taken : taken + count]
+        first, taken = first + len(k.drawing), taken + count
+    return wide
+
+
+def _summed(x: Floats, rows: npt.NDArray[np.int64], columns: Sequence[npt.NDArray[np.int64]]) -> Floats:
+    """A table of old regions by old known ones -> of new ones, whose numbers are given; known ones are numbered on."""
+    first = np.cumsum([0, *(int(c.max()) + 1 for c in columns)])
+    places = np.concatenate([c + n for c, n in zip(columns, first, strict=False)])
+    left = csr_array((np.ones(len(rows)), (rows, np.arange(len(rows)))))
+    right = csr_array((np.ones(len(places)), (np.arange(len(places)), places)))
+    summed: Floats = left @ x @ right
+    return summed
+
+
 def _softmax(logits: Floats) -> Floats:
     """Along the last axis."""
     powers = np.exp(logits - logits.max(-1, keepdims=True))
     shares: Floats = powers / powers.sum(-1, keepdims=True)
     return shares
-
-
-def _sums(labels: Labels, axis: int, count: int) -> Floats:
-    """Of the coordinates along an axis, by region."""
-    shape = [1, 1]
-    shape[axis] = -1
-    place = np.broadcast_to(np.arange(labels.shape[axis], dtype=np.float64).reshape(shape), labels.shape)
-    return np.asarray(np.bincount(labels.ravel(), place.ravel(), count), np.float64)
 
 
 def _near(size: int, of: int) -> npt.NDArray[np.intp]:
@@ -297,7 +375,7 @@ def _gap(rgb: Array, line: Array) -> float:
     sizes = [share * float(min(line.shape)) for share in GAPS]
     leaks: list[float] = []
     for gap in sizes:
-        leaks.append(read_paint(rgb, label_regions(line, gap=gap)).mixed)
+        leaks.append(read_paint(rgb, label_regions(line, gap=gap)).leaked)
         if leaks[-1] <= LEAK:
             return gap
     return next(gap for gap, leak in zip(sizes, leaks, strict=True) if leak <= min(leaks) + LEAK)
@@ -305,15 +383,15 @@ def _gap(rgb: Array, line: Array) -> float:
 
 def _report(paints: Sequence[RegionPaint], colors: int, gap: float) -> None:
     """Say what was inferred."""
-    shown, exact = (sum(int(getattr(p, name)[1:].sum()) for p in paints) for name in ("shown", "exact"))
-    log.info("flat fills: %d regions of the paintings show %d colors", shown, colors)
-    if exact < shown:
-        noise = max(1, round(255 * max(p.noise for p in paints)))
+    regions = sum(len(p.area) - 1 for p in paints)
+    inferred = sum(int((~p.exact & ~p.mixed)[1:].sum()) for p in paints)
+    log.info("flat fills: %d regions of the paintings show %d colors", regions, colors)
+    if inferred:
         log.info(
             "%d of these regions have no exact color, because of compression, resampling or noise; they take the color "
             "that most of their pixels are near, good to about %d of 255",
-            shown - exact,
-            noise,
+            inferred,
+            max(1, round(255 * max(p.noise for p in paints))),
         )
     if gap:
         log.info("the paintings' lines have gaps between colors; gaps up to %d pixels are closed", round(gap))

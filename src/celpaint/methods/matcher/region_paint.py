@@ -26,7 +26,10 @@ INNER = 3.0
 """Pixels from ink at which a pixel surely shows paint alone; in small regions, six tenths of the deepest."""
 
 SHALLOW = 1.5
-"""Depth in pixels up to which a region shows no paint that could be told from its lines, unless a value repeats."""
+"""Depth in pixels up to which a region shows paint mixed with ink alone, unless a value repeats."""
+
+LEAST_AREA = 4
+"""Pixels below which such a region shows no color of its own."""
 
 NEAR = 12 / 255
 """Colors that count as one where none repeats, in any channel."""
@@ -51,17 +54,19 @@ class RegionPaint:
     Attributes:
         color: ``N+1 3`` in [0, 1].
         exact: ``N+1``, where the color is a value that the region repeats.
-        shown: ``N+1``, where the region is deep enough to show paint at all.
+        mixed: ``N+1``, where the region is so shallow that its color is that of paint mixed with ink.
+        ink: ``3``, of the lines.
         area: ``N+1`` in pixels.
-        mixed: share of inner pixels that clearly have another color than their region.
+        leaked: share of inner pixels that clearly have another color than their region.
         noise: mean distance of inner pixels from their region's color, in the painting as a whole.
     """
 
     color: Array
     exact: Flags
-    shown: Flags
+    mixed: Flags
+    ink: Array
     area: npt.NDArray[np.int64]
-    mixed: float
+    leaked: float
     noise: float
 
 
@@ -86,6 +91,7 @@ def read_paint(rgb: Array, labels: Labels) -> RegionPaint:
     clean = steady[where].mean() > 0.5 if len(where) else False
     pixels, averaged = rgb.reshape(-1, 3), calm.reshape(-1, 3)
     codes = np.round(pixels.astype(np.float64) * 65535).astype(np.int64) @ np.array([1 << 32, 1 << 16, 1])
+    ink = np.median(rgb[labels == 0], axis=0) if (labels == 0).any() else np.zeros(3, np.float32)
     color[0] = _mode(pixels)
     far, other, seen = 0.0, 0, 0
     for number in range(1, count):
@@ -96,43 +102,61 @@ def read_paint(rgb: Array, labels: Labels) -> RegionPaint:
         exact[number] = times.max() * 2 > len(own) and (
             steady[own].mean() > 0.5 or (clean and deepest[number] <= INNER)
         )
-        color[number] = pixels[own[first[times.argmax()]]] if exact[number] else _mode(averaged[own])
+        if exact[number]:
+            color[number] = pixels[own[first[times.argmax()]]]
+        elif deepest[number] > SHALLOW:
+            color[number] = _mode(averaged[own])
+        else:
+            color[number] = pixels[own[np.abs(pixels[own] - ink).max(1).argmax()]]
         far += float(np.abs(pixels[own] - color[number]).max(1).sum())
         other += int((np.abs(averaged[own] - color[number]).max(1) > OTHER).sum())
         seen += len(own)
     seen = max(seen, 1)
     area = np.bincount(labels.ravel(), minlength=count)
-    return RegionPaint(color, exact, exact | (deepest > SHALLOW), area, other / seen, far / seen)
+    return RegionPaint(color, exact, ~exact & (deepest <= SHALLOW), ink, area, other / seen, far / seen)
 
 
 def make_palette(paints: Sequence[RegionPaint]) -> tuple[Array, list[npt.NDArray[np.int64]]]:
     """The paints that several paintings use.
 
     Exact values are kept apart. Inferred colors that differ by no more than their painting's noise become one, that of
-    the largest region; a region that shows no paint takes the nearest color.
+    the largest region. A color mixed with ink is that of the paint it may be mixed of, if there is such a paint.
 
     Returns:
         ``K 3``, at least one, and for each painting ``N+1``: the number in it of every region's color.
     """
-    color, exact, shown, area = (
-        np.concatenate([getattr(p, name)[1:] for p in paints]) for name in ("color", "exact", "shown", "area")
-    )
-    allowed = np.concatenate([np.full(len(p.area) - 1, np.clip(2 * p.noise, SAME, MOST_SAME)) for p in paints])
-    rank = np.where(exact, 0, np.where(shown, 1, 2))
-    allowed = np.choose(rank, [0, allowed, np.inf])
     palette: list[Array] = []
-    number = np.zeros(len(color), np.int64)
-    for region in np.lexsort((-area, rank)):
-        far = np.abs(np.array(palette).reshape(-1, 3) - color[region]).max(1)
-        if len(far) and far.min() <= allowed[region]:
-            number[region] = far.argmin()
-        else:
-            number[region] = len(palette)
-            palette.append(color[region])
+    numbers = [np.zeros(len(paint.area), np.int64) for paint in paints]
+    regions = [(k, n) for k, paint in enumerate(paints) for n in range(1, len(paint.area))]
+    regions.sort(key=lambda at: _rank(paints[at[0]], at[1]))
+    for k, n in regions:
+        numbers[k][n] = _known(np.array(palette, np.float32).reshape(-1, 3), paints[k], n)
+        if numbers[k][n] == len(palette):
+            palette.append(paints[k].color[n])
     if not palette:
         palette.append(paints[0].color[0])
-    first = np.cumsum([len(p.area) - 1 for p in paints])[:-1]
-    return np.array(palette, np.float32), [np.r_[0, part] for part in np.split(number, first)]
+    return np.array(palette, np.float32), numbers
+
+
+def _rank(paint: RegionPaint, region: int) -> tuple[bool, bool, int]:
+    """Regions that tell most of their paint come first."""
+    return not paint.exact[region], bool(paint.mixed[region]), -int(paint.area[region])
+
+
+def _known(palette: Array, paint: RegionPaint, region: int) -> int:
+    """The number of a region's color; the next one if it is new."""
+    color = paint.color[region]
+    if not len(palette):
+        return 0
+    if paint.mixed[region]:
+        pure, mixed = palette - paint.ink, color - paint.ink
+        share = np.clip((pure @ mixed) / np.maximum((pure**2).sum(1), 1e-6), 0, 1)
+        off = np.abs(share[:, None] * pure - mixed).max(1)
+        allowed = OTHER if paint.area[region] >= LEAST_AREA else np.inf
+    else:
+        off = np.abs(palette - color).max(1)
+        allowed = 0 if paint.exact[region] else float(np.clip(2 * paint.noise, SAME, MOST_SAME))
+    return int(off.argmin()) if off.min() <= allowed else len(palette)
 
 
 def _averaged(rgb: Array, inner: Flags) -> Array:

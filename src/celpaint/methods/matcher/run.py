@@ -35,11 +35,13 @@ from celpaint.methods.matcher.spec import SPEC, MatcherOptions
 from celpaint.methods.matcher.surface_smoothing import calm
 from celpaint.methods.matcher.transparency import propagate_alpha
 from celpaint.methods.propagation import needed_later, plan_propagation
+from celpaint.methods.working_size import bounded_size
 from celpaint.models.matcher.blend import Aligned, Blended
 from celpaint.models.matcher.network import STRIDE, Lines, Matching, Offer, pixels
 from celpaint.models.matcher.network import Matcher as Network
 from celpaint.types import (
     Array,
+    Background,
     Chunk,
     ColorizedFrame,
     DrawingColored,
@@ -82,15 +84,7 @@ def working_size(size: tuple[int, int], options: MatcherOptions) -> tuple[int, i
         size: (height, width) of the shot.
         options: ``size`` overrides; ``max_tokens`` bounds.
     """
-    height, width = size if options.size is None else options.size
-
-    def count(h: int, w: int) -> int:
-        return -(-h // STRIDE) * -(-w // STRIDE) * (STRIDE // TOKEN) ** 2
-
-    scale = 1.0
-    while count(math.ceil(height * scale), math.ceil(width * scale)) > options.max_tokens:
-        scale *= 0.99
-    return max(STRIDE, math.ceil(height * scale)), max(STRIDE, math.ceil(width * scale))
+    return bounded_size(options.size or size, most=options.max_tokens, stride=STRIDE, cell=TOKEN)
 
 
 class Matcher(Method):
@@ -137,6 +131,7 @@ class Matcher(Method):
         painted = [self._reference(r, work, fill) for r, fill in zip(shot.references, fills, strict=True)]
         given = {r.frame: r for r in shot.references if r.frame is not None}
         steps = plan_propagation(len(shot), given, self.options.memory_frames)
+        background = None if shot.background is None else shot.background.at(work)
         recent = self._resume(shot, work, state, flat)
         for begin in range(done, len(steps), CHUNK):
             chunk = steps[begin : begin + CHUNK]
@@ -147,7 +142,8 @@ class Matcher(Method):
                     frames.append(ColorizedFrame(reference.rgb, np.ones(shot.size, np.float32), reference.alpha))
                 else:
                     memory = [recent[i] for i in step.memory]
-                    finished, colored = self._color(shot.lines[step.drawing], work, flat, painted, memory)
+                    line = shot.lines[step.drawing]
+                    finished, colored = self._color(line, work, flat, painted, memory, background)
                     frames.append(finished)
                     needed = needed_later(steps, count)
                     if step.drawing in needed:
@@ -175,6 +171,7 @@ class Matcher(Method):
         flat: FlatFill | None,
         painted: list[_Painting],
         recent: list[_Painting],
+        background: Background | None = None,
     ) -> tuple[ColorizedFrame, _Colored]:
         """A drawing colored: at the shot's size, and as it may be remembered."""
         drawing = None if flat is None else flat.enclose(line)
@@ -185,7 +182,7 @@ class Matcher(Method):
         sources = [known[i].source for i in chosen]
         aligned = align(drawn.sketch, sources)
         blended = _discounted(self._blend(drawn, rgb, confidence, aligned), confidence, _trust(known, matching, work))
-        mixed = self._calm(blended, drawn)
+        mixed = _with_background(self._calm(blended, drawn), background, drawn.sketch.line)
         found = [_found(matching, work, mixed), *_carried(aligned, mixed, chosen)]
         alpha = _alpha(known, found, drawn.sketch.regions)
         full = replace(self._full(line, drawn, mixed, aligned, sources), alpha=alpha)
@@ -407,6 +404,15 @@ def _discounted(mixed: Blended, confidence: Tensor, trust: Tensor) -> Blended:
     """
     painted = (1 - mixed.share.sum(0, keepdim=True)).clamp(min=0)
     return replace(mixed, confidence=(mixed.confidence - painted * confidence * (1 - trust)).clamp(0, 1))
+
+
+def _with_background(mixed: Blended, background: Background | None, line: Array) -> Blended:
+    """A drawing with the painted background behind it, at the network's size."""
+    if background is None:
+        return mixed
+    rgb, confidence = background.behind(_plain(mixed.rgb), _plain(mixed.confidence)[..., 0], line)
+    fields = torch.from_numpy(rgb).permute(2, 0, 1)[None], torch.from_numpy(confidence)[None, None]
+    return replace(mixed, rgb=fields[0], confidence=fields[1])
 
 
 def _alpha(known: list[_Painting], found: list[Found], regions: npt.NDArray[np.int64]) -> Array | None:

@@ -16,14 +16,14 @@ __all__ = ["SPEC", "MatcherOptions"]
 
 @dataclass(frozen=True, kw_only=True)
 class MatcherOptions(ComputeOptions):
-    """The matcher: one feed-forward pass a frame, colors carried over by explicit matching."""
+    """The matcher: one feed-forward pass per frame; colors are transferred by explicit matching."""
 
     flat: bool = option(
         False,
-        "flat fills: every closed region takes exactly one color of the references, or of --palette the nearest to it",
+        "flat fills: each closed region gets exactly one color of the references, or the nearest of --palette",
     )
     memory_frames: int = option(
-        1, "frames already colored that serve as further references, for consistency in time", ge=0, le=16, step=1
+        1, "number of colored frames used as further references, for temporal consistency", ge=0, le=16, step=1
     )
     max_tokens: int = option(
         4096,

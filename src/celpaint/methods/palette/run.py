@@ -116,7 +116,7 @@ class PaletteMethod(Method):
             raise InputError(
                 "the shot is line art, and the method palette colors gray footage",
                 wanted="footage with shades of gray",
-                todo="If it is footage, add --lines extract; for line art take --method matcher.",
+                todo="If it is footage, add --lines extract; for line art use --method matcher.",
             )
         run = _Run(self, shot, shot.gray, progress)
         latents: FusionState | None = None

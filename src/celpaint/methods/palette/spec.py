@@ -20,13 +20,15 @@ PARTS = ("unet", "line_vae", "token")
 class PaletteOptions(ComputeOptions):
     """Palette-guided colorization of gray footage (Wang et al. 2025)."""
 
-    steps: int = option(1, "denoising steps; the small weights are trained to answer in one", ge=1, le=1000, step=1)
-    guidance: float = option(1.0, "how far to go from what no palette would give; 1 = no guidance", ge=1, le=30)
+    steps: int = option(1, "denoising steps; the small weights are trained for one", ge=1, le=1000, step=1)
+    guidance: float = option(1.0, "guidance scale of the palette; 1 = none", ge=1, le=30)
     window: int = option(8, "frames denoised together; the small weights are trained with 8", ge=1, le=64, step=1)
-    overlap: int = option(3, "frames that neighboring windows share; fewer than --window", ge=0, le=63, step=1)
-    fusion: Literal["step", "final"] = option("step", "when windows are fused: after every step, or after the last")
+    overlap: int = option(3, "frames shared by neighboring windows; fewer than --window", ge=0, le=63, step=1)
+    fusion: Literal["step", "final"] = option(
+        "step", "when windows are merged: after every step, or after the last (final)"
+    )
     keep_luminance: bool = option(
-        False, "keep the luminance exactly: colors too saturated for it are made paler instead of clipped"
+        False, "keep the luminance exactly: colors too saturated for it become paler instead of being clipped"
     )
 
 

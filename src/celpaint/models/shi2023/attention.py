@@ -43,10 +43,15 @@ class AttentionReferences:
     mask: Tensor
     share: Tensor
 
-    def select(self, indices: Sequence[int]) -> AttentionReferences:
-        """The references with these indices."""
-        at = list(indices)
-        return AttentionReferences(self.key[:, at], self.color[:, at], self.mask[:, at], self.share[:, at])
+    @classmethod
+    def join(cls, parts: Sequence[AttentionReferences]) -> AttentionReferences:
+        """The references of all parts."""
+        return cls(
+            key=torch.cat([part.key for part in parts], 1),
+            color=torch.cat([part.color for part in parts], 1),
+            mask=torch.cat([part.mask for part in parts], 1),
+            share=torch.cat([part.share for part in parts], 1),
+        )
 
 
 @dataclass(frozen=True)

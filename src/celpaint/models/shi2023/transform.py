@@ -51,9 +51,11 @@ class ReferenceFeatures:
     style: Tensor
     size: tuple[int, int]
 
-    def select(self, indices: Sequence[int]) -> ReferenceFeatures:
-        """The references with these indices, as if only they had been encoded."""
-        return ReferenceFeatures(self.attention.select(indices), self.style[:, list(indices)], self.size)
+    @classmethod
+    def join(cls, parts: Sequence[ReferenceFeatures]) -> ReferenceFeatures:
+        """The references of all parts, which have one size, as if they had been encoded together."""
+        attention = AttentionReferences.join([part.attention for part in parts])
+        return cls(attention, torch.cat([part.style for part in parts], 1), parts[0].size)
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,7 @@ class ColorTransform(nn.Module):
         """
         clips, count = lines.shape[:2]
         if not count:
-            raise ReferenceFrameError("no reference is given", wanted="at least one painted frame")
+            raise ReferenceFrameError("no reference was given", wanted="at least one painted frame")
         color, ink = self._picture(signed(rgb)), self._picture(signed(1 - lines))
         features = self.encode_color(color).unflatten(0, (clips, count))
         return ReferenceFeatures(

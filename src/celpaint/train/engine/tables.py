@@ -98,7 +98,7 @@ def _explained(error: msgspec.ValidationError, cls: type, table: Mapping[str, An
         kind, seen = _inside(kind, step), seen[step]
     missing = re.fullmatch(r"Object missing required field `(.+)`", message)
     if missing:
-        return OptionError(f"the recipe lacks '{_join(key, missing[1])}'", wanted="a value")
+        return OptionError(f"the recipe has no '{_join(key, missing[1])}'", wanted="a value")
     if get_origin(_plain(kind)) is Literal:
         return OptionError(f"{key} is {seen!r}", wanted=" or ".join(map(str, get_args(_plain(kind)))))
     if not message.startswith("Expected "):  # what a dataclass itself refuses

@@ -52,7 +52,9 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise WeightsError(f"'{path}' is not a whole safetensors file ({error})", todo="Fetch it again.") from None
+        raise WeightsError(
+            f"'{path}' is not a complete safetensors file ({error})", todo="Download it again."
+        ) from None
 
 
 def _pickle(path: Path, *, mapped: bool) -> dict[str, Tensor]:
@@ -66,15 +68,15 @@ def _pickle(path: Path, *, mapped: bool) -> dict[str, Tensor]:
         raise WeightsError(
             f"'{path}' is a pickle that asks for {_asked_for(path, error)}, which could run code",
             wanted="nothing but tensors and plain values",
-            todo="Take the safetensors version of these weights, or ask whoever made the file to save its state_dict "
+            todo="Use the safetensors version of these weights, or ask whoever made the file to save its state_dict "
             "alone.",
         ) from None
     except (RuntimeError, OSError, EOFError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(f"'{path}' is not a whole checkpoint ({reason})", todo="Fetch it again.") from None
+        raise WeightsError(f"'{path}' is not a complete checkpoint ({reason})", todo="Download it again.") from None
     state = found.get("state_dict", found) if isinstance(found, dict) else None
     if not isinstance(state, dict) or not any(isinstance(value, torch.Tensor) for value in state.values()):
-        raise WeightsError(f"'{path}' holds no state dict", wanted="tensors by name, alone or under 'state_dict'")
+        raise WeightsError(f"'{path}' contains no state dict", wanted="tensors by name, alone or under 'state_dict'")
     return {str(name): value for name, value in state.items() if isinstance(value, torch.Tensor)}
 
 

@@ -57,9 +57,9 @@ _OUTER = {
 
 def _unknown(key: str, where: str) -> WeightsError:
     return WeightsError(
-        f"'{key}' is no name of {where}",
+        f"'{key}' is not a name in {where}",
         wanted="an original SVD or LVCD checkpoint",
-        todo="See `celpaint weights info` for what a file holds.",
+        todo="See `celpaint weights info` for what a file contains.",
     )
 
 

@@ -151,7 +151,7 @@ def original_parts(tensors: Mapping[str, Tensor], path: Path, say: Callable[[str
         raise WeightsError(
             f"'{path}' has no {', '.join(absent)}" + (": it looks like LVCD's checkpoint" if control else ""),
             wanted="svd.safetensors, the 14-frame model in its original format",
-            todo="See `celpaint weights info` for what a file holds.",
+            todo="See `celpaint weights info` for what a file contains.",
         )
     _note_strange(path, tensors, (svd.UNET, svd.FIRST_STAGE, svd.CONDITIONER, svd.CLIP, *_LEFT_OUT), say)
     encoder = {key: value for key, value in conditioner.items() if key.startswith(("encoder.", "quant_conv."))}
@@ -199,7 +199,7 @@ def lvcd_parts(
         raise WeightsError(
             f"'{path}' has no {keys.CONTROL if not control else svd.UNET}*",
             wanted="LVCD's checkpoint: the ControlNet and the trained tensors of the UNet",
-            todo="See `celpaint weights info` for what a file holds.",
+            todo="See `celpaint weights info` for what a file contains.",
         )
     _note_strange(path, tensors, (keys.CONTROL, svd.UNET, *_LEFT_OUT), say)
     layers = int(unet.config["layers_per_block"])
@@ -258,7 +258,7 @@ class _Sizes:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if isinstance(error, (KeyError, IndexError, ZeroDivisionError)):
             raise WeightsError(
-                f"'{self.path}' is incomplete: sizes can't be read without {error}", wanted="a whole checkpoint"
+                f"'{self.path}' is incomplete: sizes can't be read without {error}", wanted="a complete checkpoint"
             ) from None
 
 
@@ -278,11 +278,13 @@ def _check_range(name: str, tensors: Mapping[str, Tensor], dtype: Literal["fp16"
             raise WeightsError(
                 f"{name}: {key} is stored as {str(value.dtype).removeprefix('torch.')}",
                 wanted="float16, bfloat16 or float32",
-                todo="Quantized checkpoints can't be converted; take the original.",
+                todo="Quantized checkpoints can't be converted; use the original.",
             )
         check_numbers({key: value}, source=name)
         if value.numel() and value.abs().max().item() > largest:
-            raise WeightsError(f"{name}: {key} holds numbers too large for {dtype}", todo="Convert with --dtype fp32.")
+            raise WeightsError(
+                f"{name}: {key} contains numbers too large for {dtype}", todo="Convert with --dtype fp32."
+            )
 
 
 def _room(out: Path, need: int) -> None:
