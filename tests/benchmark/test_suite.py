@@ -84,7 +84,7 @@ def test_films_that_can_not_be_made_are_refused(tmp_path, films):
         ('title = "t"\n' + CLIP + RUN + "options = {seed = 1}\n", "options of the baseline 'copy'"),
         ('title = "t"\n' + CLIP + RUN + 'source = "paint"\n', "source 'paint'"),
         ('title = "t"\n' + CLIP + RUN + 'ablate = "reference attention"\n', "ablate = "),
-        ('title = "t"\nruns = 3\n' + CLIP, "no list of tables"),
+        ('title = "t"\nruns = 3\n' + CLIP, "not a list of tables"),
         ('title = "t"\n' + CLIP.replace('name = "a"\n', "") + RUN, "incomplete"),
         ("title = ", "can't be read"),
     ],

@@ -23,6 +23,7 @@ from celpaint.methods.shi2023.spec import SPEC, Shi2023Options
 from celpaint.methods.shi2023.windows import Window, plan_windows
 from celpaint.models.shi2023.transform import ColorTransform
 from celpaint.types import Array, Chunk, DrawingColored, Event, Frame, Reference, SegmentStarted, Shot
+from celpaint.weights.kinds import load_object
 from toy_shi2023 import write_toy_weights
 
 SIZE = (40, 56)
@@ -108,7 +109,7 @@ def test_every_drawing_is_planned_once_and_in_order(length: int, painted: set[in
 def test_working_size_is_the_shots_own_up_to_the_bound() -> None:
     assert working_size((320, 576), Shi2023Options()) == (320, 576)
     assert working_size((1080, 1920), Shi2023Options(size=(320, 576))) == (320, 576)
-    height, width = working_size((1080, 1920), Shi2023Options(max_tokens=4096))
+    height, width = working_size((1080, 1920), Shi2023Options(max_positions=4096))
     assert -(-height // 16) * -(-width // 16) * 16 <= 4096
     assert width / height == pytest.approx(16 / 9, rel=0.02)
 
@@ -208,14 +209,14 @@ def test_a_reference_without_lines_is_used_and_told_of(weights: Path, caplog: py
 
 def test_large_shots_are_worked_on_in_small_and_their_confidence_has_their_size(weights: Path) -> None:
     size = (100, 150)
-    painted = list(method(weights, max_tokens=256).color(shot(2, (0,), size)))[1].painted[0]
+    painted = list(method(weights, max_positions=256).color(shot(2, (0,), size)))[1].painted[0]
     height, width = painted.rgb.shape[:2]
     assert -(-height // 16) * -(-width // 16) * 16 <= 256
     assert painted.confidence is not None
     assert painted.confidence.shape == size
 
 
-@pytest.mark.parametrize("options", [{}, {"refine": "off", "attend": "all"}, {"window": 3}])
+@pytest.mark.parametrize("options", [{}, {"refine": "off", "attend": "all"}, {"refine_window": 3}])
 def test_going_on_after_a_stop_gives_the_same_bytes(weights: Path, options: dict[str, Any]) -> None:
     of = shot(12, (1, 9, None))
     whole = list(method(weights, **options).color(of))
@@ -256,7 +257,7 @@ def test_half_precision_gives_nearly_the_same(weights: Path) -> None:
 # ----------------------------------------------------------------------------------------------------------- bad input
 
 
-@pytest.mark.parametrize("options", [{"window": 2}, {"attend": "some"}, {"refine": True}, {"max_tokens": 1}])
+@pytest.mark.parametrize("options", [{"refine_window": 2}, {"attend": "some"}, {"refine": True}, {"max_positions": 1}])
 def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(OptionError):
         Shi2023Options(**options)
@@ -278,7 +279,7 @@ def test_too_little_memory_for_the_references_says_what_to_lower(
     monkeypatch.setattr(ColorTransform, "encode_references", encode)
     with pytest.raises(OutOfMemory) as error:
         list(session.chunks(shot(3)))
-    for lowered in ("--max-tokens", "--window", "--size", "--attend"):
+    for lowered in ("--max-positions", "--refine-window", "--size", "--attend"):
         assert lowered in str(error.value)
 
 
@@ -318,3 +319,52 @@ def test_the_inspected_networks_are_those_that_are_loaded(weights: Path) -> None
         empty = reading.build_part(part, config, weights)
         assert all(parameter.is_meta for parameter in empty.parameters())
         assert empty.state_dict().keys() == getattr(networks, part).state_dict().keys()
+
+
+# ----------------------------------------------------------------------------------------------------------- ablations
+
+
+def without(part: str, weights: Path, **options: Any) -> Shi2023:
+    loaded = load_object(SPEC.ablations[part]).load(
+        Shi2023Options(weights=str(weights), device="cpu", dtype="float32", **options)
+    )
+    assert isinstance(loaded, Shi2023)
+    return loaded
+
+
+@pytest.mark.parametrize("part", sorted(SPEC.ablations))
+def test_without_a_part_a_shot_is_colored_otherwise(part: str, weights: Path) -> None:
+    whole, less = colors(method(weights).color(shot(4))), colors(without(part, weights).color(shot(4)))
+    assert np.array_equal(less[0], whole[0])
+    assert np.abs(less[2] - whole[2]).max() > 1e-3
+
+
+def test_without_attention_the_place_of_colors_in_the_reference_does_not_matter(weights: Path) -> None:
+    """Mirrored references have nearly the same style vector."""
+    of = shot(3)
+    reference = of.references[0]
+    mirrored = Reference(reference.rgb[:, ::-1].copy(), reference.line[:, ::-1].copy(), 0)
+    other = Shot(of.lines, (mirrored,), SIZE)
+
+    def change(colorer: Shi2023) -> float:
+        a, b = (colors(colorer.color(each))[2] for each in (of, other))
+        return float(np.abs(a - b).mean())
+
+    assert change(without("distance attention", weights, refine="off")) < 0.1 * change(method(weights, refine="off"))
+
+
+def test_without_the_embedder_norms_are_plain(weights: Path) -> None:
+    transform = without("embedder", weights).networks.transform
+    affine = transform.to_affine(torch.randn(2, 8)).view(2, 1, 2, 2, 8)
+    assert affine[..., 0, :].unique().tolist() == [0]
+    assert affine[..., 1, :].unique().tolist() == [1]
+
+
+def test_stand_ins_for_lines_and_distances_are_each_other(weights: Path) -> None:
+    line = np.array([[1.0, 0.0, 0.0, 0.25]], np.float32)
+    lines, distance = without("line art", weights).conditions(line)
+    np.testing.assert_allclose(distance, [[0, 1, 2, 3]])
+    np.testing.assert_allclose(lines, [[1, 1 - 1 / 64, 1 - 2 / 64, 1 - 3 / 64]])
+    lines, distance = without("distance field", weights).conditions(line)
+    np.testing.assert_array_equal(lines, line)
+    np.testing.assert_allclose(distance / 64, [[0, 1, 1, 0.75]])

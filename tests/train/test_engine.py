@@ -124,6 +124,8 @@ def test_stages_train_their_own_networks_in_turn(tmp_path: Path) -> None:
     assert changed(start, first.network) == {"generator", "discriminator", "polisher"}
     after_first = checkpoint.load(tmp_path / "run/checkpoints/step-00000005", "average")
     live = first.network.generator.state_dict()
+    assert not first.network.generator.training
+    assert first.network.polisher.training
     for name in live:  # frozen from the second stage on, with its averaged weights
         torch.testing.assert_close(live[name], after_first[f"generator.{name}"], rtol=0, atol=0)
 

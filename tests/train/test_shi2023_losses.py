@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from celpaint.train.shi2023_losses import (
+from celpaint.train.tasks.shi2023_losses import (
     LossWeights,
     discriminator_loss,
     generator_adversarial_loss,

@@ -37,6 +37,7 @@ def smoke_training(minutes: float, out: Path) -> list[str]:
         ("lvcd_small_smoke", "loss", -1, [f"task.autoencoder={out / 'line_vae_smoke' / 'export'}"]),
         ("matcher_smoke", "psnr", 1, []),
         ("palette_small_smoke", "psnr", 1, []),
+        ("shi2023_smoke", "psnr", 1, []),
     )
     failed = []
     for name, figure, sign, overrides in runs:

@@ -60,9 +60,9 @@ def working_size(size: tuple[int, int], options: Shi2023Options) -> tuple[int, i
 
     Args:
         size: (height, width) of the shot.
-        options: ``size`` overrides; ``max_tokens`` bounds.
+        options: ``size`` overrides; ``max_positions`` bounds.
     """
-    return bounded_size(options.size or size, most=options.max_tokens, stride=STRIDE, cell=CELL)
+    return bounded_size(options.size or size, most=options.max_positions, stride=STRIDE, cell=CELL)
 
 
 class Shi2023(Method):
@@ -102,7 +102,7 @@ class Shi2023(Method):
         self, shot: Shot, *, done: int = 0, state: State | None = None, progress: Progress = silent
     ) -> Iterator[Chunk]:
         run = _Run(self, shot, progress)
-        windows = plan_windows(len(shot), run.painted, self.options.window - 2)
+        windows = plan_windows(len(shot), run.painted, self.options.refine_window - 2)
         for number, window in enumerate(windows, 1):
             if window.drawings[0] < done:
                 continue
@@ -110,6 +110,10 @@ class Shi2023(Method):
             with self.precision():
                 frames = run.frames(window)
             yield Chunk(window.drawings, frames)
+
+    def conditions(self, line: Array) -> tuple[Array, Array]:
+        """What the networks are shown of a drawing at their size: its lines and its distance field, ``h w`` each."""
+        return line, distance_map(line)
 
     def precision(self) -> AbstractContextManager[None]:
         """The number format that the networks compute in."""
@@ -188,8 +192,8 @@ class _Run:
 
     def drawn(self, line: Array) -> _Drawn:
         """Lines ``H W`` at the networks' size; one a pixel thin is still one where they shrink."""
-        small = working_lines(line, self.work)
-        return _Drawn(self._tensor(small)[None, None, None], self._tensor(distance_map(small))[None, None, None])
+        lines, distance = self.method.conditions(working_lines(line, self.work))
+        return _Drawn(self._tensor(lines)[None, None, None], self._tensor(distance)[None, None, None])
 
     def colors(self, reference: Reference) -> Tensor:
         """``1 1 3 h w`` in [0, 1] at the networks' size."""

@@ -23,7 +23,7 @@ class Shi2023Options(ComputeOptions):
     refine: Literal["on", "off"] = option(
         "on", "on: a second network makes neighboring frames agree; off: every frame by itself, as with --preview"
     )
-    window: int = option(
+    refine_window: int = option(
         8, "frames refined together, the painted ones at both ends among them", ge=3, le=64, step=1, unit="frames"
     )
     attend: Literal["bracket", "all"] = option(
@@ -31,7 +31,7 @@ class Shi2023Options(ComputeOptions):
         "references that a drawing is colored from. bracket: the nearest painted frame before it and after it, and "
         "those that belong to no frame; all: every one, in more memory and time",
     )
-    max_tokens: int = option(
+    max_positions: int = option(
         12288,
         "maximum number of positions matched per frame; higher is finer and slower",
         ge=256,
@@ -51,7 +51,7 @@ SPEC = MethodSpec(
     options=Shi2023Options,
     run="celpaint.methods.shi2023.run:Shi2023",
     confidence=True,
-    save_memory="Lower --max-tokens, --window or --size (for example 576x320), or take --attend bracket.",
+    save_memory="Lower --max-positions, --refine-window or --size (for example 576x320), or take --attend bracket.",
     weights=FolderKind(
         title="weights of the method shi2023",
         recognizes=_is_shi2023,
@@ -61,4 +61,12 @@ SPEC = MethodSpec(
         needs=tuple((part,) for part in PARTS),
         obtain="Train some with `celpaint train shi2023`, and give their folder with --weights.",
     ),
+    ablations={
+        "distance attention": "celpaint.methods.shi2023.ablations:WithoutAttention",
+        "embedder": "celpaint.methods.shi2023.ablations:WithoutEmbedder",
+        "line art": "celpaint.methods.shi2023.ablations:WithoutLines",
+        "distance field": "celpaint.methods.shi2023.ablations:WithoutDistance",
+        "temporal refinement": "celpaint.methods.shi2023.ablations:WithoutRefinement",
+    },
+    tasks={"shi2023": "celpaint.train.tasks.shi2023:Shi2023Training"},
 )

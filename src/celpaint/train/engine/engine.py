@@ -71,6 +71,7 @@ class _Trained:
     """One optimizer and what it trains."""
 
     optimizer: torch.optim.Optimizer
+    modules: list[nn.Module]
     parameters: dict[str, nn.Parameter]
     ema: EMA
     lr: float
@@ -128,23 +129,24 @@ class Engine:
         self.complete = not frozen
         self._shadow = copy.deepcopy(network, frozen).requires_grad_(False).eval()
         if recipe.run.compile:
-            prefixes = {prefix for prefixes in task.optimizers().values() for prefix in prefixes}
-            for _, module in (each for each in network.named_modules() if each[0] in prefixes):
-                module.compile()
+            for prefixes in task.optimizers().values():
+                for module in _modules(network, prefixes):
+                    module.compile()
         several = len(groups) > 1 or len(recipe.all_stages()) > 1 or not task.every_parameter_used
         accelerator.ddp_handler = DistributedDataParallelKwargs(find_unused_parameters=several)
         optimizers = [_adamw(group, recipe, name) for name, group in groups.items()]
         self._model, *prepared = accelerator.prepare(_Root(network), *optimizers)
-        names = [_groups_named(self._live, prefixes) for prefixes in task.optimizers().values()]
         self._trained = {
             name: _Trained(
                 optimizer,
+                _modules(self._live, prefixes),
                 parameters,
                 EMA(parameters, recipe.optimizer_named(name).ema_decay),
                 recipe.optimizer_named(name).lr,
                 recipe.optimizer_named(name).max_grad_norm,
             )
-            for name, optimizer, parameters in zip(groups, prepared, names, strict=True)
+            for (name, prefixes), optimizer in zip(task.optimizers().items(), prepared, strict=True)
+            for parameters in [_groups_named(self._live, prefixes)]
         }
         self._active: tuple[str, ...] = tuple(groups)
 
@@ -212,7 +214,9 @@ class Engine:
     def begin_step(self, progress_rate: float) -> None:
         """Start step ``self.step`` with learning rates at ``progress_rate`` of their highest."""
         self._model.train()
-        for trained in self._trained.values():
+        for name, trained in self._trained.items():
+            for module in trained.modules if name not in self._active else ():
+                module.eval()
             for group in trained.optimizer.param_groups:
                 group["lr"] = trained.lr * progress_rate
         self._pending.append(_Pending(self.step))
@@ -367,6 +371,11 @@ def _groups_named(network: nn.Module, prefixes: Sequence[str]) -> dict[str, nn.P
     dots, single = tuple(f"{prefix}." if prefix else "" for prefix in prefixes), set(prefixes)
     named = network.named_parameters()
     return {name: p for name, p in named if p.requires_grad and (name in single or name.startswith(dots))}
+
+
+def _modules(network: nn.Module, prefixes: Sequence[str]) -> list[nn.Module]:
+    """The submodules of these names; names of single parameters are left out."""
+    return [module for name, module in network.named_modules() if name in prefixes]
 
 
 def _groups(network: nn.Module, optimizers: Mapping[str, Sequence[str]]) -> dict[str, list[nn.Parameter]]:

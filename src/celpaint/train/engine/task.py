@@ -136,16 +136,20 @@ class Part:
         prefix: its name inside ``Task.network``, '' for all of it.
         config: its constructor's arguments, as JSON values.
         name: stem of the weight files.
+        convert: ``module:function`` that makes the exported network's tensors of the trained one's; empty: the same.
     """
 
     prefix: str
     config: Mapping[str, Any]
     name: str = "model"
+    convert: str = ""
 
     def tensors(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The part's tensors of the whole network's state, under their own names."""
+        """The part's tensors of the whole network's state, as they are exported."""
         dot = f"{self.prefix}." if self.prefix else ""
-        return {key.removeprefix(dot): value for key, value in state.items() if key.startswith(dot)}
+        tensors = {key.removeprefix(dot): value for key, value in state.items() if key.startswith(dot)}
+        converted: dict[str, Tensor] = load_object(self.convert)(tensors) if self.convert else tensors
+        return converted
 
 
 def build_task(recipe: Recipe, device: torch.device) -> Task[Any, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,7 +14,7 @@ from celpaint.methods.base import Method
 from celpaint.session import Colorizer
 from celpaint.types import Array, Reference, Shot
 
-__all__ = ["color_clips"]
+__all__ = ["color_clips", "color_shot"]
 
 
 def color_clips(method: Method, clips: ClipBatch) -> Tensor:
@@ -22,22 +24,42 @@ def color_clips(method: Method, clips: ClipBatch) -> Tensor:
         frames 1 and later, ``B T-1 3 H W`` in [0, 1] on the clips' device.
     """
     colored = [
-        _color(method, lines, color)
-        for lines, color in zip(clips.lines.float().cpu(), clips.color.float().cpu(), strict=True)
+        _color(method, _pictures(lines[1:]), (_reference(lines[0], color[0], None),))[0]
+        for lines, color in zip(clips.lines, clips.color, strict=True)
     ]
     return torch.stack(colored).to(clips.color.device)
 
 
-def _color(method: Method, lines: Tensor, color: Tensor) -> Tensor:
-    """Lines ``T 1 H W`` and the color of frame 0 of ``T 3 H W`` -> ``T-1 3 H W``."""
-    size = lines.shape[-2], lines.shape[-1]
-    drawings = [np.ascontiguousarray(line.numpy()) for line in lines[:, 0]]
-    reference = Reference(_channels_last(color[0]), drawings[0], frame=None)
-    session = Colorizer(method)
-    colored = {drawing: frame.rgb for drawing, frame in session.drawings(Shot(drawings[1:], (reference,), size))}
-    frames = [resize(colored[drawing], size) for drawing in sorted(colored)]
-    return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
+def color_shot(method: Method, lines: Tensor, color: Tensor, painted: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Color a shot some of whose frames are painted.
+
+    Args:
+        lines: ``T 1 H W``; color: ``T 3 H W`` in [0, 1], of which the method sees the painted frames alone.
+        painted: their indices.
+
+    Returns:
+        all frames, ``T 3 H W``, and their confidence, ``T 1 H W`` in [0, 1], on the shot's device.
+    """
+    references = tuple(_reference(lines[i], color[i], i) for i in painted)
+    rgb, confidence = _color(method, _pictures(lines), references)
+    return rgb.to(color.device), confidence.to(color.device)
 
 
-def _channels_last(picture: Tensor) -> Array:
-    return np.ascontiguousarray(picture.permute(1, 2, 0).numpy())
+def _color(method: Method, lines: Sequence[Array], references: tuple[Reference, ...]) -> tuple[Tensor, Tensor]:
+    """``T 3 H W`` and ``T 1 H W``; confidence is 1 where the method has none."""
+    size = lines[0].shape[0], lines[0].shape[1]
+    frames = dict(Colorizer(method).drawings(Shot(lines, references, size)))
+    rgb = np.stack([resize(frames[i].rgb, size) for i in range(len(lines))])
+    sure = [frames[i].confidence for i in range(len(lines))]
+    confidence = np.stack([np.ones(size, np.float32) if c is None else resize(c, size) for c in sure])
+    return torch.from_numpy(rgb).permute(0, 3, 1, 2), torch.from_numpy(confidence)[:, None]
+
+
+def _pictures(lines: Tensor) -> list[Array]:
+    """``T 1 H W`` -> one ``H W`` per frame."""
+    return [np.ascontiguousarray(line) for line in lines[:, 0].float().cpu().numpy()]
+
+
+def _reference(line: Tensor, color: Tensor, frame: int | None) -> Reference:
+    rgb = np.ascontiguousarray(color.float().cpu().permute(1, 2, 0).numpy())
+    return Reference(rgb, line[0].float().cpu().numpy(), frame=frame)

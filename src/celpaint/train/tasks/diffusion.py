@@ -304,7 +304,8 @@ class Diffusion(Task[Denoising, ClipBatch]):
         """Frames 1 and later of a clip, ``B T-1 3 H W`` in [0, 1], colored as with the exported weights."""
         networks = Networks(network.unet, network.controlnet, self.codec, network.embed, self.card)
         drafter = self.drafter.method if self.drafter is not None else None
-        return color_clips(LVCD(networks, LVCDOptions(), self.device, network.unet.dtype, drafter), clip)
+        options = LVCDOptions(size=(clip.lines.shape[-2], clip.lines.shape[-1]))
+        return color_clips(LVCD(networks, options, self.device, network.unet.dtype, drafter), clip)
 
     def sample_sheet(self, network: Denoising) -> npt.NDArray[np.uint8]:
         """Rows of reference, line art, result, truth: a middle frame at every distance and line style."""
