@@ -231,7 +231,7 @@ def test_an_input_that_can_not_be_read_for_a_moment_keeps_what_is_done(tmp_path:
 def test_one_run_at_a_time(tmp_path: Path) -> None:
     with Job(tmp_path / "out") as first:
         first.begin(REQUEST, inputs())
-        with pytest.raises(OutputError, match="another run is making"), Job(tmp_path / "out"):
+        with pytest.raises(OutputError, match="another run is writing"), Job(tmp_path / "out"):
             pass
         first.commit([0], {}, [SURE])
         with Job(tmp_path / "other") as other:
