@@ -296,7 +296,7 @@ TURNED = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
         (b"gAMA", b""),
         (b"zTXt", b"note\0\0not packed"),
     ],
-    ids=lambda chunk: chunk[0].decode() + str(len(chunk[1])),
+    ids=lambda chunk: f"{chunk[0].decode()}-{len(chunk[1]) // 1000}",
 )
 def test_odd_data_beside_a_good_png_is_passed_over(tmp_path, dtype, beside, recwarn):
     pixels = noise(5, 4, 3, dtype)
