@@ -306,7 +306,7 @@ def test_a_changed_request_begins_anew(
         )
     assert summary.resumed == 0
     said = {
-        "an option": "--seed changed since: beginning anew",
+        "an option": "--seed changed since: starting again",
         "a frame": "'A_0002.png' changed since",
         "the reference": "the paintings changed since",
         "its place": "the paintings changed since",
@@ -323,7 +323,7 @@ def test_a_changed_drawing_keeps_what_was_colored_before_it(
     draw_line(9).save(lines / "A_0006.png")
     with caplog.at_level(logging.WARNING):
         assert celpaint.render(lines, tmp_path / "out", reference=key, method="copycat").resumed == 4
-    said = "'A_0006.png' changed since an earlier run was stopped: 4 of 8 colored drawings must be colored again"
+    said = "'A_0006.png' changed since an earlier run was interrupted: 4 of 8 colored drawings must be colored again"
     assert said in caplog.text
     celpaint.render(lines, tmp_path / "whole", reference=key, method="copycat")
     assert pictures(tmp_path / "out") == pictures(tmp_path / "whole")
