@@ -68,7 +68,7 @@ def test_key_is_written_beside_the_result_and_the_shot_colored_from_it(
     assert run(command) == 0
     (key,) = tmp_path.glob("out_key_*.png")
     said = capsys.readouterr().err
-    assert f"'{key}'; correct it and run again if it is not right" in said
+    assert f"'{key}'; if it is not right, correct it and run again" in said
     with Image.open(key) as picture:
         assert picture.size == (96, 64)
     assert len(list((tmp_path / "out").iterdir())) == 3

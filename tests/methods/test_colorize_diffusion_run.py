@@ -18,6 +18,7 @@ from celpaint.errors import InputError, OptionError, ReferenceFrameError, Weight
 from celpaint.methods.colorize_diffusion.networks import Card, Networks
 from celpaint.methods.colorize_diffusion.run import Canvas, ColorizeDiffusion
 from celpaint.methods.colorize_diffusion.spec import (
+    SPEC,
     ColorizeDiffusionOptions,
     SamplerName,
     ScheduleName,
@@ -451,6 +452,13 @@ def test_folder_without_the_image_tower_says_what_to_fetch(folder: Path, tmp_pat
         method(tmp_path / "w")
     assert "laion/CLIP-ViT-H-14-laion2B-s32B-b79K" in error.value.todo
     assert "--clip open_clip_model.safetensors" in error.value.todo
+
+
+def test_own_weights_are_not_under_the_official_license(folder: Path) -> None:
+    kind = SPEC.weights
+    assert kind is not None
+    assert kind.license is not None
+    assert kind.license(folder) == "none stated"
 
 
 def test_text_is_refused(folder: Path, tmp_path: Path) -> None:

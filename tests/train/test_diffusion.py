@@ -162,7 +162,7 @@ def test_recomputing_activations_changes_no_gradient(vae: Path) -> None:
         torch.testing.assert_close(a, b)
 
 
-def test_a_dropped_reference_is_not_told_of(vae: Path) -> None:
+def test_a_dropped_reference_does_not_reach_the_network(vae: Path) -> None:
     task = DiffusionSmall.build(small(vae), CPU)
     clip = next(task.batches(0, 0))
     window = task.window(clip)
@@ -170,8 +170,8 @@ def test_a_dropped_reference_is_not_told_of(vae: Path) -> None:
     other = window._replace(concat=window.concat + 1, token=window.token + 1)
     x, level = torch.randn_like(window.latents), torch.zeros(1)
     answers = [
-        task.network(x, level, w._replace(told=torch.full((1,), told)), task.micro(level), None)[0]
-        for told in (0.0, 1.0)
+        task.network(x, level, w._replace(conditioned=torch.full((1,), conditioned)), task.micro(level), None)[0]
+        for conditioned in (0.0, 1.0)
         for w in (window, other)
     ]
     assert torch.equal(answers[0], answers[1])
@@ -210,7 +210,7 @@ def test_refining_learns_what_the_draft_lacks(vae: Path, tmp_path: Path) -> None
     task = DiffusionSmall.build(small(vae, 'task.draft="small"'), CPU)
     clip = next(task.batches(0, 0))
     window = task.window(clip)
-    lacking = task.lacking(window)
+    lacking = task.residual(window)
     assert torch.equal(window.concat[:, 0], task.codec.encode(2 * clip.color[:, 0] - 1))
     assert task.drafter is not None
     with torch.no_grad():

@@ -311,7 +311,7 @@ def test_command_converts_with_and_without_the_image_tower(
     assert capsys.readouterr().err == ""
     assert Networks.load(tmp_path / "with").config == TOY
     assert run(["weights", "convert", "--clip", clip, "--out", str(tmp_path / "x")]) == 2
-    assert "nothing is made of --clip; wanted" in capsys.readouterr().err
+    assert "no conversion takes --clip; wanted" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

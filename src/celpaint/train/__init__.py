@@ -23,14 +23,14 @@ def run(
     minutes: float | None = None,
     run_dir: Path | None = None,
 ) -> Summary:
-    """Train by a recipe, or go on with a run that was stopped.
+    """Train by a recipe, or resume an interrupted run.
 
     Args:
         recipe_path: a TOML file, or the name of a packaged recipe such as ``matcher``.
         overrides: ``table.key=value`` strings, applied to the recipe.
         minutes: end by then, with a checkpoint and an export; the learning rate reaches its end with it.
         run_dir: where checkpoints, logs and the export go; default ``runs/<name of the recipe>``. If it holds
-            checkpoints of the same recipe, the run goes on from the newest.
+            checkpoints of the same recipe, the run resumes from the newest.
 
     Raises:
         OptionError: an unknown table, key or value, naming the nearest known one.

@@ -48,6 +48,12 @@ JOBS: Mapping[str, Job] = {
         1.0,
         ("data.source=film", "data.size=[192,320]", "data.clips=6", "task.autoencoder={line_vae}"),
     ),
+    "shi2023": Job(
+        "shi2023",
+        0.0,
+        1.0,
+        ("data.source=film", "data.size=[160,288]", "data.clips=4", "task.features=none"),  # VGG16 has to be fetched
+    ),
     "colorize_diffusion": Job("colorize_diffusion_small"),
 }
 """Name => job."""

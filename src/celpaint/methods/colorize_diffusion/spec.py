@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -160,7 +161,12 @@ def _is_colorize_diffusion(folder: Path) -> bool:
 
 
 def _license(folder: Path) -> str:
-    return stated_license(folder) if (folder / "README.md").is_file() else LICENSE
+    """What the conversion wrote into the card, else what the folder's README states."""
+    try:
+        card = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+        return str(card["license"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return stated_license(folder)
 
 
 SPEC = MethodSpec(

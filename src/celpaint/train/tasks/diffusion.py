@@ -116,7 +116,7 @@ class Window(NamedTuple):
         concat: ``B T C h w`` condition latents.
         token: what the context token is made of: latents ``B C h w`` or a picture ``B 3 H W`` in [-1, 1].
         lines: ``B T 1 H W``.
-        told: ``B``, 1 where the reference is told of, 0 where it is dropped.
+        conditioned: ``B``, 1 where the network is given the reference, 0 where it is dropped.
         routing: T positions.
     """
 
@@ -124,7 +124,7 @@ class Window(NamedTuple):
     concat: Tensor
     token: Tensor
     lines: Tensor
-    told: Tensor
+    conditioned: Tensor
     routing: Routing
 
     def repeated(self, times: int) -> Window:
@@ -138,7 +138,7 @@ class Window(NamedTuple):
             again(self.concat),
             again(self.token),
             again(self.lines),
-            again(self.told),
+            again(self.conditioned),
             self.routing,
         )
 
@@ -154,8 +154,8 @@ class Denoising(nn.Module):
         self, x: Tensor, c_noise: Tensor, window: Window, micro: Tensor, matching: int | None
     ) -> tuple[Tensor, Tensor | None]:
         """``B T C h w`` scaled noisy latents -> the answer, and the logits of layer ``matching``."""
-        context = self.embed(window.token.to(self.unet.dtype)) * window.told[:, None, None]
-        both = torch.cat([x, window.concat * window.told[:, None, None, None, None]], dim=2)
+        context = self.embed(window.token.to(self.unet.dtype)) * window.conditioned[:, None, None]
+        both = torch.cat([x, window.concat * window.conditioned[:, None, None, None, None]], dim=2)
         hint = self.controlnet.hint(window.lines)
         control = self.controlnet(both, c_noise, context, micro, window.routing, hint)
         out = self.unet(both, c_noise, context, micro, window.routing, control, matching=matching)
@@ -187,10 +187,10 @@ class Diffusion(Task[Denoising, ClipBatch]):
         options = self.options
         previous = min(OVERLAP, batch.color.shape[1] - 3) if float(torch.rand(())) < options.prev_reference_prob else 0
         window = self.window(batch, max(previous, 0)).repeated(options.noise_levels)
-        told = torch.rand(len(window.latents), device=self.device) >= options.cfg_dropout
-        window = window._replace(told=told.to(window.latents.dtype))
+        conditioned = torch.rand(len(window.latents), device=self.device) >= options.cfg_dropout
+        window = window._replace(conditioned=conditioned.to(window.latents.dtype))
         sigma = draw_sigma(len(window.latents), self.device, options.sigma_mean, options.sigma_std)
-        given = noised(self.lacking(window), sigma, self.noise(window.latents))
+        given = noised(self.residual(window), sigma, self.noise(window.latents))
         known = options.matching_weight > 0 and batch.drawing is not None and batch.point is not None
         layer = options.matching_layer if known else None
         answer, logits = self.network(given.x, given.c_noise, window, self.micro(sigma), layer)
@@ -237,20 +237,20 @@ class Diffusion(Task[Denoising, ClipBatch]):
             own = latents[:, 1 : 1 + previous] / self.codec.scale
             concat = torch.cat([concat[:, :1], own, concat[:, 1:]], dim=1)
         token = reference if isinstance(self.network.embed, LatentEmbedding) else rgb[:, 0]
-        told = torch.ones(size[0], device=latents.device)
-        return Window(latents[:, order], concat, token, clip.lines[:, order], told, routing)
+        conditioned = torch.ones(size[0], device=latents.device)
+        return Window(latents[:, order], concat, token, clip.lines[:, order], conditioned, routing)
 
     @torch.no_grad()
-    def spread(self, seed: int, batches: int = 12) -> float:
+    def residual_std(self, seed: int, batches: int = 12) -> float:
         """Standard deviation of what drafts lack, over some batches far along the stream ``seed``."""
-        lacking = []
+        squares = []
         for clip in islice(self.batches(seed, 1 << 40), batches):
             window = self.window(clip)
             frames = window.latents[:, 1:] - window.concat[:, 1:] * self.codec.scale
-            lacking.append(frames.square().mean())
-        return float(torch.stack(lacking).mean().sqrt())
+            squares.append(frames.square().mean())
+        return float(torch.stack(squares).mean().sqrt())
 
-    def lacking(self, window: Window) -> Tensor:
+    def residual(self, window: Window) -> Tensor:
         """``B T C h w`` of unit variance: what is learnt, the latents or what their draft lacks."""
         if self.drafter is None:
             return window.latents
@@ -295,7 +295,7 @@ class Diffusion(Task[Denoising, ClipBatch]):
         found = []
         for place in (-1.0, 0.0, 1.0):
             sigma = torch.tensor([self.options.sigma_mean + place * self.options.sigma_std], device=self.device).exp()
-            given = noised(self.lacking(window), sigma, self.noise(window.latents))
+            given = noised(self.residual(window), sigma, self.noise(window.latents))
             answer, _ = network(given.x, given.c_noise, window, self.micro(sigma), None)
             found.append(float(v_loss(answer, given.v)))
         return float(np.mean(found))
@@ -363,14 +363,14 @@ class DiffusionSmall(Diffusion):
             networks = replace(networks, codec=codec)
         else:
             need(bool(options.autoencoder), "task.autoencoder", options.autoencoder, "the autoencoder's folder")
-            networks = _fresh(recipe.network, _line_codec(options.autoencoder), card)
+            networks = _new_networks(recipe.network, _line_codec(options.autoencoder), card)
         task = cls(networks, options, Clips(recipe.data, device), device)
         if options.draft:
-            spread = task.spread(recipe.run.seed)
+            spread = task.residual_std(recipe.run.seed)
             task.card = replace(card, draft_spread=spread, draft_sigma=spread * options.sigma_max)
         task.network.float().train().requires_grad_(True)
-        _still(task.network)
-        _recompute(task.network, recipe.run.gradient_checkpointing)
+        _freeze_unused(task.network)
+        _set_gradient_checkpointing(task.network, recipe.run.gradient_checkpointing)
         return task
 
 
@@ -400,11 +400,11 @@ class DiffusionFineTune(Diffusion):
             for block in net.unet.modules():
                 if isinstance(block, SpatialBlock | TemporalBlock):
                     block.attn1.requires_grad_(True)
-        _still(net)
+        _freeze_unused(net)
         for parameter in net.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
-        _recompute(net, recipe.run.gradient_checkpointing)
+        _set_gradient_checkpointing(net, recipe.run.gradient_checkpointing)
         return task
 
     def plain(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -419,7 +419,7 @@ def _line_codec(folder: str) -> LineCodec:
     return LineCodec(load_network(LineVAE(LineVAEConfig.from_dict(config)), read_tensors(path), source=path).float())
 
 
-def _fresh(table: Mapping[str, Any], codec: LineCodec | VideoVAE, card: Card) -> Networks:
+def _new_networks(table: Mapping[str, Any], codec: LineCodec | VideoVAE, card: Card) -> Networks:
     """The small networks with random weights; ``table`` replaces some of their sizes."""
     channels = {"in_channels": 2 * codec.channels, "out_channels": codec.channels}
     sizes = from_table(ControlNetConfig, {**asdict(SMALL_CONTROL), **channels, **table}, "network")
@@ -435,7 +435,7 @@ def _fresh(table: Mapping[str, Any], codec: LineCodec | VideoVAE, card: Card) ->
     return Networks(unet, controlnet, codec, LatentEmbedding(codec.channels, sizes.cross_attention_dim), card)
 
 
-def _still(network: Denoising) -> None:
+def _freeze_unused(network: Denoising) -> None:
     """Freeze what has no effect on the answer: with a single token, queries, keys and their norm (the weights remain
     because checkpoints have them)."""
     for block in network.modules():
@@ -444,7 +444,7 @@ def _still(network: Denoising) -> None:
                 layer.requires_grad_(False)
 
 
-def _recompute(network: Denoising, on: bool) -> None:
+def _set_gradient_checkpointing(network: Denoising, on: bool) -> None:
     network.unet.gradient_checkpointing = network.controlnet.gradient_checkpointing = on
 
 

@@ -83,7 +83,7 @@ class FilmBatches:
             factor = rng.uniform(1.3, 2.5)
             sides = self.sizes[which].height, self.sizes[which].width
             work = (max(64, round(sides[0] / factor / 16) * 16), max(64, round(sides[1] / factor / 16) * 16))
-        told = self.sizes[which].height >= 160 and rng.random() < o.region_prob
+        with_regions = self.sizes[which].height >= 160 and rng.random() < o.region_prob
         t = o.targets
         return Step(
             lines[:, :t],
@@ -92,7 +92,7 @@ class FilmBatches:
             color[:, t:],
             drawing,
             point,
-            self.regions(lines if work is None else resize(lines, work)) if told else None,
+            self.regions(lines if work is None else resize(lines, work)) if with_regions else None,
             work,
         )
 

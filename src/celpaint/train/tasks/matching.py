@@ -62,7 +62,7 @@ class MatchingOptions:
         line_augmentation_prob: how often the references' lines are extracted from their
             colors, so that they are drawn in another style than the targets'.
         detail_prob: how often the network works at a smaller size than its lines.
-        region_prob: how often the network is told the regions that the lines enclose.
+        region_prob: how often the network is given the regions that the lines enclose.
         matching_weight: weight of the matching cross-entropies.
         gradient_weight: weight of the L1 of the colors' gradients.
         propagation_weight: weight of the L1 of the colors carried over by matching alone.
@@ -110,7 +110,7 @@ class Step:
         reference_lines: ``B R 1 H W``; ``reference_color`` ``B R 3 H W``.
         drawing: ``B T+R H W`` and ``point`` ``B T+R 2 H W``, targets first; None for films without.
         regions: ``B T+R h w``, what the lines enclose at the working size, targets first; None where the network is not
-            told.
+            given them.
         work: height and width the network works at, None for the lines' own.
     """
 
@@ -439,7 +439,7 @@ class Matching(Task[Matcher, Step]):
         figures: dict[str, list[float]] = {}
         for line_style, distance in (("soft", 15), ("clean", 15), ("binary", 45)):
             for clip in self._films(line_style, distance, self.options.validation_clips):
-                step = self._here(as_step(clip, told=self.banks is None))
+                step = self._here(as_step(clip, with_regions=self.banks is None))
                 decoded, matched = network(step.lines, step.reference_lines, step.reference_color, step.regions)
                 assert step.drawing is not None
                 assert step.point is not None
@@ -485,8 +485,8 @@ class Matching(Task[Matcher, Step]):
         return (sheet * 255).round().astype(np.uint8)
 
 
-def as_step(clip: ClipBatch, references: int = 1, *, told: bool = True) -> Step:
-    """Frame ``references`` of a film as the target, those before it as references; ``told``: with regions."""
+def as_step(clip: ClipBatch, references: int = 1, *, with_regions: bool = True) -> Step:
+    """Frame ``references`` of a film as the target, those before it as references."""
     order = [references, *range(references)]
     drawing, point = clip.drawing, clip.point
     return Step(
@@ -496,7 +496,7 @@ def as_step(clip: ClipBatch, references: int = 1, *, told: bool = True) -> Step:
         reference_color=clip.color[:, :references],
         drawing=None if drawing is None else drawing[:, order],
         point=None if point is None else point[:, order],
-        regions=regions_of(clip.lines[:, order]) if told else None,
+        regions=regions_of(clip.lines[:, order]) if with_regions else None,
     )
 
 

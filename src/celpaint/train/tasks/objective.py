@@ -26,7 +26,7 @@ class Noised(NamedTuple):
 
     Attributes:
         x: ``B T C h w``, scaled to unit variance: what the network sees.
-        c_noise: ``B``, what it is told of the noise level.
+        c_noise: ``B``, the noise level as the network is given it.
         v: ``B T C h w``, what it should answer.
     """
 
