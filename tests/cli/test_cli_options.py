@@ -60,7 +60,10 @@ def test_an_unknown_option_names_the_nearest(capsys: pytest.CaptureFixture[str])
             ("--method", "matcher", "--steps", "3"),
             "--steps is an option of the methods lvcd, palette and colorize-diffusion, and the method here is matcher",
         ),
-        (("--method", "lvcd", "--flat"), "--flat is an option of the method matcher, and the method here is lvcd"),
+        (
+            ("--method", "lvcd", "--flat", "on"),
+            "--flat is an option of the method matcher, and the method here is lvcd",
+        ),
     ],
 )
 def test_a_wrong_value_is_explained(capsys: pytest.CaptureFixture[str], extra: tuple[str, ...], said: str) -> None:

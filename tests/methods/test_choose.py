@@ -41,13 +41,13 @@ def rival(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_name_gives_its_options() -> None:
-    assert choose_method("matcher", {"flat": True, "seed": 3}) == MatcherOptions(flat=True, seed=3)
+    assert choose_method("matcher", {"flat": "on", "seed": 3}) == MatcherOptions(flat="on", seed=3)
     assert choose_method("lvcd", {"steps": 7}) == LVCDOptions(steps=7)
     assert method_name(LVCDOptions()) == "lvcd"
 
 
 def test_options_are_filled_in() -> None:
-    assert choose_method(MatcherOptions(flat=True), {"seed": 3}) == MatcherOptions(flat=True, seed=3)
+    assert choose_method(MatcherOptions(flat="on"), {"seed": 3}) == MatcherOptions(flat="on", seed=3)
 
 
 def test_a_size_may_be_text() -> None:
@@ -76,7 +76,7 @@ def test_auto_leaves_out_methods_whose_packages_are_missing() -> None:
 
 def test_auto_goes_by_options_that_one_method_alone_has() -> None:
     assert choose_method("auto", {"steps": 3, "device": "cpu"}) == LVCDOptions(steps=3, device="cpu")
-    assert choose_method("auto", {"flat": True}) == MatcherOptions(flat=True)
+    assert choose_method("auto", {"flat": "on"}) == MatcherOptions(flat="on")
 
 
 def test_auto_goes_by_the_weights_given(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_auto_goes_by_the_weights_given(tmp_path: Path) -> None:
 
 def test_strays_name_their_owner() -> None:
     with pytest.raises(OptionError) as error:
-        choose_method("auto", {"steps": 3, "flat": True, "device": "cpu"})
+        choose_method("auto", {"steps": 3, "flat": "on", "device": "cpu"})
     assert error.value.seen.startswith("--steps is an option of the methods lvcd, palette and colorize-diffusion")
     assert "--method auto" in error.value.seen
     with pytest.raises(OptionError) as error:

@@ -218,14 +218,14 @@ def test_gaps_are_closed_as_wide_as_the_painting_has_them() -> None:
 def test_what_was_inferred_is_said(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "celpaint")
     rgb, line = open_box(5, 30)
-    FlatFill([(rgb, line)], line.shape)
+    FlatFill([(rgb, line)], line.shape).report()
     assert "2 regions of the paintings show 2 colors" in caplog.text
     assert "gaps up to" in caplog.text
     assert "no exact color" not in caplog.text
     caplog.clear()
     rgb, line = picture(60, 80, 0)
     noise = np.random.default_rng(0).integers(-2, 3, rgb.shape) / 255
-    FlatFill([((rgb + noise).clip(0, 1).astype(np.float32), line)], (60, 80))
+    FlatFill([((rgb + noise).clip(0, 1).astype(np.float32), line)], (60, 80)).report()
     assert "5 of these regions have no exact color" in caplog.text
     assert "good to about 2 of 255" in caplog.text
 

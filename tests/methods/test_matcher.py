@@ -105,8 +105,8 @@ def test_every_drawing_comes_back_once_at_its_size_painted_ones_first(weights: P
         {"memory_frames": 0},
         {"memory_frames": 5},
         {"max_tokens": 64},
-        {"flat": True},
-        {"flat": True, "max_tokens": 64},
+        {"flat": "on"},
+        {"flat": "on", "max_tokens": 64},
     ],
 )
 def test_going_on_after_a_stop_gives_the_same_bytes(weights: Path, options: dict[str, object]) -> None:
@@ -132,7 +132,7 @@ def test_memory_changes_what_comes_after_it_and_nothing_before(weights: Path) ->
     assert not np.array_equal(without[2].rgb, with_it[2].rgb)
 
 
-@pytest.mark.parametrize("options", [{}, {"flat": True}, {"max_tokens": 64}])
+@pytest.mark.parametrize("options", [{}, {"flat": "on"}, {"max_tokens": 64}])
 def test_painted_frames_come_out_as_they_were_painted(weights: Path, options: dict[str, object]) -> None:
     of = shot()
     painted = all_painted(matcher(weights, **options), of)
@@ -169,7 +169,7 @@ def test_thin_lines_still_enclose_regions_at_a_smaller_working_size(
 def test_exact_uses_the_references_own_values_only(weights: Path) -> None:
     of = shot()
     allowed = {tuple(c) for r in of.references for c in np.unique(r.rgb.reshape(-1, 3), axis=0).tolist()}
-    for painted in all_painted(matcher(weights, flat=True), of):
+    for painted in all_painted(matcher(weights, flat="on"), of):
         used = {tuple(c) for c in np.unique(painted.rgb.reshape(-1, 3), axis=0).tolist()}
         assert used <= allowed
         inside = painted.rgb[6:16, 12:20].reshape(-1, 3)
@@ -266,11 +266,36 @@ def test_flat_fills_take_the_palette_s_colors(weights: Path) -> None:
     palette = ((0.0, 0.0, 0.0), (0.8, 0.2, 0.2), (0.2, 0.2, 0.8), (0.9, 0.9, 0.4), (0.2, 0.8, 0.2), (1.0, 1.0, 1.0))
     of = replace(shot(), palette=palette)
     allowed = np.array(palette, np.float32)
-    for painted in all_painted(matcher(weights, flat=True), of):
+    for painted in all_painted(matcher(weights, flat="on"), of):
         pixels = painted.rgb.reshape(-1, 1, 3)
         assert np.abs(pixels - allowed).max(-1).min(-1).max() < 1e-6
 
 
 def test_a_palette_without_flat_fills_is_refused(weights: Path) -> None:
     with pytest.raises(OptionError, match="flat fills only"):
-        next(matcher(weights).color(replace(shot(), palette=((0.5, 0.5, 0.5),))))
+        next(matcher(weights, flat="off").color(replace(shot(), palette=((0.5, 0.5, 0.5),))))
+
+
+def cels(shaded: bool) -> Shot:
+    """Two drawings of boxes, the first painted: each box in one color, or in shades of it."""
+    rgb, line = picture(96, 160, 0)
+    if shaded:
+        rgb = rgb * np.linspace(0.7, 1, 160, dtype=np.float32)[:, None]
+    return Shot([line, picture(96, 160, 14)[1]], (Reference(rgb, line, 0),), (96, 160))
+
+
+def test_flat_paintings_get_flat_fills_and_it_is_said(weights: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "celpaint")
+    result = all_painted(matcher(weights), cels(shaded=False))[1].rgb
+    assert np.array_equal(result, all_painted(matcher(weights, flat="on"), cels(shaded=False))[1].rgb)
+    assert "each region of the paintings has one color (0.0 % of the pixels differ)" in caplog.text
+    assert "--flat off blends colors" in caplog.text
+
+
+def test_shaded_paintings_are_blended_and_it_is_said(weights: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "celpaint")
+    result = all_painted(matcher(weights), cels(shaded=True))[1].rgb
+    assert np.array_equal(result, all_painted(matcher(weights, flat="off"), cels(shaded=True))[1].rgb)
+    assert not np.array_equal(result, all_painted(matcher(weights, flat="on"), cels(shaded=True))[1].rgb)
+    assert "the paintings have shades within regions" in caplog.text
+    assert "--flat on fills each region with one color" in caplog.text

@@ -30,7 +30,7 @@ celpaint colorize "cut05/A_####.png" -r key1.png@1 -r key24.png@24 -o cut05.mov
 
 celpaint colorize rough.mp4 -r key.png -o preview.mp4 --preview
 
-celpaint colorize cels/ -r key.png -o painted/ --flat
+celpaint colorize cels/ -r key.png -o painted/ --flat on
 """
 
 _MEASURING = """\

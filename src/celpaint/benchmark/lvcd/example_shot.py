@@ -34,7 +34,7 @@ def example_shot(settings: StudySettings) -> tuple[list[Record], npt.NDArray[np.
     moving = moving_parts(truth)
     options: dict[str, ComputeOptions] = {
         OURS: lvcd_options(settings),
-        "matcher": MatcherOptions(device=settings.device),
+        "matcher": MatcherOptions(device=settings.device, flat="off"),
     }
     results: dict[str, list[Array]] = {}
     records: list[Record] = []

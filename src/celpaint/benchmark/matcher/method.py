@@ -15,4 +15,4 @@ __all__ = ["load_matcher"]
 def load_matcher(settings: StudySettings, *, flat: bool = False, memory_frames: int = 1) -> Matcher:
     """The method, loaded once a process."""
     given = {"weights": settings.weights, "device": settings.device, "dtype": settings.dtype}
-    return Matcher.load(MatcherOptions.of({**given, "flat": flat, "memory_frames": memory_frames}))
+    return Matcher.load(MatcherOptions.of({**given, "flat": "on" if flat else "off", "memory_frames": memory_frames}))

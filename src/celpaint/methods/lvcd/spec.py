@@ -59,7 +59,7 @@ class LVCDOptions(ComputeOptions):
     def inner(self) -> tuple[ComputeOptions, ...]:
         if self.draft == "none":
             return ()
-        return (MatcherOptions(seed=self.seed, device=self.device, dtype=self.dtype),)
+        return (MatcherOptions(flat="off", seed=self.seed, device=self.device, dtype=self.dtype),)
 
 
 def _is_lvcd(folder: Path) -> bool:

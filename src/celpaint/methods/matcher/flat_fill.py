@@ -23,9 +23,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
+from celpaint.conditions.lines import working_lines
 from celpaint.conditions.regions import Labels, grow_regions, label_regions
 from celpaint.methods.matcher.region_alignment import Moments, fit_regions
-from celpaint.methods.matcher.region_paint import RegionPaint, make_palette, read_paint
+from celpaint.methods.matcher.region_paint import make_palette, read_paint
 from celpaint.types import Array
 
 __all__ = ["Drawing", "FlatFill", "Found", "Known"]
@@ -49,10 +50,10 @@ NEAR_IN_TIME = 3.0
 """What moving, turning and scaling cost between drawings that follow each other, against a painted reference."""
 
 LEAST_SHARE = 0.02
-"""Of votes; so that none at all is no veto."""
+"""Smallest share of votes, so that a region without votes is not excluded."""
 
 ROUNDS = 4
-"""In which neighbors hear of each other."""
+"""Rounds in which the scores of neighboring regions influence each other."""
 
 EVIDENCE, NEIGHBORS = 0.6, 2.0
 """Weights of what is said above and of the logarithm of the neighbors' support, once that is heard."""
@@ -71,6 +72,9 @@ USUAL_GAP = GAPS[1]
 
 LEAK = 0.003
 """Share of a painting that may have another color than its region before wider gaps are tried."""
+
+FLAT = 0.02
+"""Share of the pixels of flat paintings that may differ visibly from the color of their region."""
 
 APART, FAR_APART = 2.0, 3.0
 """Logarithm of how much likelier its own color must be than the closed region's, for a part that is joined to it
@@ -193,12 +197,52 @@ class FlatFill:
 
     def __init__(self, references: Sequence[tuple[Array, Array]], work: tuple[int, int]) -> None:
         self.work = work
-        self.gap = max(_gap(rgb, line) for rgb, line in references)
+        self.gap = max(_gap(rgb, line, work) for rgb, line in references)
         drawings = [self._reference(rgb, line) for rgb, line in references]
         paints = [read_paint(rgb, drawing.labels) for (rgb, _), drawing in zip(references, drawings, strict=True)]
         self.palette, numbers = make_palette(paints)
         self.known = [Known(drawing, paint, 1.0) for drawing, paint in zip(drawings, numbers, strict=True)]
-        _report(paints, len(self.palette), self.gap)
+        self._paints = paints
+
+    @property
+    def suitable(self) -> bool:
+        """Whether the references are flat: each region one color, or so near that compression or noise explains it."""
+        return self._uneven <= FLAT
+
+    @property
+    def reason(self) -> tuple[str, float]:
+        """Why flat fills suit the references or not: a message and its argument."""
+        if self.suitable:
+            told = (
+                "each region of the paintings has one color (%.1f %% of the pixels differ), so each region is filled "
+            )
+            return (
+                told + "with one color, which measures better on such paintings; --flat off blends colors",
+                100 * self._uneven,
+            )
+        told = (
+            "the paintings have shades within regions (%.0f %% of the pixels), so colors are blended; --flat on fills "
+        )
+        return told + "each region with one color", 100 * self._uneven
+
+    @property
+    def _uneven(self) -> float:
+        return max(paint.uneven for paint in self._paints)
+
+    def report(self) -> None:
+        """Say what was inferred from the references."""
+        regions = sum(len(p.area) - 1 for p in self._paints)
+        inferred = sum(int((~p.exact & ~p.mixed)[1:].sum()) for p in self._paints)
+        log.info("flat fills: %d regions of the paintings show %d colors", regions, len(self.palette))
+        if inferred:
+            log.info(
+                "%d of these regions have no exact color, because of compression, resampling or noise; they take the "
+                "color that most of their pixels are near, good to about %d of 255",
+                inferred,
+                max(1, round(255 * max(p.noise for p in self._paints))),
+            )
+        if self.gap:
+            log.info("the paintings' lines have gaps between colors; gaps up to %d pixels are closed", round(self.gap))
 
     def enclose(self, line: Array) -> Drawing:
         """The regions that lines ``H W`` enclose."""
@@ -370,28 +414,14 @@ def _count(
     return np.asarray(votes.reshape(regions, count), np.float64)
 
 
-def _gap(rgb: Array, line: Array) -> float:
-    """The smallest of :data:`GAPS`, in pixels, at which the regions of a painting hold one color each."""
-    sizes = [share * float(min(line.shape)) for share in GAPS]
+def _gap(rgb: Array, line: Array, work: tuple[int, int]) -> float:
+    """The smallest of :data:`GAPS`, in pixels, at which a painting's regions hold one color each; seen at ``work``."""
+    height, width = line.shape
+    small, seen = working_lines(line, work), rgb[_near(work[0], height)][:, _near(work[1], width)]
     leaks: list[float] = []
-    for gap in sizes:
-        leaks.append(read_paint(rgb, label_regions(line, gap=gap)).leaked)
+    for share in GAPS:
+        leaks.append(read_paint(seen, label_regions(small, gap=share * min(work))).leaked)
         if leaks[-1] <= LEAK:
-            return gap
-    return next(gap for gap, leak in zip(sizes, leaks, strict=True) if leak <= min(leaks) + LEAK)
-
-
-def _report(paints: Sequence[RegionPaint], colors: int, gap: float) -> None:
-    """Say what was inferred."""
-    regions = sum(len(p.area) - 1 for p in paints)
-    inferred = sum(int((~p.exact & ~p.mixed)[1:].sum()) for p in paints)
-    log.info("flat fills: %d regions of the paintings show %d colors", regions, colors)
-    if inferred:
-        log.info(
-            "%d of these regions have no exact color, because of compression, resampling or noise; they take the color "
-            "that most of their pixels are near, good to about %d of 255",
-            inferred,
-            max(1, round(255 * max(p.noise for p in paints))),
-        )
-    if gap:
-        log.info("the paintings' lines have gaps between colors; gaps up to %d pixels are closed", round(gap))
+            break
+    suits = next(share for share, leak in zip(GAPS, leaks, strict=False) if leak <= min(leaks) + LEAK)
+    return suits * float(min(line.shape))

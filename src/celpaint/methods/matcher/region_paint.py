@@ -37,6 +37,9 @@ NEAR = 12 / 255
 BLUR = 5
 """Pixels that dithering and noise are averaged over."""
 
+VISIBLE = 8 / 255
+"""Difference in any channel from which a pixel differs visibly from its region's color."""
+
 OTHER = 20 / 255
 """Difference in any channel from which a pixel has another color than its region."""
 
@@ -57,6 +60,7 @@ class RegionPaint:
         mixed: ``N+1``, where the region is so shallow that its color is that of paint mixed with ink.
         ink: ``3``, of the lines.
         area: ``N+1`` in pixels.
+        uneven: share of inner pixels that differ visibly from their region's color, fine noise averaged.
         leaked: share of inner pixels that clearly have another color than their region.
         noise: mean distance of inner pixels from their region's color, in the painting as a whole.
     """
@@ -66,6 +70,7 @@ class RegionPaint:
     mixed: Flags
     ink: Array
     area: npt.NDArray[np.int64]
+    uneven: float
     leaked: float
     noise: float
 
@@ -93,7 +98,7 @@ def read_paint(rgb: Array, labels: Labels) -> RegionPaint:
     codes = np.round(pixels.astype(np.float64) * 65535).astype(np.int64) @ np.array([1 << 32, 1 << 16, 1])
     ink = np.median(rgb[labels == 0], axis=0) if (labels == 0).any() else np.zeros(3, np.float32)
     color[0] = _mode(pixels)
-    far, other, seen = 0.0, 0, 0
+    far, off, seen = 0.0, np.zeros(2), 0
     for number in range(1, count):
         own = where[edges[number] : edges[number + 1]]
         if not len(own):
@@ -109,11 +114,13 @@ def read_paint(rgb: Array, labels: Labels) -> RegionPaint:
         else:
             color[number] = pixels[own[np.abs(pixels[own] - ink).max(1).argmax()]]
         far += float(np.abs(pixels[own] - color[number]).max(1).sum())
-        other += int((np.abs(averaged[own] - color[number]).max(1) > OTHER).sum())
+        apart = np.abs(averaged[own] - color[number]).max(1)
+        off += (apart > VISIBLE).sum(), (apart > OTHER).sum()
         seen += len(own)
     seen = max(seen, 1)
+    uneven, leaked = (off / seen).tolist()
     area = np.bincount(labels.ravel(), minlength=count)
-    return RegionPaint(color, exact, ~exact & (deepest <= SHALLOW), ink, area, other / seen, far / seen)
+    return RegionPaint(color, exact, ~exact & (deepest <= SHALLOW), ink, area, uneven, leaked, far / seen)
 
 
 def make_palette(paints: Sequence[RegionPaint]) -> tuple[Array, list[npt.NDArray[np.int64]]]:

@@ -11,6 +11,7 @@ where it is more alike, so that errors do not pile up. Painted frames come out a
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -58,6 +59,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Matcher", "working_size"]
 
+log = logging.getLogger("celpaint")
+
 CHUNK = 4
 """Drawings a chunk."""
 
@@ -88,7 +91,7 @@ def working_size(size: tuple[int, int], options: MatcherOptions) -> tuple[int, i
 
 
 class Matcher(Method):
-    """See the module.
+    """The matcher method.
 
     Args:
         network: its weights loaded, in evaluation mode, on ``device`` in ``dtype``.
@@ -126,7 +129,7 @@ class Matcher(Method):
         if shot.palette:
             shot = self._snapped(shot)
         work = working_size(shot.size, self.options)
-        flat = FlatFill([(r.rgb, r.line) for r in shot.references], work) if self.options.flat else None
+        flat = self._flat(shot, work)
         fills = [None] * len(shot.references) if flat is None else flat.known
         painted = [self._reference(r, work, fill) for r, fill in zip(shot.references, fills, strict=True)]
         given = {r.frame: r for r in shot.references if r.frame is not None}
@@ -152,12 +155,24 @@ class Matcher(Method):
                 progress(DrawingColored(count, len(shot)))
             yield Chunk(tuple(step.drawing for step in chunk), tuple(frames), _state(recent))
 
+    def _flat(self, shot: Shot, work: tuple[int, int]) -> FlatFill | None:
+        """Flat fills if they are asked for, or if the references are flat themselves."""
+        if self.options.flat == "off":
+            return None
+        flat = FlatFill([(r.rgb, r.line) for r in shot.references], work)
+        wanted = self.options.flat == "on" or bool(shot.palette) or flat.suitable
+        if wanted:
+            flat.report()
+        if self.options.flat == "auto":
+            log.info(*flat.reason)
+        return flat if wanted else None
+
     def _snapped(self, shot: Shot) -> Shot:
         """The shot with its references in the colors of the palette, of which flat fills then take theirs."""
-        if not self.options.flat:
+        if self.options.flat == "off":
             raise OptionError(
                 "--palette is given, and the method matcher uses a palette for flat fills only",
-                todo="Add --flat, or leave out --palette.",
+                todo="Leave out --flat off, or --palette.",
             )
         palette = Palette(shot.palette)
         return replace(shot, references=tuple(replace(r, rgb=snapped(r.rgb, palette)) for r in shot.references))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from celpaint.errors import WeightsError
 from celpaint.methods.spec import MethodSpec, Rank
@@ -18,9 +19,10 @@ __all__ = ["SPEC", "MatcherOptions"]
 class MatcherOptions(ComputeOptions):
     """The matcher: one feed-forward pass per frame; colors are transferred by explicit matching."""
 
-    flat: bool = option(
-        False,
-        "flat fills: each closed region gets exactly one color of the references, or the nearest of --palette",
+    flat: Literal["auto", "on", "off"] = option(
+        "auto",
+        "flat fills: each closed region gets exactly one color of the references, or the nearest of --palette; "
+        "auto: where the references themselves are flat",
     )
     memory_frames: int = option(
         1, "number of colored frames used as further references, for temporal consistency", ge=0, le=16, step=1
