@@ -280,7 +280,7 @@ def alternatives(choices: Sequence[Any]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class PathOptions(Options):
-    """How a shot is read and finished, whatever the method."""
+    """How a shot is read and finished, with any method."""
 
     frames: str | None = option(
         None, "only these frames, by the numbers in their names (of a video, counted from 1): 12-24, 12- or 1-8,15"

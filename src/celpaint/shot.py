@@ -1,4 +1,4 @@
-"""A shot laid out for coloring: which frames show which drawing, its lines, its references, and the way back.
+"""A shot prepared for coloring: its drawings, lines and references, and the way back to frames.
 
 clip, references -> ShotContext.shot -> (a method) -> ShotContext.finish -> frames
 """

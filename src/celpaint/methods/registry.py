@@ -1,4 +1,4 @@
-"""Every method by name, and which one a run takes."""
+"""All methods by name, and the choice of the method for a run."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def method_names() -> tuple[str, ...]:
 
 
 def method_spec(name: str) -> MethodSpec:
-    """A method's entry.
+    """The spec of a method.
 
     Raises:
         OptionError: no such method.
@@ -106,7 +106,7 @@ def load_method(options: ComputeOptions) -> Method:
     Raises:
         MissingExtra: its optional packages are not installed.
         WeightsError: weights missing or of another network.
-        DeviceError: the device asked for is not there.
+        DeviceError: the requested device is not available.
     """
     spec = spec_of(options)
     spec.check_extra()
@@ -143,7 +143,7 @@ def choose_method(
         confidence: whether the method is to say how sure it is.
 
     Raises:
-        OptionError: no such method, no such option, one of another method, or a value it can't have.
+        OptionError: no such method, no such option, one of another method, or a value that is not allowed.
         WeightsError: ``auto`` is to go by weights that are not there, or that no method reads.
     """
     auto = method == "auto"
