@@ -1,4 +1,4 @@
-"""Files and folders appear whole or not at all: prepared beside their place, flushed to the disk, then renamed."""
+"""Files and folders appear complete or not at all: written under another name, flushed to disk, then renamed."""
 
 from __future__ import annotations
 

@@ -26,25 +26,25 @@ def colorize(
     progress: Progress = silent,
     **options: Any,
 ) -> Iterator[Frame]:
-    """Color a shot and yield its frames, every one, in order, at the source's own size.
+    """Color a shot and yield all of its frames, in order, at the size of the source.
 
-    Inputs are checked and networks loaded at once; frames are colored as they are taken.
+    Inputs are checked and networks are loaded at once; frames are colored as they are requested.
 
     Args:
         source: line art: a folder, a pattern such as ``cut05/A_####.png``, a video, a clip, NumPy ``T H W C``, torch
             ``B H W C`` or ``B C H W``, or PIL pictures.
         reference: painted frames, one or a list: paths ``PICTURE`` (of the first frame), ``PICTURE@FRAME`` or
-            ``PICTURE@none``; pictures in memory; or pairs ``(picture, frame)``. Frames are called by the numbers in
-            their names, frames of a video or an array by their place, the first being 1.
+            ``PICTURE@none``; pictures in memory; or pairs ``(picture, frame)``. A frame is the number in its
+            file name; frames of a video or an array are counted from 1.
         method: ``auto``, a method's name, its options, or a :class:`~celpaint.session.Colorizer` to color with.
-        palette, text, hints: what else is known; see :class:`~celpaint.types.Shot`.
-        progress: told of every event.
+        palette, text, hints: further conditions; see :class:`~celpaint.types.Shot`.
+        progress: called with every event.
         options: fields of :class:`~celpaint.options.PathOptions` and of the method's options, by name.
 
     Raises:
-        InputError: a file is missing, broken or does not fit, or the method needs what is not given.
-        OptionError: an option has a value it can't have, belongs to another method, or is of no use to the method.
-        WeightsError, ResourceError: the networks can't be loaded, or the machine has too little for them.
+        InputError: a file is missing, broken or does not fit, or something that the method requires is missing.
+        OptionError: an option has a value that is not allowed, belongs to another method, or is not used by the method.
+        WeightsError, ResourceError: the networks can't be loaded, or the machine lacks memory or a device.
     """
     from celpaint.shot import open_shot
 

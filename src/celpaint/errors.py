@@ -1,16 +1,16 @@
-"""What can go wrong, and what to do about it.
+"""Errors, and what to do about them.
 
-    CelpaintError            every error that is the run's, not the program's; exit code 2
+    CelpaintError            every error that is not a bug; exit code 2
     ├── InputError           something given to read is missing, broken or does not fit
     │   └── ReferenceFrameError   ... and it is a painted reference
-    ├── OptionError          an option has a value it can't have
+    ├── OptionError          an option has a value that is not allowed
     ├── OutputError          the result can't be written where it was asked for
     ├── WeightsError         weights are missing, broken or of another network
-    ├── Cancelled            somebody stopped the run; exit code 130
-    ├── TrainingError        training can't go on
+    ├── Cancelled            the run was canceled; exit code 130
+    ├── TrainingError        training can't continue
     ├── MissingExtra         an optional package is not installed
-    └── ResourceError        the machine has not enough of something
-        ├── DeviceError      the device asked for is not there
+    └── ResourceError        the machine lacks a resource
+        ├── DeviceError      the requested device is not available
         ├── OutOfMemory      ... memory
         └── DiskFull         ... disk
 
@@ -37,12 +37,12 @@ __all__ = [
 
 
 class CelpaintError(Exception):
-    """Base of every error a user can cause or mend.
+    """Base of all errors that a user can fix.
 
     Args:
-        seen: what was met, naming the file or value.
-        wanted: what would have been right, empty where ``seen`` says it.
-        todo: what to do now, a full sentence or a command.
+        seen: what was found, with the file or value.
+        wanted: what was expected; empty if ``seen`` says it.
+        todo: what to do, a full sentence or a command.
     """
 
     exit_code = 2
@@ -64,7 +64,7 @@ class ReferenceFrameError(InputError):
 
 
 class OptionError(CelpaintError):
-    """An option has a value it can't have."""
+    """An option has a value that is not allowed."""
 
 
 class OutputError(CelpaintError):
@@ -76,13 +76,13 @@ class WeightsError(CelpaintError):
 
 
 class Cancelled(CelpaintError):
-    """Somebody stopped the run."""
+    """The run was canceled."""
 
     exit_code = 130
 
 
 class TrainingError(CelpaintError):
-    """Training can't go on."""
+    """Training can't continue."""
 
 
 class MissingExtra(CelpaintError):
@@ -101,11 +101,11 @@ class MissingExtra(CelpaintError):
 
 
 class ResourceError(CelpaintError):
-    """The machine has not enough of something."""
+    """The machine lacks a resource."""
 
 
 class DeviceError(ResourceError):
-    """The device asked for is not there."""
+    """The requested device is not available."""
 
 
 class OutOfMemory(ResourceError):

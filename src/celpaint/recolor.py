@@ -1,4 +1,4 @@
-"""A painted shot in the colors of another palette, such as a night version."""
+"""Recolor a painted shot with another palette, such as for a night version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``render``: a shot colored into files; a stopped run goes on where it stopped."""
+"""``render``: color a shot into files; an interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
-from celpaint.errors import CelpaintError, OptionError, WeightsError
+from celpaint.errors import CelpaintError, InputError, OptionError, WeightsError
 from celpaint.methods.registry import (
     check_conditions,
     choose_method,
@@ -23,7 +23,7 @@ from celpaint.methods.registry import (
     spec_of,
     weight_files,
 )
-from celpaint.options import ComputeOptions, PathOptions, flag, refuse
+from celpaint.options import FPS_WANTED, ComputeOptions, PathOptions, flag, refuse
 from celpaint.session import Colorizer, split_options
 from celpaint.types import ColorHint, Progress, silent
 
@@ -40,19 +40,19 @@ log = logging.getLogger("celpaint")
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run of :func:`render` came to.
+    """The result of :func:`render`.
 
     Attributes:
         out: the result.
-        frames: frames written; ``drawings`` of them colored, the others being held.
+        frames: number of frames written; ``drawings`` of them were colored, the others are holds.
         method: the method's name.
         seconds: wall-clock time of this run, loading included.
-        resumed: frames that an earlier, stopped run had colored already.
-        confidence: mean over what is drawn in all drawings, in [0, 1]; None where the method can't tell.
+        resumed: number of frames that an earlier, interrupted run had already colored.
+        confidence: mean over what is drawn in all drawings, in [0, 1]; None if the method has no confidence.
         paint_next: the frames worth painting next as further references, best first.
-        unsure: of each of ``paint_next``, where its least sure region lies: ``upper left, x 12 to 80, y 4 to 60``.
+        unsure: for each of ``paint_next``, its least certain region: ``upper left, x 12 to 80, y 4 to 60``.
         unpainted: first and last frame of every scene that has no painted frame and stayed uncolored.
-        confidence_maps: where the confidence maps lie.
+        confidence_maps: the folder of the confidence maps.
     """
 
     out: Path
@@ -85,23 +85,23 @@ def render(
     progress: Progress = silent,
     **options: Any,
 ) -> Summary:
-    """Color a shot and write it; a stopped run goes on where it stopped when the same call is made again.
+    """Color a shot and write it. If a run is interrupted, the same call resumes it.
 
-    Frames are staged beside ``out`` as they are colored and put in their place when all are there. However often the
-    run was stopped, on the same machine the result has the same bytes.
+    Frames are staged beside ``out`` as they are colored, and moved into place when all are finished. On the same
+    machine, a resumed run gives the same bytes as an uninterrupted one.
 
     Args:
         source, reference, method, palette, text, hints, progress, options: as in :func:`~celpaint.colorize.colorize`;
             ``source`` is a path.
-        out: a folder, or a file whose suffix says which kind: see :func:`celpaint.frames.write.open_sink`.
+        out: a folder, or a file whose suffix gives the format: see :func:`celpaint.frames.write.open_sink`.
         overwrite: replace an existing result.
-        fps: frames a second of a video; default: the source's own, or 24.
-        image_format: kind of pictures in a folder; default: the source's own where it can be written, else PNG.
-        confidence_maps: a folder for gray pictures of how sure the method was, white where sure.
+        fps: frame rate of a video; default: that of the source, or 24.
+        image_format: format of pictures in a folder; default: that of the source if it can be written, otherwise PNG.
+        confidence_maps: a folder for gray pictures of the confidence, white where confident.
 
     Raises:
         OutputError: ``out`` is the source, exists already, can't be written, or is being written by another run.
-        DiskFull: no room; what is colored is kept for the next run.
+        DiskFull: the disk is full; finished frames are kept for the next run.
         CelpaintError: as in :func:`~celpaint.colorize.colorize`.
     """
     from celpaint.conditions.judgement import judge, place_in_words
@@ -112,8 +112,7 @@ def render(
     from celpaint.result import Result
     from celpaint.shot import ShotContext, listed, palette_colors
 
-    if fps is not None and fps <= 0:
-        raise refuse("fps", str(fps), "more than 0")
+    _check_types(source, out, overwrite, fps, image_format, confidence_maps)
     began = time.monotonic()
     by_name, own = split_options(options)
     path = PathOptions.of(by_name)
@@ -181,6 +180,24 @@ def render(
     )
 
 
+def _check_types(source: Any, out: Any, overwrite: Any, fps: Any, image_format: Any, confidence_maps: Any) -> None:
+    """What is not an option of a dataclass is checked here, with the sentences of those that are."""
+    if not isinstance(source, str | Path):
+        raise InputError(
+            f"the frames to color are given as {type(source).__name__}",
+            wanted="a path; celpaint.colorize takes pictures in memory",
+        )
+    for name, value in (("out", out), ("confidence_maps", confidence_maps)):
+        if not isinstance(value, str | Path) and (value is not None or name == "out"):
+            raise refuse(name, value, "a path")
+    if not isinstance(overwrite, bool):
+        raise refuse("overwrite", overwrite, "True or False")
+    if fps is not None and (isinstance(fps, bool) or not isinstance(fps, int | float | Fraction) or not fps > 0):
+        raise refuse("fps", str(fps), FPS_WANTED)
+    if image_format not in (None, "png", "tif", "tga"):
+        raise refuse("image_format", image_format, "png, tif or tga")
+
+
 def _chosen(
     method: str | ComputeOptions | Colorizer, own: dict[str, Any], given: frozenset[Any], *, confidence: bool
 ) -> ComputeOptions:
@@ -194,6 +211,8 @@ def _chosen(
     else:
         chosen = choose_method(method, own, given, confidence=confidence)
     spec = spec_of(chosen)
+    if not isinstance(method, Colorizer):
+        spec.check_extra()
     check_conditions(spec, given)
     if confidence and not spec.confidence:
         raise OptionError(

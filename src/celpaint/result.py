@@ -1,4 +1,4 @@
-"""What a run writes: staged drawing by drawing, put in its place when all are there."""
+"""The files that a run writes: staged drawing by drawing, and moved into place when all are finished."""
 
 from __future__ import annotations
 

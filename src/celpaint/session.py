@@ -50,7 +50,7 @@ _BLANK = 4
 
 
 class Colorizer:
-    """Colors shots with networks that are loaded once, now.
+    """Colors shots with networks that are loaded once, when it is created.
 
     Args:
         method: ``auto``, a method's name, its options, or a method already loaded.
@@ -58,12 +58,12 @@ class Colorizer:
 
     Attributes:
         name: the method's name.
-        options: of the method; None for a method that came loaded.
-        method: what colors.
+        options: of the method; None for a loaded method.
+        method: the loaded method.
 
     Raises:
-        OptionError: an option has a value it can't have, or belongs to another method.
-        WeightsError, ResourceError: the networks can't be loaded, or the machine has too little for them.
+        OptionError: an option has a value that is not allowed, or belongs to another method.
+        WeightsError, ResourceError: the networks can't be loaded, or the machine lacks memory or a device.
     """
 
     def __init__(self, method: str | ComputeOptions | Method = "auto", **options: Any) -> None:
@@ -96,24 +96,24 @@ class Colorizer:
         progress: Progress = silent,
         **options: Any,
     ) -> Iterator[Frame]:
-        """Color a shot and yield its frames, every one, in order, at the source's own size.
+        """Color a shot and yield all of its frames, in order, at the size of the source.
 
-        Inputs are checked at once; frames are colored as they are taken. Frames that are colored before their turn
-        wait in memory and, beyond a limit, on the disk.
+        Inputs are checked at once; frames are colored as they are requested. Frames that are finished
+        early wait in memory and, beyond a limit, on disk.
 
         Args:
             source: a path, a clip, NumPy ``T H W C``, torch ``B H W C`` or ``B C H W``, PIL pictures, or a
-                :class:`~celpaint.shot.ShotContext`, which brings along all that follows but ``progress``.
+                :class:`~celpaint.shot.ShotContext`, which already has all of the following except ``progress``.
             reference: painted frames: paths ``PICTURE[@FRAME]``, pictures, or pairs ``(picture, frame)``; any number.
             palette: colors to paint with: see :func:`~celpaint.shot.palette_colors`.
             text: a description or tags.
-            hints: colors at places.
-            progress: told of every event.
+            hints: colors at points or regions.
+            progress: called with every event.
             options: fields of :class:`~celpaint.options.PathOptions`, by name.
 
         Raises:
-            InputError: a file is missing, broken or does not fit, or the method needs what is not given.
-            OptionError: an option has a value it can't have.
+            InputError: a file is missing, broken or does not fit, or something that the method requires is missing.
+            OptionError: an option has a value that is not allowed.
             Cancelled: :meth:`cancel` was called.
         """
         from celpaint.shot import ShotContext, open_shot
@@ -127,11 +127,11 @@ class Colorizer:
         return self._frames(context, progress)
 
     def check(self, shot: Shot) -> None:
-        """Look whether a shot has what the method needs, and nothing that was given for nothing.
+        """Check that a shot has what the method requires, and nothing that it does not use.
 
         Raises:
-            InputError: it lacks something.
-            OptionError: something given is of no use to the method.
+            InputError: something is missing.
+            OptionError: the method does not use something that was given.
         """
         if self.options is not None:
             check_conditions(spec_of(self.options), shot.given, opened=True)
@@ -139,8 +139,8 @@ class Colorizer:
             raise ReferenceFrameError("no painted frame was given", wanted="at least one")
 
     def cancel(self) -> None:
-        """Stop the shot that is being colored, from any thread or from its progress, before the next network call that
-        is told of. Whoever takes its frames gets :class:`~celpaint.errors.Cancelled`; the session may be used again.
+        """Stop the shot that is being colored, from any thread or from its progress callback, before the next network
+        call. Its iterator raises :class:`~celpaint.errors.Cancelled`; the session can be used again.
         """
         self._cancelled.set()
 
@@ -149,13 +149,13 @@ class Colorizer:
     ) -> Iterator[Chunk]:
         """Color a shot scene by scene, so that nothing reaches across a cut.
 
-        A scene without what the method requires comes out white, with confidence 0.
+        A scene that lacks what the method requires is returned white, with confidence 0.
 
         Args:
             shot: with its cuts.
             done: what an earlier run did of each scene, by the scene's first drawing: all drawings that it colored,
                 without the pictures, and the state of its last chunk.
-            progress: told of every event; drawings are counted over all scenes.
+            progress: called with every event; drawings are counted over all scenes.
 
         Raises:
             OutOfMemory: the machine has too little memory.
@@ -180,7 +180,7 @@ class Colorizer:
             before += len(scene)
 
     def drawings(self, shot: Shot, *, progress: Progress = silent) -> Iterator[tuple[int, ColorizedFrame]]:
-        """Every drawing of a shot and its index, as they are colored, in any order; errors as of :meth:`chunks`."""
+        """Yield each drawing of a shot with its index when it is finished, in any order; errors: see :meth:`chunks`."""
         for chunk in self.chunks(shot, progress=progress):
             yield from zip(chunk.drawings, chunk.painted, strict=True)
 

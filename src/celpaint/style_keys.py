@@ -43,7 +43,7 @@ def paint_keys(
         style: a picture of any size that shows anything.
         options: of a method that colors from such a picture.
         path: how the shot is read.
-        progress: told of every event.
+        progress: called with every event.
 
     Returns:
         The painted frames as references: (picture, frame's name or number).

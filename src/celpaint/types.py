@@ -56,7 +56,7 @@ class Frame:
 
     Attributes:
         rgb: ``H W 3`` float32 in [0, 1]; 8- and 16-bit values survive the round trip exactly.
-        alpha: ``H W`` float32 in [0, 1], or None where the picture is opaque by nature.
+        alpha: ``H W`` float32 in [0, 1], or None if the picture has no alpha channel.
     """
 
     rgb: Array
@@ -113,7 +113,7 @@ class Clip(ABC):
         numbers: the number of every frame, from its name; None where frames are counted from 1.
         files: every file that is read.
         size: (height, width) of every frame.
-        rate: frames a second, None where the source does not say.
+        rate: frames per second, None where the source does not say.
         format: how the source stores pixels.
         times: seconds from the first frame at which every frame shows, None where they are ``index / rate``.
         lossy: True where compression leaves frames that were equal only nearly so.
@@ -191,7 +191,7 @@ Condition = Literal["lines", "gray", "references", "palette", "text", "hints"]
 
 @dataclass(frozen=True)
 class ColorHint:
-    """A color that somebody gave a place of a drawing.
+    """A color for a point or region of a drawing, given by the user.
 
     Attributes:
         drawing: index of the drawing.
@@ -229,7 +229,7 @@ class Shot:
             channel, or one that holds nothing but the lines.
         palette: colors that the result is to be painted with, empty where none were given.
         text: a description or tags, empty where none was given.
-        hints: colors at places.
+        hints: colors at points or regions.
         cuts: the first drawing of every scene but the first, ascending.
         backgrounds: what paintings show behind the figures, one a scene or none; None for a scene without.
     """
@@ -308,7 +308,7 @@ class ColorizedFrame:
     Attributes:
         rgb: ``H W 3`` float32 in [0, 1] at the shot's size, or as a whole at another (the networks'): then it is
             brought to the shot's along the drawn lines.
-        confidence: ``H W`` float32 in [0, 1], how sure the method is of the color; None where it can't tell.
+        confidence: ``H W`` float32 in [0, 1], confidence of the method in the color; None if it has none.
         alpha: ``H W`` float32 in [0, 1], of the fills, lines aside; None where no reference says what is paper or the
             method does not carry it over.
     """
@@ -353,7 +353,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened: ``index`` of ``total`` (1-based)."""
+    """A progress event: ``index`` of ``total`` (from 1)."""
 
     stage: ClassVar[str] = ""
     index: int
@@ -369,21 +369,21 @@ class FrameRead(Event):
 
 @dataclass(frozen=True)
 class SegmentStarted(Event):
-    """A method began with one of the segments that it colors a shot in."""
+    """A method has begun to color a segment of the shot."""
 
     stage: ClassVar[str] = "segment"
 
 
 @dataclass(frozen=True)
 class StepDone(Event):
-    """A sampling step was done; steps count over all segments."""
+    """A sampling step is finished; steps are counted over all segments."""
 
     stage: ClassVar[str] = "step"
 
 
 @dataclass(frozen=True)
 class DrawingColored(Event):
-    """So many drawings of the shot are colored."""
+    """``index`` drawings of the shot are colored."""
 
     stage: ClassVar[str] = "frame"
 
@@ -396,10 +396,10 @@ class FrameWritten(Event):
 
 
 class Progress(Protocol):
-    """Told of every event; a bar, a log line, a web socket."""
+    """A function that is called with every event; for a progress bar, a log or a web socket."""
 
     def __call__(self, event: Event, /) -> None: ...
 
 
 def silent(event: Event, /) -> None:
-    """A progress that says nothing."""
+    """A progress function that does nothing."""

@@ -137,11 +137,11 @@ def test_the_report_has_every_table_and_names_the_choice() -> None:
     assert "**preview**" in one
     assert "**default**" in four
     assert "Default: 4 steps of `euler` from noise, no draft. Preview: 1 step of" in text
-    assert "The draft itself is beaten by neither PSNR nor LPIPS." in text
+    assert "The result is better than the draft in neither PSNR nor LPIPS." in text
     assert "| 15 frames away: 22 dB | soft 23.0, binary 22.5 | met |" in text
     sharper = [*tried[:2], trial(0, 21.0, 0.11, 0.1)]
     text = tables.report({"steps": ("S", [record for t in sharper for record in t.records])})
-    assert "The draft itself is beaten by PSNR and by LPIPS." in text
+    assert "The result is better than the draft in PSNR and LPIPS." in text
 
 
 # -- scores --------------------------------------------------------------------------------------------------------

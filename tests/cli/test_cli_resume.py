@@ -120,7 +120,7 @@ def test_two_runs_do_not_meet(shot: Path, tmp_path: Path) -> None:
     first.wait_for('"frame", "index": 1')
     second = Run(shot, tmp_path / "out", "--pause", "1")
     assert second.end() == 2
-    assert "another run is making" in second.said()
+    assert "another run is writing" in second.said()
     assert first.kill() == -signal.SIGKILL
 
 

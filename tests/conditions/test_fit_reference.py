@@ -33,7 +33,7 @@ def test_another_aspect_is_fitted_inside_with_its_edges_continued(size: tuple[in
     assert rgb.shape == (*size, 3)
     assert w / h == pytest.approx(320 / 180, rel=0.03)
     assert (h, w)[0 if size[0] / 180 < size[1] / 320 else 1] == size[0 if size[0] / 180 < size[1] / 320 else 1]
-    assert "another aspect" in fit.sentence
+    assert "aspect ratio differs" in fit.sentence
     np.testing.assert_array_equal(rgb[: top + 1], np.broadcast_to(rgb[top], (top + 1, size[1], 3)))
     np.testing.assert_array_equal(rgb[:, : left + 1], np.broadcast_to(rgb[:, left : left + 1], (size[0], left + 1, 3)))
 

@@ -1,4 +1,4 @@
-"""Methods under another regime, to measure what a part of them is worth.
+"""Methods without one of their parts, to measure what the part contributes.
 
 Parts that a method can leave out are listed in its spec (:attr:`celpaint.methods.spec.MethodSpec.ablations`).
 """

@@ -1,4 +1,4 @@
-"""What can be had without learning: baselines under the same protocol as the methods.
+"""Baselines that need no learning under the same protocol as the methods.
 
 Each is a :class:`~celpaint.methods.base.Method` without weights or options. A method that does not beat them is not
 worth its weights.

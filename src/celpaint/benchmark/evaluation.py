@@ -1,4 +1,4 @@
-"""How good is a result? Clips beside the ground truth, in one pass, in bounded memory."""
+"""Compare clips with their ground truth, in one pass, in bounded memory."""
 
 from __future__ import annotations
 

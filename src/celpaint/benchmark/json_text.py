@@ -1,4 +1,4 @@
-"""JSON of measured numbers: NaN and infinity, which JSON has not, are written as null; null is read as NaN."""
+"""JSON of measured numbers: NaN and infinity, which JSON does not have, are written as null; null is read as NaN."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a benchmark came to: run by run and clip by clip."""
+"""Results of a benchmark, by run and clip."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ def _against_time(done: BenchmarkResult, info: MetricInfo) -> str:
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(lambda seconds, _: f"{seconds:g}")
 
-    return _draw(info, "CPU seconds a frame", draw)
+    return _draw(info, "CPU seconds per frame", draw)
 
 
 def _against_setting(done: BenchmarkResult, info: MetricInfo, key: str) -> str:

@@ -1,4 +1,4 @@
-"""Methods x clips x settings: colored, measured, reported; a stopped benchmark resumes where it was."""
+"""Methods x clips x settings: colored, measured, reported; an interrupted benchmark resumes."""
 
 from __future__ import annotations
 

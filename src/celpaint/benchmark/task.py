@@ -1,4 +1,4 @@
-"""One run on one clip: colored and measured, and kept by content, so that nothing is made twice."""
+"""One run on one clip: colored, measured and stored by content, so that results are reused."""
 
 from __future__ import annotations
 

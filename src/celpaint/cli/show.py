@@ -106,7 +106,7 @@ class Lines(Report):
 
 
 class Bar(Report):
-    """A live bar on the terminal: segment, step, frames, seconds a frame, time left."""
+    """A live bar on the terminal: segment, step, frames, seconds per frame, time left."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -154,7 +154,7 @@ class Course:
     Attributes:
         doing: for people, such as ``coloring, segment 2/9, step 3/25``.
         done, total: frames of the stage; the total is 0 while it is not known.
-        pace: seconds a frame and time left, empty while they are not known.
+        pace: seconds per frame and time left, empty while they are not known.
     """
 
     def __init__(self) -> None:

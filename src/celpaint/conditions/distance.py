@@ -1,4 +1,4 @@
-"""Lines -> how far the next line is."""
+"""Lines -> distance to the nearest line."""
 
 from __future__ import annotations
 

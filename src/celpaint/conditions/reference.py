@@ -1,4 +1,4 @@
-"""A painted picture, fitted to the shot it is a reference of."""
+"""A painted picture, fitted to the size of its shot."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def fit_reference(frame: Frame, size: tuple[int, int]) -> tuple[Array, Fit]:
             scale = min(height / h, width / w)
             inner = min(max(round(h * scale), 1), height), min(max(round(w * scale), 1), width)
             box = ((height - inner[0]) // 2, (width - inner[1]) // 2, *inner)
-            done.insert(0, "it has another aspect, so it was scaled to fit inside and its edges were continued")
+            done.insert(0, "its aspect ratio differs, so it was scaled to fit inside and its edges were extended")
         else:
             done.insert(0, "it was scaled")
         rgb = _place(rgb, box, size)

@@ -1,4 +1,4 @@
-"""Whether a painting lies on its own drawing, and how to bring it there.
+"""Registration: whether a painting is aligned with its drawing, and the transform that aligns it.
 
 A painting exported with another origin or scale than its line art shows every color beside the region it belongs to.
 The offset is measured between the drawn lines and the lines found in the painting, as the shift and scale of the

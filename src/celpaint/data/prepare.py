@@ -89,7 +89,7 @@ class _Film:
 
 
 def silent(event: Event, /) -> None:
-    """A progress that says nothing."""
+    """A progress function that does nothing."""
 
 
 def prepare(

@@ -1,4 +1,4 @@
-"""Looking at what the synthesizer makes: a sheet of clips, and a short film."""
+"""Previews of the synthesizer: a contact sheet of clips, and a short film."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class ArrayClip(Clip):
 
     Args:
         pictures: ``H W`` or ``H W C`` each, of one size; uint8, uint16 or floating point.
-        rate: frames a second, None where nobody says.
+        rate: frames per second, None where nobody says.
 
     Raises:
         InputError: no pictures, several sizes, or an array that is no picture.

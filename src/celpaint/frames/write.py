@@ -65,7 +65,7 @@ def open_sink(
         count: how many frames will come, if known: one picture is refused more than one at once.
         names: the input's file names; a folder takes their numbers, padding and gaps. None: 0001, 0002, ...
         numbers: the frames' numbers, for a pattern and for frames without names; None: 1, 2, ...
-        rate: frames a second, 23.976 and the like meaning 24000/1001; None: 24.
+        rate: frames per second, 23.976 and the like meaning 24000/1001; None: 24.
         format: bits, alpha and resolution to store, as far as the kind of file can. Default: 8 bits, no alpha.
         overwrite: may a result of that name be replaced? In a folder, files of other names stay.
         inputs: files, folders and patterns read by this run, never to be written over.

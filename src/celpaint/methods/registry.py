@@ -1,4 +1,4 @@
-"""Every method by name, and which one a run takes."""
+"""All methods by name, and the choice of the method for a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, cast
 from celpaint.errors import InputError, OptionError, ReferenceFrameError, WeightsError
 from celpaint.methods.base import Method
 from celpaint.methods.spec import DEFAULT_REQUIRES, MethodSpec
-from celpaint.options import ComputeOptions, flag
+from celpaint.options import ComputeOptions, alternatives, flag, refuse
 from celpaint.types import ColorHint, Condition
 from celpaint.weights.inspect import Catalog
 from celpaint.weights.kinds import CheckpointKind, Converter, FolderKind, Published, load_object
@@ -64,7 +64,7 @@ def method_names() -> tuple[str, ...]:
 
 
 def method_spec(name: str) -> MethodSpec:
-    """A method's entry.
+    """The spec of a method.
 
     Raises:
         OptionError: no such method.
@@ -106,7 +106,7 @@ def load_method(options: ComputeOptions) -> Method:
     Raises:
         MissingExtra: its optional packages are not installed.
         WeightsError: weights missing or of another network.
-        DeviceError: the device asked for is not there.
+        DeviceError: the requested device is not available.
     """
     spec = spec_of(options)
     spec.check_extra()
@@ -143,14 +143,16 @@ def choose_method(
         confidence: whether the method is to say how sure it is.
 
     Raises:
-        OptionError: no such method, no such option, one of another method, or a value it can't have.
+        OptionError: no such method, no such option, one of another method, or a value that is not allowed.
         WeightsError: ``auto`` is to go by weights that are not there, or that no method reads.
     """
     auto = method == "auto"
     if isinstance(method, str):
         spec = _best(given, conditions, confidence) if auto else method_spec(method)
-    else:
+    elif isinstance(method, ComputeOptions):
         spec = spec_of(method)
+    else:
+        raise refuse("method", method, f"auto, {alternatives(method_names())}")
     known = {field.name for field in fields(spec.options)}
     for name in given:
         if name not in known:

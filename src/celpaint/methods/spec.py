@@ -1,4 +1,4 @@
-"""What a method says of itself before anything of it is loaded. No torch here."""
+"""What a method declares before anything of it is loaded. Imports no torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["DEFAULT_REQUIRES", "Extra", "MethodSpec", "Rank"]
 
 
 DEFAULT_REQUIRES: frozenset[Condition] = frozenset({"lines", "references"})
-"""What a method needs that says nothing else."""
+"""What a method requires by default."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Extra:
 
 @dataclass(frozen=True, kw_only=True)
 class Rank:
-    """How well a method did where it was measured; ``auto`` takes the method whose rank is highest.
+    """A measured result of a method; ``auto`` chooses the method with the highest rank.
 
     Attributes:
         psnr: dB. Ranks are compared with each other, so all are measured on the films and with the protocol of
@@ -58,30 +58,30 @@ class Rank:
 
 @dataclass(frozen=True, kw_only=True)
 class MethodSpec:
-    """A method's entry: all that the rest of celpaint asks about it.
+    """The spec of a method: everything that the rest of celpaint needs to know about it.
 
     Classes and functions are named as ``module:name`` and imported when they are wanted.
 
     Attributes:
         name: what ``--method`` calls it.
-        title: for people.
-        paper: where it is published, empty for a method of our own.
+        title: its name in text.
+        paper: the publication, empty if there is none.
         options: its options; the class belongs to this method alone.
         run: the class of :class:`~celpaint.methods.base.Method` that colors, with a ``load(options)``.
-        requires: what a shot must have.
-        uses: what it makes use of beside that.
-        confidence: whether it says how sure it is of its colors.
+        requires: the conditions that a shot must have.
+        uses: further conditions that it can use.
+        confidence: whether it returns its confidence.
         any_reference: whether it colors from a picture that shows something else than the drawing.
         ranks: figures for ``auto``; without any, ``auto`` takes it only where no ranked method will do.
         extra: the optional packages it needs.
-        save_memory: what helps where memory runs out, a sentence.
+        save_memory: a sentence that says what to do if memory runs out.
         weights: its own weights on disk; None for a method without.
         related: other folders it knows: parts of its weights, what its weights are made from.
         checkpoints: foreign files it knows.
-        published: weights published elsewhere that :attr:`converters` read.
+        published: weights published elsewhere that :attr:`converters` can read.
         converters: offered to ``celpaint weights convert``.
-        ablations: parts that a benchmark can take away, with the class that runs without them.
-        tasks: kinds of training, with the task's class.
+        ablations: parts that a benchmark can remove, with the class that runs without them.
+        tasks: kinds of training, with their task classes.
     """
 
     name: str

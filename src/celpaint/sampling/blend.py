@@ -1,4 +1,4 @@
-"""Blending what is known already into what is being denoised."""
+"""Blend known latents into the latents that are being denoised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A shot's segments one after the other, each going on from the one before."""
+"""The segments of a shot one after the other, each continuing the previous one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Noise levels and what the network makes of them."""
+"""Noise levels, and how the network is conditioned on them."""
 
 from __future__ import annotations
 

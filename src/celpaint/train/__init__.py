@@ -1,6 +1,6 @@
 """Training: from art or films to weights. See ``docs/guide/training.md``.
 
-The two verbs of the command line are here; what they need is imported when they are called.
+The two commands of the command line are here; what they need is imported when they are called.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Weights on the Hugging Face hub -> a folder on this machine, in the hub's own cache.
 
-Only what celpaint reads is fetched. Stopped downloads go on where they stopped. The license is said before.
+Only what celpaint reads is downloaded. Interrupted downloads resume. The license is printed first.
 """
 
 from __future__ import annotations

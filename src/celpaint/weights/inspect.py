@@ -1,4 +1,4 @@
-"""What weights are, told from their names and shapes; whether they are whole."""
+"""Recognize weights by their names and shapes, and verify them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a method's weights are, and which are in the package."""
+"""Find the weights of a method, and list the packaged ones."""
 
 from __future__ import annotations
 

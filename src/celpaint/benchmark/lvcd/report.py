@@ -27,7 +27,7 @@ def report(found: dict[str, tuple[str, list[Record]]]) -> str:
     records = {part: [{**r, "method": NAMES.get(r.get("method", ""), r.get("method", ""))} for r in some]
                for part, (_, some) in found.items()}  # fmt: skip
     written = {"quality": _quality, "steps": _steps, "demo": _demo}
-    sections = ["### Against what was aimed at", aims(records.get("quality", []), records.get("demo", []))]
+    sections = ["### Targets", aims(records.get("quality", []), records.get("demo", []))]
     for part, write in written.items():
         if part in found:
             head, *rest = write(records[part])
@@ -36,7 +36,7 @@ def report(found: dict[str, tuple[str, list[Record]]]) -> str:
 
 
 def mean(records: Sequence[Record], figure: str, **wanted: object) -> float:
-    """Over the films of the records that have these values; NaN of none."""
+    """Over the films of the records that have these values; NaN if there are none."""
     return mean_and_error([r[figure] for r in records if all(r[key] == value for key, value in wanted.items())])[0]
 
 
@@ -58,7 +58,7 @@ def _quality(records: Sequence[Record]) -> list[str]:
         by_distance(records, ("lines", "method"), "psnr", 1),
         "LPIPS (AlexNet), lower is better:",
         by_distance(records, ("lines", "method"), "lpips", 3),
-        "LVCD small less the matcher, film by film, with the standard error of the difference; PSNR in dB, then LPIPS:",
+        "LVCD small minus the matcher, by film, with the standard error of the difference; PSNR in dB, then LPIPS:",
         by_distance(gained, ("lines",), "psnr", 2),
         by_distance(gained, ("lines",), "lpips", 4),
         "From each frame to the next, all line styles together. TC: 1 = as consistent as the ground truth. Warp error "
@@ -75,8 +75,8 @@ def _quality(records: Sequence[Record]) -> list[str]:
 def _demo(records: Sequence[Record]) -> list[str]:
     return [
         "### Example shot",
-        "The whole path, the artist's lines laid over. PSNR in dB; *right*: of the pixels of the moving parts, those "
-        "with all channels within 0.08.",
+        "Colored as a user would, with the artist's lines laid over. PSNR in dB; *right*: of the pixels of moving "
+        "parts, those with all channels within 0.08.",
         by_columns(
             records,
             ("method",),
@@ -85,7 +85,7 @@ def _demo(records: Sequence[Record]) -> list[str]:
                 "psnr_moving": ("PSNR, moving parts", 1),
                 "right": ("right, %", 1),
                 "flicker": ("flicker, %", 3),
-                "seconds": ("s a frame", 2),
+                "seconds": ("s per frame", 2),
             },
         ),
     ]
@@ -180,17 +180,19 @@ def _steps(records: Sequence[Record]) -> list[str]:
                 ", ".join(filter(None, notes)),
             ]
         )
-    heads = ["draft", "start", "solver", "steps", "PSNR", "behind the best", "LPIPS", "flicker, %", "s a frame", ""]
+    heads = ["draft", "start", "solver", "steps", "PSNR", "behind the best", "LPIPS", "flicker, %", "s per frame", ""]
     picked = f"Default: {chosen}." + ("" if quick is None else f" Preview: {quick}.")
     for draft in (t for t in shown if not t.steps):
         better = {"PSNR": chosen.mean("psnr") > draft.mean("psnr"), "LPIPS": chosen.mean("lpips") < draft.mean("lpips")}
         named = [figure for figure, held in better.items() if held]
-        picked += f" The draft itself is beaten by {' and by '.join(named) if named else 'neither PSNR nor LPIPS'}."
+        picked += (
+            f" The result is better than the draft in {' and '.join(named) if named else 'neither PSNR nor LPIPS'}."
+        )
     return [
         "### Steps, solver and start",
-        "Seconds are those of whole windows. Films are the same for all settings, so that *behind the best*, with the "
-        "standard error of the difference, tells more than the PSNR. As good as the best is what misses no more than "
-        f"{DECIBELS} dB and {SHARE:.0%} of LPIPS; the quickest of these is the default.",
+        "Seconds are those of whole windows. Films are the same for all settings, so *behind the best*, with the "
+        "standard error of the difference, is more precise than the PSNR. A setting counts as good as the best if it "
+        f"loses at most {DECIBELS} dB and {SHARE:.0%} of LPIPS; the fastest of these is the default.",
         markdown_table(heads, rows, left=3),
         picked,
     ]
@@ -252,5 +254,5 @@ def aims(quality: Sequence[Record], demo: Sequence[Record]) -> str:
     words = {True: "met", False: "**missed**", None: ""}
     found = verdicts(quality, demo)
     return markdown_table(
-        ["aimed at", "reached", ""], [[v.target, v.measured.strip(), words[v.met]] for v in found], left=3
+        ["target", "reached", ""], [[v.target, v.measured.strip(), words[v.met]] for v in found], left=3
     )

@@ -69,7 +69,7 @@ def sampler_steps(settings: StudySettings) -> list[Record]:
 
 
 def _timed(method: Method, tried: Sequence[KnownFilm], place: Record) -> list[Record]:
-    """Scores and seconds a frame, film by film."""
+    """Scores and seconds per frame, film by film."""
     records = []
     for number, film in enumerate(tried):
         began = time.perf_counter()

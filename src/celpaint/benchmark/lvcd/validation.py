@@ -1,4 +1,4 @@
-"""``celpaint benchmark validate-lvcd``: everything that is measured of LVCD small, as tables and sheets."""
+"""``celpaint benchmark validate-lvcd``: every measurement of LVCD small, as tables and sheets."""
 
 from __future__ import annotations
 

@@ -50,17 +50,17 @@ def _quality(records: list[Record]) -> list[str]:
         "AlexNet, lower is better, same films.",
         by_distance(one, ("lines", "method"), "lpips", 3),
         "### More paintings",
-        "Clean lines. Further paintings lie as far beyond the drawing as the first before it, in steps of the "
-        "same length; each number of paintings has its own films. PSNR in dB, then LPIPS.",
+        "Clean lines. Further paintings follow the drawing at the distance at which the first precedes it; each "
+        "number of paintings has its own films. PSNR in dB, then LPIPS.",
         by_distance(clean, ("references",), "psnr", 1),
         by_distance(clean, ("references",), "lpips", 3),
         "### Matching",
-        "Of the tokens (8 x 8 pixels) that the painting shows, per cent whose best match is the right place: "
-        "within three quarters of a token, or the nearest within one and a half. A blank background does not tell "
-        "where it moved, and hardly needs to: the drawings are also given by themselves.",
+        "Of the tokens (8 x 8 pixels) that the painting shows, the percentage whose best match is the right position: "
+        "within three quarters of a token, or the nearest within one and a half. In a blank background the right "
+        "position can't be seen and matters little, so drawings are also counted separately.",
         by_distance(matched, ("lines", "counted"), "right", 1),
         "### Confidence",
-        "Said by the network; and how often all channels were within 0.08.",
+        "The confidence of the network, and how often all channels were within 0.08.",
         _calibration(own),
     ]
 
@@ -82,8 +82,8 @@ def _segments(records: list[Record]) -> list[str]:
         "### Segments of flat cels",
         "The same films with every part in one color of its own. Share of the closed regions of more than 10 "
         "pixels whose most frequent color is exactly right; parts that the painting does not show are left out. "
-        "*Nearest paint* first takes every pixel to the nearest of the drawing's own colors. Under extracted "
-        "lines the regions are those of the clean ones.",
+        "*Nearest paint* first replaces every pixel by the nearest of the drawing's own colors. For extracted lines, "
+        "regions are those of the clean lines.",
         by_distance(records, ("lines", "method"), "right", 3, weight="total"),
     ]
 
@@ -107,8 +107,8 @@ def _consistency(records: list[Record]) -> list[str]:
 def _demo(records: list[Record]) -> list[str]:
     return [
         "### Example shot",
-        "`examples/dancer` through the whole path, the artist's lines laid over whatever the method, copying "
-        "too. PSNR in dB of the moving parts, as `make demo` prints it of the matcher; LPIPS of whole frames. "
+        "`examples/dancer` as a user would color it, with the artist's lines laid over, also for the "
+        "baselines. PSNR in dB of the moving parts, as `make demo` prints it of the matcher; LPIPS of whole frames. "
         "Flicker: of the pixels that stay exactly as they are from one original frame to the next, the share that "
         "changes by more than 8/255.",
         by_columns(
@@ -123,9 +123,9 @@ def _speed(records: list[Record]) -> list[str]:
     return [
         "### Speed and memory",
         "All threads, nothing else running, from lines to picture without reading and writing files; 1 painting + "
-        "frames remembered (1 by default).",
+        "memory frames (1 by default).",
         markdown_table(
-            ["size", "paintings", "s before the first", "s a drawing", "peak memory, GiB"],
+            ["size", "paintings", "s before the first", "s per drawing", "peak memory, GiB"],
             [
                 [r["size"], r["memory"], f"{r['loading']:.2f}", f"{r['drawing']:.2f}", f"{r['peak']:.2f}"]
                 for r in records
@@ -139,7 +139,7 @@ def _speed(records: list[Record]) -> list[str]:
 
 
 def _aims(parts: dict[str, list[Record]]) -> list[str]:
-    """What was aimed at before the first training, and what was reached."""
+    """The targets set before the first training, and what was reached."""
 
     def mean(part: str, figure: str, **wanted: object) -> float:
         some = [r for r in parts.get(part, []) if all(r[key] == value for key, value in wanted.items())]
@@ -157,18 +157,18 @@ def _aims(parts: dict[str, list[Record]]) -> list[str]:
         for figure, size in (("drawing", "576x320"), ("drawing", "1920x1080"), ("peak", "1920x1080"))
     )
     rows = [
-        ("over copying at 15 frames, clean lines", "8 dB", f"{psnr('clean', 15) - copied:.1f} dB"),
+        ("gain over copying at 15 frames, clean lines", "8 dB", f"{psnr('clean', 15) - copied:.1f} dB"),
         ("the same, extracted lines", "8 dB", f"{psnr('soft', 15) - copied:.1f} dB"),
         (
-            "binary lines below extracted ones, most of 15, 45, 60 frames",
+            "loss of binary lines against extracted ones, largest of 15, 45, 60 frames",
             "1 dB",
             f"{round(max(below), 1) + 0.0:.1f} dB",
         ),
         ("segments exactly right at 15 frames, `--flat`, clean lines", "0.85", f"{exact:.2f}"),
-        ("a drawing of 576x320, with frames remembered", "0.3 s", f"{quick:.2f} s"),
+        ("a drawing of 576x320, with memory frames", "0.3 s", f"{quick:.2f} s"),
         ("a drawing of 1920x1080", "2 s, 3 GiB", f"{large:.2f} s, {peak:.1f} GiB"),
     ]
     measured = [row for row in rows if "nan" not in row[2]]
     if not measured:
         return []
-    return ["### Against what was aimed at", markdown_table(["", "aimed at", "reached"], measured)]
+    return ["### Targets", markdown_table(["", "target", "reached"], measured)]

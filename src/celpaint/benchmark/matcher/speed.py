@@ -1,4 +1,4 @@
-"""Seconds a drawing and peak memory, every size in a process of its own."""
+"""Seconds per drawing and peak memory, every size in a process of its own."""
 
 from __future__ import annotations
 

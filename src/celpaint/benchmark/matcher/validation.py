@@ -1,4 +1,4 @@
-"""``celpaint benchmark validate-matcher``: everything that is measured of the matcher, as tables and sheets."""
+"""``celpaint benchmark validate-matcher``: every measurement of the matcher, as tables and sheets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done to every frame outside the networks, on one core, at the source's own size."""
+"""Everything done to a frame outside the networks, on one core, at the size of the source."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def drawing(height: int) -> tuple[Array, Array]:
 
 
 def finish_speed(height: int = 1080, repeats: int = 5) -> str:
-    """Milliseconds of CPU time a frame, on one thread.
+    """Milliseconds of CPU time per frame, on one thread.
 
     Args:
         height: of a frame at 16:9, in pixels.

@@ -1,4 +1,4 @@
-"""Reading and writing: CPU time a frame, file size and color error, for every kind of file."""
+"""Reading and writing: CPU time per frame, file size and color error, for every kind of file."""
 
 from __future__ import annotations
 

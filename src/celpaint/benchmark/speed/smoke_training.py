@@ -1,4 +1,4 @@
-"""Every network trained for a minute on toy drawings: does its validation improve?"""
+"""Train each network for a minute on toy drawings, and check that its validation improves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The animation synthesizer: frames a second, with everything that is known of them."""
+"""The animation synthesizer: frames per second, including all maps."""
 
 from __future__ import annotations
 
@@ -52,5 +52,5 @@ def synthesizer_speed(art: Path | None = None, device: str = "cpu", threads: int
         count = clips if name.endswith("all line styles") else max(1, clips // 2)
         wall, cpu = measure(Synthesizer(drawings, spec, device), count, REPEATS)
         rows.append([name, f"{wall:.1f}", f"{cpu:.1f}"])
-    about = f"{len(drawings)} drawings, clips of 15 frames, {device}, {threads} threads, frames a second."
+    about = f"{len(drawings)} drawings, clips of 15 frames, {device}, {threads} threads, frames per second."
     return f"{about}\n\n{markdown_table(['clips', 'by the clock', 'by the CPU'], rows)}\n"

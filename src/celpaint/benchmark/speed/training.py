@@ -1,4 +1,4 @@
-"""Training: frames a second of making clips, of the training step, and of both together."""
+"""Training: frames per second of making clips, of the training step, and of both together."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def timed(what: Callable[[], int], rounds: int, device: torch.device) -> float:
 
 
 def training_speed(recipe: Path, overrides: Sequence[str] = (), rounds: int = 5) -> str:
-    """Medians after a warm-up: frames a second on a GPU, else a core-second, which a busy machine hardly changes.
+    """Medians after a warm-up: frames per second on a GPU, else a core-second, which a busy machine hardly changes.
 
     Args:
         recipe: a recipe's file, or the name of one in the package.

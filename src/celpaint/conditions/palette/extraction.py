@@ -1,4 +1,4 @@
-"""Pictures -> a palette: by k-means, or by drawing from a Gaussian mixture.
+"""Pictures -> a palette: by k-means, or by sampling a Gaussian mixture.
 
 Source: Wang et al., "Consistent Video Colorization via Palette Guidance", 2025, section III-B and III-C. The paper does
 not state picture sizes, numbers of components, seeds, or what is done with ink; those are this project's.

@@ -1,4 +1,4 @@
-"""Where palettes come from and go to: the command line, palette files, pictures, standard input."""
+"""Reading and writing palettes: the command line, palette files, pictures, standard input."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ class Canvas:
 
 
 class ColorizeDiffusion(Method):
-    """See the module.
+    """The ColorizeDiffusion v2 method.
 
     Args:
         networks: their weights loaded, on ``device`` (with ``options.offload``: on the CPU).

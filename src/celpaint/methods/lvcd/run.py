@@ -204,7 +204,7 @@ class Conditions:
 
 
 class LVCD(Method):
-    """See the module.
+    """The LVCD method.
 
     Args:
         networks: their weights loaded, on ``device`` in ``dtype`` (with ``options.offload``: on the CPU).

@@ -51,7 +51,7 @@ class Card:
         steps: denoising steps a segment.
         solver: one of :data:`~celpaint.sampling.solvers.SOLVERS`.
         sigma_max: noise level to start from.
-        micro: micro-conditions (SVD's: frames a second, motion bucket, noise augmentation).
+        micro: micro-conditions (SVD's: frames per second, motion bucket, noise augmentation).
         area: pixels of the working size.
         draft_sigma: noise level to bring a draft to, where sampling starts from one.
         draft_spread: for weights that refine a draft: the standard deviation of what the draft lacks, in latents of

@@ -50,10 +50,10 @@ NEAR_IN_TIME = 3.0
 """What moving, turning and scaling cost between drawings that follow each other, against a painted reference."""
 
 LEAST_SHARE = 0.02
-"""Of votes; so that none at all is no veto."""
+"""Smallest share of votes, so that a region without votes is not excluded."""
 
 ROUNDS = 4
-"""In which neighbors hear of each other."""
+"""Rounds in which the scores of neighboring regions influence each other."""
 
 EVIDENCE, NEIGHBORS = 0.6, 2.0
 """Weights of what is said above and of the logarithm of the neighbors' support, once that is heard."""

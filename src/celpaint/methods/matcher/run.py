@@ -91,7 +91,7 @@ def working_size(size: tuple[int, int], options: MatcherOptions) -> tuple[int, i
 
 
 class Matcher(Method):
-    """See the module.
+    """The matcher method.
 
     Args:
         network: its weights loaded, in evaluation mode, on ``device`` in ``dtype``.

@@ -64,7 +64,7 @@ def working_size(size: tuple[int, int], options: PaletteOptions, factor: int) ->
 
 
 class PaletteMethod(Method):
-    """See the module.
+    """The palette method.
 
     Args:
         network: its weights loaded, in evaluation mode, on ``device`` in float32.

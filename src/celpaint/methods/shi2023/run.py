@@ -66,7 +66,7 @@ def working_size(size: tuple[int, int], options: Shi2023Options) -> tuple[int, i
 
 
 class Shi2023(Method):
-    """See the module.
+    """The method of Shi et al. 2023.
 
     Args:
         networks: their weights loaded, in evaluation mode, on ``device`` in float32.

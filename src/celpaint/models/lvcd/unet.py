@@ -290,7 +290,7 @@ class UNet(VideoEncoder):
             x: ``B T C H W``, noisy latents (scaled) and condition latents side by side in C; any H and W.
             noise: ``B``, the noise condition, ln(sigma) / 4.
             context: ``B 1 D``, the context token.
-            micro: ``B M``, micro-conditions (SVD: frames a second, motion bucket, noise augmentation).
+            micro: ``B M``, micro-conditions (SVD: frames per second, motion bucket, noise augmentation).
             routing: T positions.
             control: the ControlNet's outputs, one for every skip connection and one for the middle.
             extra_features: ``(B T) C H W``, or what broadcasts to it, added after the first convolution; None: nothing.

@@ -57,7 +57,7 @@ class Aligned:
     outline: Tensor
 
     def to(self, device: torch.device) -> Aligned:
-        """The same elsewhere."""
+        """A copy on another device."""
         return Aligned(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
 

@@ -79,7 +79,7 @@ class Regions:
 
     @property
     def count(self) -> int:
-        """Numbers are below it."""
+        """Number of regions; region numbers are smaller."""
         return self.area.shape[1]
 
     @property

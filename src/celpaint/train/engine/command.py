@@ -1,4 +1,4 @@
-"""The two verbs: train by a recipe, export a run's weights."""
+"""The two commands: train with a recipe, export the weights of a run."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ class _Pending:
 
 
 class Engine:
-    """See the module. Tasks call :meth:`update`; the rest is the trainer's.
+    """Trains the networks of a task. Tasks call :meth:`update`; the training loop calls the rest.
 
     Args:
         task: its network on ``accelerator.device``.

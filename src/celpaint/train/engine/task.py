@@ -1,4 +1,4 @@
-"""What the trainer trains: networks, their optimizers, data, losses, and how the result is judged."""
+"""A training task: networks, their optimizers, data, losses and validation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training clips colored by a method just as a user's shot is: what validation scores."""
+"""Color training clips with a method in the same way as a user's shot, for validation."""
 
 from __future__ import annotations
 
