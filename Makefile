@@ -1,4 +1,5 @@
-# make demo   set up, color the example shot with the packaged weights of both methods; METHOD=matcher takes one
+# make demo   set up, color the example shot with the packaged weights of the best method; METHOD='matcher lvcd' compares
+#             others. TORCH= takes PyTorch from pip's own index, for a GPU, in place of the smaller one for CPUs
 # make test   set up, run all tests
 # make report the packaged weights and every baseline on the validation clips: build/report/index.html
 # make validate-matcher   the matcher's figures and sheets, about 8 minutes on two idle cores: build/validate/matcher;
@@ -12,16 +13,32 @@
 #             network needed: build/gpu/<job>/export. ART is a file of `celpaint data art --still ART`
 VENV ?= .venv
 PYTHON ?= python3
-METHOD ?= matcher lvcd
+METHOD ?= matcher
+TORCH ?= --index-url https://download.pytorch.org/whl/cpu
 MINUTES ?= 8
 ART ?= build/still.safetensors
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check
 READY := $(VENV)/.ready
+# LVCD needs more packages than the others
+EXTRA := $(if $(filter lvcd,$(METHOD)),[lvcd],)
+DEMO_READY := $(VENV)/.ready-demo$(EXTRA)
 
 .PHONY: check test demo pictures report validate-matcher validate-small bench smoke-train train-gpu docs clean
-$(READY): pyproject.toml constraints.txt
+# PyTorch comes first and alone: its own index has it without CUDA packages. Where that can't be reached, pip's own does.
+$(VENV)/.torch: constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@echo "Setting up $(VENV): about 0.4 GB to download, 1.4 GB on the disk; a minute or two on a fast line."
+	$(PIP) --no-deps --retries 1 --timeout 15 $(TORCH) -c constraints.txt torch || true
+	touch $@
+
+$(DEMO_READY): $(VENV)/.torch pyproject.toml
+	$(PIP) -c constraints.txt -e '.$(EXTRA)'
+	touch '$@'
+
+$(READY): $(VENV)/.torch pyproject.toml
+	@echo "Tests and training need more packages: another 0.3 GB to download, 0.7 GB on the disk."
+	$(PIP) -c constraints.txt -e '.[dev]'
 	touch $@
 
 check: $(READY)
@@ -33,8 +50,9 @@ check: $(READY)
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
-demo: $(READY)
-	$(BIN)/python examples/demo.py --method $(METHOD)
+demo: $(DEMO_READY)
+	@echo "Coloring 36 frames: about half a minute on two idle cores, longer beside other work."
+	$(BIN)/python examples/demo.py $(addprefix --method ,$(METHOD))
 
 pictures: demo
 	$(BIN)/python examples/pictures.py

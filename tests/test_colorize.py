@@ -14,11 +14,22 @@ import pytest
 from PIL import Image, ImageColor, ImageOps
 
 import celpaint
-from celpaint.errors import DiskFull, InputError, OptionError, OutOfMemory, OutputError, ReferenceFrameError
+from celpaint.cli.app import run
+from celpaint.errors import (
+    DiskFull,
+    InputError,
+    MissingExtra,
+    OptionError,
+    OutOfMemory,
+    OutputError,
+    ReferenceFrameError,
+)
 from celpaint.methods import registry
 from celpaint.methods.lvcd.spec import SPEC
+from celpaint.methods.spec import Extra
 from celpaint.options import ComputeOptions
 from celpaint.types import Event, silent
+from copycat import SPEC as COPYCAT
 from copycat import Copycat, CopycatOptions
 from shots import SIZE, draw_line, make_shot, paint_key
 
@@ -312,7 +323,7 @@ def test_a_changed_drawing_keeps_what_was_colored_before_it(
     draw_line(9).save(lines / "A_0006.png")
     with caplog.at_level(logging.WARNING):
         assert celpaint.render(lines, tmp_path / "out", reference=key, method="copycat").resumed == 4
-    said = "'A_0006.png' changed since an earlier run was stopped: 4 of 8 colored drawings must be colored again"
+    said = "'A_0006.png' changed since an earlier run was interrupted: 4 of 8 colored drawings must be colored again"
     assert said in caplog.text
     celpaint.render(lines, tmp_path / "whole", reference=key, method="copycat")
     assert pictures(tmp_path / "out") == pictures(tmp_path / "whole")
@@ -398,6 +409,7 @@ class Standin(Copycat):
         return cls(CopycatOptions())
 
 
+LACKING = replace(COPYCAT, extra=Extra("lvcd", "a_package_that_is_not_there"))
 STANDIN = replace(SPEC, run=f"{__name__}:Standin", extra=None)
 
 
@@ -550,3 +562,63 @@ def test_the_real_matcher_resumes_to_the_byte(tmp_path: Path) -> None:
         celpaint.render(lines, tmp_path / "out", progress=stop_at(6), **how)
     assert celpaint.render(lines, tmp_path / "out", **how).resumed == 4
     assert pictures(tmp_path / "out") == pictures(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "tokens", "said"),
+    [
+        ({"seed": "x"}, ["--seed", "x"], "--seed is 'x'; wanted a whole number, 0 to 9223372036854775807."),
+        ({"ink": "none"}, ["--ink", "none"], "--ink is 'none'; wanted keep or model."),
+        ({"image_format": "bmp"}, ["--image-format", "bmp"], "--image-format is 'bmp'; wanted png, tif or tga."),
+        (
+            {"fps": "abc"},
+            ["--fps", "abc"],
+            "--fps is 'abc'; wanted a number or a fraction, more than 0, such as 24 or 24000/1001.",
+        ),
+    ],
+)
+def test_a_wrong_value_gets_the_same_sentence_in_python_and_on_the_command_line(
+    shot: tuple[Path, Path],
+    tmp_path: Path,
+    wrong: dict[str, Any],
+    tokens: list[str],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines, key = shot
+    with pytest.raises(OptionError) as error:
+        celpaint.render(lines, tmp_path / "out", reference=key, method="copycat", **wrong)
+    assert str(error.value) == said
+    command = ["colorize", str(lines), "-r", str(key), "-o", str(tmp_path / "out"), "--method", "copycat"]
+    assert run([*command, *tokens]) == 2
+    assert capsys.readouterr().err == f"celpaint: {said}\n"
+
+
+@pytest.mark.parametrize("wrong", [{"overwrite": "yes"}, {"method": 5}, {"confidence_maps": 5}, {"fps": True}])
+def test_a_value_of_the_wrong_type_is_named(shot: tuple[Path, Path], tmp_path: Path, wrong: dict[str, Any]) -> None:
+    flag = f"--{next(iter(wrong)).replace('_', '-')} is "
+    with pytest.raises(OptionError, match=flag):
+        celpaint.render(shot[0], tmp_path / "out", **{"reference": shot[1], "method": "copycat", **wrong})
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_drawing_given_as_its_own_painting_is_questioned(
+    shot: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines, key = shot
+    with caplog.at_level(logging.WARNING):
+        celpaint.render(lines, tmp_path / "painted", reference=key, method="copycat")
+    assert "is it the right file?" not in caplog.text
+    with caplog.at_level(logging.WARNING):
+        celpaint.render(lines, tmp_path / "out", reference=lines / "A_0001.png", method="copycat")
+    assert "this is the drawing 'A_0001.png' itself, without colors" in caplog.text
+
+
+def test_missing_packages_are_named_before_any_frame_is_read(
+    shot: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(registry._SPECS, "copycat", f"{__name__}:LACKING")
+    read: list[Event] = []
+    with pytest.raises(MissingExtra):
+        celpaint.render(shot[0], tmp_path / "out", reference=shot[1], method="copycat", progress=read.append)
+    assert read == []

@@ -109,8 +109,8 @@ def stop_after_chunks(out: Path, scenes: tuple[range, ...] = (range(12),)) -> No
     [
         (inputs(), 8, ""),
         (inputs(d11="d11 2"), 8, ""),
-        (inputs(d5="d5 2"), 4, "'d5' changed since an earlier run was stopped: 4 of 8"),
-        (inputs(d0="d0 2"), 0, "'d0' changed since an earlier run was stopped: 8 of 8"),
+        (inputs(d5="d5 2"), 4, "'d5' changed since an earlier run was interrupted: 4 of 8"),
+        (inputs(d0="d0 2"), 0, "'d0' changed since an earlier run was interrupted: 8 of 8"),
         (inputs(paintings="key 1, other 1"), 0, "the paintings changed"),
         (inputs(scenes=(range(6), range(6, 12))), 0, "the number of drawings or the cuts changed"),
     ],
@@ -162,7 +162,7 @@ def test_a_damaged_state_goes_back_to_the_chunk_before(tmp_path: Path, caplog: p
         job.begin(REQUEST, inputs())
         assert job.drawings == tuple(range(6))
         assert job.scenes[0].state == {"memory": 4}
-    assert "the stored state was damaged since an earlier run was stopped: 2 of 8" in caplog.text
+    assert "the stored state was damaged since an earlier run was interrupted: 2 of 8" in caplog.text
 
 
 def test_damaged_staged_frames_are_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -170,7 +170,7 @@ def test_damaged_staged_frames_are_made_again(tmp_path: Path, caplog: pytest.Log
     with caplog.at_level(logging.WARNING), Job(tmp_path / "out") as job:
         job.begin(REQUEST, inputs(), lambda drawings: [drawing for drawing in drawings if drawing == 3])
         assert job.drawings == (0, 1)
-    assert "the staged 'd3' was damaged since an earlier run was stopped: 6 of 8" in caplog.text
+    assert "the staged 'd3' was damaged since an earlier run was interrupted: 6 of 8" in caplog.text
 
 
 def test_a_state_without_drawings_takes_the_place_of_the_one_before(tmp_path: Path) -> None:

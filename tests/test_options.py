@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from celpaint.options import (
     Options,
     PathOptions,
     Size,
+    from_text,
     option,
     option_fields,
     option_info,
@@ -123,3 +125,21 @@ def test_every_number_has_a_range_and_every_option_a_help(options: type[Options]
         assert info.help, name
         if kind in (int, float, int | None, float | None):
             assert info.range, name
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [("seed", "7", 7), ("seed", "x", "x"), ("seed", "1.5", "1.5"), ("seed", "-1", -1), ("dtype", "double", "double")],
+)
+def test_text_and_value_get_the_same_answer(name: str, text: str, value: object) -> None:
+    """The command line has text, Python has values."""
+    field, kind = option_fields(ComputeOptions)[name]
+
+    def answer(make: Callable[[], object]) -> object:
+        try:
+            return make()
+        except OptionError as error:
+            return str(error)
+
+    of_text = answer(lambda: from_text(name, text, kind, option_info(field)))
+    assert of_text == answer(lambda: getattr(ComputeOptions.of({name: value}), name))

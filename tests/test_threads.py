@@ -84,6 +84,26 @@ print(json.dumps(os.WEXITSTATUS(os.waitpid(child, 0)[1])))
     assert told(script) == 1
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork is POSIX")
+@pytest.mark.parametrize("threads", [None, 2])
+def test_a_pool_forked_after_computing_uses_one_thread_whatever_is_asked(threads: int | None) -> None:
+    script = f"""
+import celpaint, torch, json, multiprocessing, warnings
+from celpaint.threads import use_threads
+warnings.simplefilter("ignore")
+def work(seed):
+    used = use_threads({threads})
+    x = torch.randn(600, 600)
+    (x @ x).sum(), torch.nn.functional.conv2d(x[None, None], x[None, None, :3, :3]).sum()
+    return used
+use_threads(2)
+work(0)
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    print(json.dumps(pool.map_async(work, range(4)).get(timeout=60)))
+"""
+    assert told(script) == [1, 1, 1, 1]
+
+
 def test_the_default_is_at_least_one() -> None:
     assert default_threads() >= 1
     assert available_cores() >= 1

@@ -200,7 +200,7 @@ class Job:
         if ended:
             total, left = (sum(len(each.drawings) for each in some) for some in (done, kept))
             log.warning(
-                "%s since an earlier run was stopped: %d of %d colored drawings must be colored again",
+                "%s since an earlier run was interrupted: %d of %d colored drawings must be colored again",
                 *(_listed(sorted(set(ended.values()))), total - left, total),
             )
         return kept

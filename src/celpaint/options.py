@@ -9,7 +9,8 @@ Validation, error messages, the command line, sliders and the documentation are 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import Field, dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -19,12 +20,15 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from celpaint.errors import OptionError
 
 __all__ = [
+    "FPS_WANTED",
     "ComputeOptions",
     "OptionInfo",
     "Options",
     "PathOptions",
     "Size",
+    "alternatives",
     "flag",
+    "from_text",
     "option",
     "option_fields",
     "option_info",
@@ -33,6 +37,9 @@ __all__ = [
     "refuse",
     "size_text",
 ]
+
+FPS_WANTED = "a number or a fraction, more than 0, such as 24 or 24000/1001"
+"""What a rate of a video may be."""
 
 T = TypeVar("T", bound="Options")
 
@@ -65,7 +72,7 @@ class OptionInfo:
     def range(self) -> str:
         """The range in words, such as ``0 to 16`` or ``more than 0``; empty where there is none."""
         if self.choices:
-            return _alternatives(self.choices)
+            return alternatives(self.choices)
         if self.ge is not None and self.le is not None:
             said = f"{self.ge} to {self.le}"
         else:
@@ -199,6 +206,28 @@ class Options:
         return cls(**{name: _from_plain(name, value, known[name][1]) for name, value in given.items()})
 
 
+def from_text(name: str, text: str, kind: Any, info: OptionInfo) -> Any:
+    """The value of an option that is written as text, as on a command line.
+
+    Args:
+        name: the option's field.
+        kind: its type: a whole number, a number, text, one of some words, or a size.
+
+    Raises:
+        OptionError: the same as where the wrong value is given in Python.
+    """
+    if _is_optional(kind):
+        kind = next(inner for inner in get_args(kind) if inner is not NoneType)
+    value: Any = text
+    if kind in (int, float):
+        with suppress(ValueError):
+            value = kind(text)
+    elif kind == Size:
+        value = parse_size(text, name)
+    _check(name, value, kind, info)
+    return value
+
+
 def _is_optional(kind: Any) -> bool:
     return get_origin(kind) in (Union, UnionType)
 
@@ -215,7 +244,7 @@ def _check(name: str, value: Any, kind: Any, info: OptionInfo) -> None:
     choices = get_args(kind) if get_origin(kind) is Literal else info.choices
     if choices:
         if (type(value), value) not in {(type(choice), choice) for choice in choices}:
-            raise refuse(name, value, _alternatives(choices))
+            raise refuse(name, value, alternatives(choices))
     elif kind == Size:
         if not (isinstance(value, tuple) and len(value) == 2 and all(map(_is_whole, value))):
             raise refuse(name, value, "WIDTHxHEIGHT as text, or the tuple (height, width)")
@@ -243,7 +272,8 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _alternatives(choices: tuple[Any, ...]) -> str:
+def alternatives(choices: Sequence[Any]) -> str:
+    """``a, b or c``."""
     *others, last = map(str, choices)
     return f"{', '.join(others)} or {last}" if others else last
 

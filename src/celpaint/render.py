@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
-from celpaint.errors import CelpaintError, OptionError, WeightsError
+from celpaint.errors import CelpaintError, InputError, OptionError, WeightsError
 from celpaint.methods.registry import (
     check_conditions,
     choose_method,
@@ -23,7 +23,7 @@ from celpaint.methods.registry import (
     spec_of,
     weight_files,
 )
-from celpaint.options import ComputeOptions, PathOptions, flag, refuse
+from celpaint.options import FPS_WANTED, ComputeOptions, PathOptions, flag, refuse
 from celpaint.session import Colorizer, split_options
 from celpaint.types import ColorHint, Progress, silent
 
@@ -112,8 +112,7 @@ def render(
     from celpaint.result import Result
     from celpaint.shot import ShotContext, listed, palette_colors
 
-    if fps is not None and fps <= 0:
-        raise refuse("fps", str(fps), "more than 0")
+    _check_types(source, out, overwrite, fps, image_format, confidence_maps)
     began = time.monotonic()
     by_name, own = split_options(options)
     path = PathOptions.of(by_name)
@@ -181,6 +180,24 @@ def render(
     )
 
 
+def _check_types(source: Any, out: Any, overwrite: Any, fps: Any, image_format: Any, confidence_maps: Any) -> None:
+    """What is not an option of a dataclass is checked here, with the sentences of those that are."""
+    if not isinstance(source, str | Path):
+        raise InputError(
+            f"the frames to color are given as {type(source).__name__}",
+            wanted="a path; celpaint.colorize takes pictures in memory",
+        )
+    for name, value in (("out", out), ("confidence_maps", confidence_maps)):
+        if not isinstance(value, str | Path) and (value is not None or name == "out"):
+            raise refuse(name, value, "a path")
+    if not isinstance(overwrite, bool):
+        raise refuse("overwrite", overwrite, "True or False")
+    if fps is not None and (isinstance(fps, bool) or not isinstance(fps, int | float | Fraction) or not fps > 0):
+        raise refuse("fps", str(fps), FPS_WANTED)
+    if image_format not in (None, "png", "tif", "tga"):
+        raise refuse("image_format", image_format, "png, tif or tga")
+
+
 def _chosen(
     method: str | ComputeOptions | Colorizer, own: dict[str, Any], given: frozenset[Any], *, confidence: bool
 ) -> ComputeOptions:
@@ -194,6 +211,8 @@ def _chosen(
     else:
         chosen = choose_method(method, own, given, confidence=confidence)
     spec = spec_of(chosen)
+    if not isinstance(method, Colorizer):
+        spec.check_extra()
     check_conditions(spec, given)
     if confidence and not spec.confidence:
         raise OptionError(

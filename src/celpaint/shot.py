@@ -59,6 +59,9 @@ log = logging.getLogger("celpaint")
 _JUDGED = 9
 """Frames that are looked at to tell line art from paintings."""
 
+_SAME_PICTURE = 0.5 / 255
+"""Mean difference of two pictures that show the same."""
+
 _KEPT = 2**26
 """Bytes of line art kept in memory."""
 
@@ -156,7 +159,7 @@ class ShotContext:
         options = PathOptions() if options is None else options
         self.clip = clip
         self.places = tuple(places)
-        frames = CachedClip(clip, Spill(cache and cache / "frames"))
+        frames = CachedClip(clip, Spill(cache and cache / "frames", memory=_KEPT // 2))
         alone = [range(i, i + 1) for i in range(len(clip))]
         self.spans = find_holds(frames, progress) if options.holds == "auto" else alone
         for span in self.spans:
@@ -283,6 +286,11 @@ class ShotContext:
         drawing = bisect([span.start for span in self.spans], place.frame) - 1
         art = self._drawings.art(drawing)[0]
         alpha = fit.alpha
+        if art.drawn and float(np.abs(rgb - flatten(self._drawings.frame(drawing))).mean()) < _SAME_PICTURE:
+            log.warning(
+                "%s: this is the drawing %s itself, without colors, so the result has none; is it the right file?",
+                *(place.name, frame_label(self.clip, place.frame)),
+            )
         if fit.box == (0, 0, *self.clip.size):
             kept = frame if frame.size == self.clip.size else Frame(rgb, alpha)
             if art.drawn:

@@ -17,7 +17,7 @@ __all__ = ["available_cores", "default_threads", "use_threads", "wait_passively"
 PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
 """What asks the OpenMP libraries of GNU, LLVM and Intel to let waiting threads sleep."""
 
-_state = {"prepared": False, "spins": False}
+_state = {"prepared": False, "spins": False, "alone": False}
 
 
 def wait_passively() -> None:
@@ -35,6 +35,7 @@ def wait_passively() -> None:
 def _after_fork() -> None:
     """The threads of the parent are not there in a forked child; waiting for them would never end."""
     if "torch" in sys.modules or "cv2" in sys.modules:
+        _state["alone"] = True
         use_threads(1)
 
 
@@ -50,7 +51,10 @@ def available_cores() -> int:
 
 
 def default_threads() -> int:
-    """``OMP_NUM_THREADS`` where it is set; 1 where waiting threads would spin; else one a core."""
+    """1 in a child forked after torch was loaded; else ``OMP_NUM_THREADS`` where it is set; 1 where waiting threads
+    would spin; else one a core."""
+    if _state["alone"]:
+        return 1
     asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     if asked.isdecimal() and int(asked) > 0:
         return int(asked)
@@ -58,7 +62,7 @@ def default_threads() -> int:
 
 
 def use_threads(count: int | None = None) -> int:
-    """Let torch and OpenCV compute with so many threads.
+    """Let torch and OpenCV compute with so many threads; with one in a child forked after torch was loaded.
 
     Args:
         count: None: :func:`default_threads`.
@@ -66,7 +70,7 @@ def use_threads(count: int | None = None) -> int:
     Returns:
         The number.
     """
-    chosen = default_threads() if count is None else count
+    chosen = default_threads() if count is None or _state["alone"] else count
     if "torch" in sys.modules:
         import torch
 

@@ -47,12 +47,12 @@ def test_an_unknown_option_names_the_nearest(capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize(
     ("extra", "said"),
     [
-        (("--ink", "none"), 'Invalid value "none" for --ink. Choose from: "keep", "model"'),
-        (("--fps", "0"), "--fps is '0'; wanted more than 0"),
-        (("--fps", "fast"), 'Invalid value for --fps: unable to convert "fast" into Fraction'),
+        (("--ink", "none"), "--ink is 'none'; wanted keep or model."),
+        (("--fps", "0"), "--fps is '0'; wanted a number or a fraction, more than 0"),
+        (("--fps", "fast"), "--fps is 'fast'; wanted a number or a fraction, more than 0, such as 24 or 24000/1001."),
         (("--method", "magic"), "--method is 'magic'; wanted auto, lvcd, matcher"),
         (("--method", "lvcd", "--steps", "0"), "--steps is 0; wanted 1 to 1000"),
-        (("--method", "lvcd", "--steps", "few"), 'Invalid value for --steps: unable to convert "few" into int'),
+        (("--method", "lvcd", "--steps", "few"), "--steps is 'few'; wanted a whole number, 1 to 1000."),
         (("--size", "576"), "--size is '576'; wanted WIDTHxHEIGHT, for example 576x320"),
         (("--size", "576x1"), "--size is 576x1; wanted sides of 32 to 8192 pixels"),
         (("--seed", "-1"), "--seed is -1; wanted 0 to "),

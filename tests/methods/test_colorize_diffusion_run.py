@@ -541,3 +541,12 @@ def test_networks_may_wait_in_main_memory(folder: Path) -> None:
 
 def _parts(networks: Networks) -> tuple[torch.nn.Module, ...]:
     return networks.unet, networks.sketch_encoder, networks.background_encoder, networks.style_encoder
+
+
+@pytest.mark.parametrize("mode", ["vanilla", "full"])
+def test_networks_run_in_half_precision(folder: Path, mode: str) -> None:
+    exact, half_precision = (
+        color(method(folder, mode=mode, dtype=dtype), shot())[0] for dtype in ("float32", "bfloat16")
+    )
+    assert not np.array_equal(exact, half_precision)
+    assert float(np.abs(exact - half_precision).mean()) < 0.1 * float(exact.std())

@@ -6,12 +6,14 @@ import json
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Annotated, Any
+from fractions import Fraction
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from cyclopts import App, CycloptsError, MissingArgumentError, Parameter
+from cyclopts import App, CoercionError, CycloptsError, MissingArgumentError, Parameter
 
 from celpaint import __version__
 from celpaint.errors import CelpaintError
+from celpaint.options import FPS_WANTED, alternatives
 
 __all__ = ["app", "run"]
 
@@ -94,6 +96,10 @@ app.command(
 )
 
 
+_WANTED = {int: "a whole number", float: "a number", Fraction: FPS_WANTED}
+"""What an argument that is no option of a dataclass may be."""
+
+
 @app.meta.default
 def _launch(
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
@@ -138,7 +144,17 @@ def _sentence(error: CycloptsError) -> str:
         command = " ".join(["celpaint", *(error.command_chain or ())])
         wanted = f"; wanted {argument.parameter.help.rstrip('.')}" if argument.parameter.help else ""
         return f"{argument.name} is missing{wanted}. {command} --help shows examples."
+    if isinstance(error.__cause__, CelpaintError):  # raised by what makes a value of the text
+        return str(error.__cause__)
+    if isinstance(error, CoercionError) and argument is not None and error.token is not None:
+        choices = [choice for kind in (argument.hint, *get_args(argument.hint)) for choice in _choices(kind)]
+        wanted = alternatives(choices) if choices else _WANTED.get(error.target_type or str, "another value")
+        return f"{argument.name} is {error.token.value!r}; wanted {wanted}."
     return " ".join(str(error).split())
+
+
+def _choices(kind: Any) -> tuple[Any, ...]:
+    return get_args(kind) if get_origin(kind) is Literal else ()
 
 
 def _complain(sentence: str, code: int, tokens: Sequence[str]) -> int:

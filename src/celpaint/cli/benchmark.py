@@ -333,6 +333,21 @@ def metrics_command(
     print(metrics_speed(frames, workers), end="")
 
 
+@speed.command(name="sharing")
+def sharing_command(
+    *,
+    drawings: Annotated[int, Parameter(help="of the shot")] = 24,
+    size: Annotated[Size, Parameter(help="of the shot")] = (192, 320),
+    threads: Annotated[int | None, Parameter(help="of every run; default: as always")] = None,
+) -> None:
+    """Coloring beside other work: two runs at once and one beside a busy core, against the fair share."""
+    from celpaint.benchmark.speed.sharing import sharing_speed
+
+    if drawings < 2 or (threads or 1) < 1:
+        raise OptionError(f"--drawings is {drawings}, --threads is {threads}", wanted="2 or more, and 1 or more")
+    print(sharing_speed(drawings, size, threads), end="")
+
+
 @speed.command(name="synthesizer")
 def synthesizer_command(
     *,

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_origin, get_type_hints
 
 from cyclopts import Group, Parameter
 
-from celpaint.options import Options, option_fields, option_info, parse_numbers, parse_size, size_text
+from celpaint.options import Options, from_text, option_fields, option_info, parse_numbers, parse_size, size_text
 from celpaint.options import Size as SizeType
 
 __all__ = ["Size", "given", "takes"]
@@ -89,4 +89,11 @@ def _annotation(field: Field[Any], kind: Any, group: Group) -> Any:
         kind = Size
     if kind == tuple[float, ...]:
         kind = Numbers
-    return Annotated[kind, Parameter(help=said, group=group, negative=(), show_default=shown)]
+    parameter = Parameter(help=said, group=group, negative=(), show_default=shown)
+    if kind in (int, float, int | None, float | None) or get_origin(kind) is Literal:
+
+        def converted(_: Any, tokens: Any) -> Any:
+            return from_text(field.name, tokens[0].value, kind, info)
+
+        return Annotated[kind, parameter, Parameter(converter=converted, n_tokens=1)]
+    return Annotated[kind, parameter]

@@ -12,7 +12,7 @@ from typing import Any, cast
 from celpaint.errors import InputError, OptionError, ReferenceFrameError, WeightsError
 from celpaint.methods.base import Method
 from celpaint.methods.spec import DEFAULT_REQUIRES, MethodSpec
-from celpaint.options import ComputeOptions, flag
+from celpaint.options import ComputeOptions, alternatives, flag, refuse
 from celpaint.types import ColorHint, Condition
 from celpaint.weights.inspect import Catalog
 from celpaint.weights.kinds import CheckpointKind, Converter, FolderKind, Published, load_object
@@ -149,8 +149,10 @@ def choose_method(
     auto = method == "auto"
     if isinstance(method, str):
         spec = _best(given, conditions, confidence) if auto else method_spec(method)
-    else:
+    elif isinstance(method, ComputeOptions):
         spec = spec_of(method)
+    else:
+        raise refuse("method", method, f"auto, {alternatives(method_names())}")
     known = {field.name for field in fields(spec.options)}
     for name in given:
         if name not in known:
