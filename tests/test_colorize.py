@@ -454,14 +454,14 @@ def test_a_reference_outside_the_shot(shot: tuple[Path, Path], reference: str, s
 
 def test_a_reference_in_a_gap(shot: tuple[Path, Path]) -> None:
     (shot[0] / "A_0005.png").unlink()
-    with pytest.raises(ReferenceFrameError, match="its number is a gap"):
+    with pytest.raises(ReferenceFrameError, match="which has a gap there"):
         celpaint.colorize(shot[0], reference=f"{shot[1]}@5", method="copycat")
     assert len(list(celpaint.colorize(shot[0], reference=f"{shot[1]}@6", method="copycat"))) == 9
 
 
 def test_two_references_for_one_frame(shot: tuple[Path, Path], tmp_path: Path) -> None:
     paint_key(1).save(tmp_path / "other.png")
-    with pytest.raises(ReferenceFrameError, match=r"both belong to 'A_0001\.png'; wanted one a frame"):
+    with pytest.raises(ReferenceFrameError, match=r"both belong to 'A_0001\.png'; wanted one per frame"):
         celpaint.colorize(shot[0], reference=[shot[1], tmp_path / "other.png"], method="copycat")
     frames = celpaint.colorize(shot[0], reference=[shot[1], f"{tmp_path / 'other.png'}@none"], method="copycat")
     assert len(list(frames)) == 10

@@ -159,7 +159,7 @@ class ShotContext:
         options = PathOptions() if options is None else options
         self.clip = clip
         self.places = tuple(places)
-        frames = CachedClip(clip, Spill(cache and cache / "frames"))
+        frames = CachedClip(clip, Spill(cache and cache / "frames", memory=_KEPT // 2))
         alone = [range(i, i + 1) for i in range(len(clip))]
         self.spans = find_holds(frames, progress) if options.holds == "auto" else alone
         for span in self.spans:

@@ -435,7 +435,7 @@ def nan_in_weights(bad: Bad) -> str:
     bad.method = "matcher"
     write_tiny_matcher(bad.folder / "weights", spoil)
     bad.extra = ["--weights", str(bad.folder / "weights")]
-    return "holds NaN or infinity"
+    return "contains NaN or infinity"
 
 
 def no_cuda(bad: Bad) -> str:

@@ -58,11 +58,11 @@ def test_an_unknown_option_names_the_nearest(capsys: pytest.CaptureFixture[str])
         (("--seed", "-1"), "--seed is -1; wanted 0 to "),
         (
             ("--method", "matcher", "--steps", "3"),
-            "--steps is an option of the methods lvcd, palette and colorize-diffusion, and the method here is matcher",
+            "--steps is an option of the methods lvcd, palette and colorize-diffusion, but the method is matcher",
         ),
         (
             ("--method", "lvcd", "--flat", "on"),
-            "--flat is an option of the method matcher, and the method here is lvcd",
+            "--flat is an option of the method matcher, but the method is lvcd",
         ),
     ],
 )

@@ -157,7 +157,7 @@ def damage(official: Official, out: Path, how: str) -> None:
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ("bytes", "is not what SHA256SUMS says"),
+        ("bytes", "does not match SHA256SUMS"),
         ("missing", "no folder image_encoder"),
         ("extra", "is not listed in SHA256SUMS"),
         ("gone", "config.json' is missing"),

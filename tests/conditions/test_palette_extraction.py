@@ -115,7 +115,7 @@ def test_nothing_to_extract_from_is_said() -> None:
     picture = frame(np.full((9, 9, 3), RED, np.uint8))
     with pytest.raises(InputError, match="no frames"):
         extract_kmeans([])
-    with pytest.raises(InputError, match="all is ink or transparent"):
+    with pytest.raises(InputError, match="everything is ink or transparent"):
         extract_kmeans([picture], lines=[np.ones((9, 9), np.float32)])
     for colors in (0, 33):
         with pytest.raises(OptionError, match=f"a palette of {colors} colors"):
@@ -213,7 +213,7 @@ def test_mixture_survives_json() -> None:
     ],
 )
 def test_what_is_no_mixture_is_refused(change: dict[str, object]) -> None:
-    with pytest.raises(InputError, match="no mixture"):
+    with pytest.raises(InputError, match="mixture of colors"):
         ColorMixture.from_dict(MIXTURE.to_dict() | change)
-    with pytest.raises(InputError, match="no mixture"):
+    with pytest.raises(InputError, match="mixture of colors"):
         ColorMixture.from_dict({})

@@ -131,9 +131,9 @@ def test_json_with_names() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is no JSON"),
-        ("[", "is no JSON"),
-        ("[" * 100_000, "is no JSON"),
+        ("", "is not JSON"),
+        ("[", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
         ("7", "holds 7; wanted a list of colors"),
         ("[7]", "has 7 for a color"),
         ("[[0.5, 1.0, 0.0]]", "three whole numbers from 0 to 255"),

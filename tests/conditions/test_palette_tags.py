@@ -63,7 +63,7 @@ def test_a_file_adds_words_and_replaces_others(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[", "is no JSON"),
+        ("[", "is not JSON"),
         ("[]", "is a JSON list; wanted"),
         ('{"sky": "wet"}', "for 'sky'"),
         ('{"sky": []}', "for 'sky'"),

@@ -133,7 +133,7 @@ def test_each_fill_finds_the_color_that_suits_it() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
-        ("#000000,#ffffff", "#000000", "2 colors are to become 1"),
+        ("#000000,#ffffff", "#000000", "2 colors can't be replaced by 1"),
         ("#000000,#000000", "#000000,#ffffff", "two of the colors"),
     ],
 )

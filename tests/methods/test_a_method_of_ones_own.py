@@ -20,7 +20,7 @@ from celpaint.cli.app import run
 from celpaint.errors import OptionError
 from celpaint.frames.read import open_clip
 from celpaint.methods import registry
-from celpaint.types import DrawingColored, Event
+from celpaint.types import ColorHint, DrawingColored, Event
 
 
 @pytest.fixture(autouse=True)
@@ -46,10 +46,12 @@ def test_it_colors(shot: tuple[Path, Path], weights: Path) -> None:
 
 
 def test_auto_takes_it_for_its_weights_options_and_conditions(weights: Path) -> None:
-    assert registry.choose_method("auto", {"weights": str(weights)}).weights == str(weights)
-    assert registry.method_name(registry.choose_method("auto", {"tint": 0.5})) == "nearest"
-    given = registry.given_conditions(reference="key.png", text="night")
-    assert registry.method_name(registry.choose_method("auto", {}, given)) == "nearest"
+    own = {"weights": str(weights)}
+    assert registry.method_name(registry.choose_method("auto", own)) == "nearest"
+    assert registry.method_name(registry.choose_method("auto", {**own, "tint": 0.5})) == "nearest"
+    hint = ColorHint(0, (1.0, 0.0, 0.0), (2.0, 2.0))
+    given = registry.given_conditions(reference="key.png", hints=[hint])
+    assert registry.method_name(registry.choose_method("auto", own, given)) == "nearest"
     with pytest.raises(OptionError) as error:
         registry.choose_method("nearest", {"tint": 2.0})
     assert error.value.wanted == "0 to 1"

@@ -123,7 +123,7 @@ def test_missing_or_broken_network_files_are_refused(cache):
     (cache / "inception-2015-12-05.pt").write_bytes(b"not a network")
     with pytest.raises(WeightsError) as caught:
         FID()
-    assert "no TorchScript" in caught.value.seen
+    assert "not a TorchScript" in caught.value.seen
 
 
 @fetched
@@ -150,4 +150,4 @@ def test_clip_similarity_is_the_cosine_of_embeddings(tmp_path):
     assert -1 <= metric.of(pair) < 1
     with pytest.raises(WeightsError) as caught:
         CLIPSimilarity(tmp_path / "nothing")
-    assert "no CLIP model" in caught.value.seen
+    assert "not a CLIP model" in caught.value.seen

@@ -154,7 +154,7 @@ def test_unpickler_reads_nothing_but_arrays():
     assert "list" in caught.value.seen
     with pytest.raises(WeightsError) as caught:
         networks._read_arrays(io.BytesIO(b"not a pickle"), "text.ckpt")
-    assert "no pickle" in caught.value.seen
+    assert "not a pickle" in caught.value.seen
 
 
 def test_a_missing_network_of_the_users_own_says_where_to_put_it(tmp_path, monkeypatch):

@@ -142,7 +142,7 @@ OUT = "model__diffusion_model__out__2__bias"
         ({OUT: torch.full((4,), float("nan"))}, "NaN or infinity in conv_out.bias"),
         ({OUT: torch.full((4,), 1e6)}, "too large for fp16"),
         ({OUT: torch.zeros(4, dtype=torch.int8)}, "conv_out.bias is stored as int8"),
-        ({"model__diffusion_model__out__5__bias": torch.zeros(4)}, "'out.5.bias' is no name of the UNet"),
+        ({"model__diffusion_model__out__5__bias": torch.zeros(4)}, "'out.5.bias' is not a name in the UNet"),
         ({"model__diffusion_model__label_emb__0__0__weight": None}, "sizes of the network can't be read"),
         ({"first_stage_model__decoder__conv_in__weight": None}, "incomplete: sizes can't be read without"),
         ({"conditioner__embedders__0__open_clip__model__visual__proj": None}, "incomplete"),
@@ -259,8 +259,8 @@ def test_plain_pickles_are_read(tmp_path: Path, old: bool) -> None:
         (b"<!DOCTYPE html><html>", "a web page"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "git lfs pull"),
         (b"hello, I am no checkpoint at all", "no checkpoint"),
-        (b"PK\x03\x04 cut off", "not a whole checkpoint"),
-        (b"\x10\0\0\0\0\0\0\0{cut off", "not a whole safetensors file"),
+        (b"PK\x03\x04 cut off", "not a complete checkpoint"),
+        (b"\x10\0\0\0\0\0\0\0{cut off", "not a complete safetensors file"),
     ],
 )
 def test_files_that_are_no_checkpoint(tmp_path: Path, content: bytes, said: str) -> None:
@@ -271,10 +271,10 @@ def test_files_that_are_no_checkpoint(tmp_path: Path, content: bytes, said: str)
 
 def test_a_truncated_file_and_a_missing_one(official: Official, tmp_path: Path) -> None:
     (tmp_path / "cut.safetensors").write_bytes(official.svd.read_bytes()[:-1000])
-    with pytest.raises(WeightsError, match="not a whole safetensors file"):
+    with pytest.raises(WeightsError, match="not a complete safetensors file"):
         read_checkpoint(tmp_path / "cut.safetensors")
     (tmp_path / "cut.ckpt").write_bytes(official.lvcd.read_bytes()[:-1000])
-    with pytest.raises(WeightsError, match="not a whole checkpoint"):
+    with pytest.raises(WeightsError, match="not a complete checkpoint"):
         read_checkpoint(tmp_path / "cut.ckpt")
     with pytest.raises(WeightsError, match="there is no file"):
         read_checkpoint(tmp_path / "none.ckpt")

@@ -195,7 +195,7 @@ def at(hub: Hub) -> str:
 
 def test_weights_are_fetched_once_and_found_again_without_a_network(hub: Hub, tmp_path: Path) -> None:
     folder, notes = find("owner/name", tmp_path, at(hub))
-    assert "fetching owner/name, 0.00 GB; license: study-only, see https://huggingface.co/owner/name" in notes
+    assert "downloading owner/name, 0.00 GB; license: study-only, see https://huggingface.co/owner/name" in notes
     held = {str(p.relative_to(folder)): p.read_bytes() for p in Path(folder).rglob("*") if p.is_file()}
     assert held == {name: FILES[name] for name in wanted_files(FILES, PARTS)}
     asked = len(hub.asked)

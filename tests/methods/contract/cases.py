@@ -130,11 +130,12 @@ def main(request: dict[str, Any]) -> None:
 
     import torch
 
-    import celpaint
+    import celpaint.shot
     from celpaint.job import Job
 
     register()
     torch.set_num_threads(1)
+    celpaint.shot._KEPT = 2**20  # caches that are full with 20 drawings already
     commit = Job.commit
 
     def killing(job: Job, *what: Any) -> None:

@@ -189,4 +189,4 @@ def test_memory_is_the_same_for_20_drawings_and_for_400(
         reference = save(tmp_path / str(count), count, (count - 1,))
         asked = {"method": name, "reference": reference, "device": "cpu", **cases.path_options(name), **options[name]}
         peaks.append(render(tmp_path / str(count) / "lines", tmp_path / f"out{count}", 0, asked)["peak"])
-    assert peaks[1] - peaks[0] < 40
+    assert peaks[1] - peaks[0] < 30
