@@ -91,7 +91,7 @@ def test_auto_goes_by_the_weights_given(tmp_path: Path) -> None:
         choose_method("auto", {"weights": str(tmp_path / "nowhere")})
     with pytest.raises(WeightsError) as error:
         choose_method("auto", {"weights": str(tmp_path / "other")})
-    assert "no method" in error.value.seen
+    assert "no weights that a method" in error.value.seen
 
 
 def test_strays_name_their_owner() -> None:
