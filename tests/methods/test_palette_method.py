@@ -212,9 +212,9 @@ def test_color_footage_is_turned_to_gray_and_that_is_said_once(weights: Path, ca
     options: dict[str, Any] = {"weights": str(weights), "size": SIZE, "lines": "extract", "device": "cpu"}
     caplog.set_level("INFO", "celpaint")
     list(celpaint.colorize(gray, method="palette", palette=DAY.colors, **options))
-    assert "turned to gray" not in caplog.text
+    assert "converted to gray" not in caplog.text
     made = list(celpaint.colorize(sepia, method="palette", palette=DAY.colors, keep_luminance=True, **options))
-    assert caplog.text.count("turned to gray") == 1
+    assert caplog.text.count("converted to gray") == 1
     for frame, given in zip(made, sepia, strict=True):
         assert np.abs(luminance(frame.rgb) - luminance(given)).max() < 0.01
 
