@@ -159,7 +159,7 @@ def test_the_report_says_what_was_aimed_at() -> None:
     ]
     text = report.report(records, "Settings.")
     assert text.startswith("Settings.\n\n### PSNR")
-    assert "| over copying at 15 frames, clean lines | 8 dB | 9.0 dB |" in text
+    assert "| gain over copying at 15 frames, clean lines | 8 dB | 9.0 dB |" in text
     assert "| clean | whole picture | 50.0 |" in text
     assert "0.85" not in text  # segments were not measured
     assert "nan" not in text

@@ -369,7 +369,7 @@ def unknown_method(bad: Bad) -> str:
 
 def unknown_option_value(bad: Bad) -> str:
     bad.extra = ["--ink", "purple"]
-    return 'Invalid value "purple" for --ink. Choose from: "keep", "model"'
+    return "--ink is 'purple'; wanted keep or model"
 
 
 def frame_outside(bad: Bad) -> str:
