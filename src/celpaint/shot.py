@@ -271,7 +271,11 @@ class ShotContext:
     def _painted_in(self, number: int) -> list[tuple[Array, LineArt]]:
         """The paintings of a scene that lie on their drawings, and those drawings' lines."""
         scene = self.shot.scenes[number]
-        return [(frame.rgb, self._drawings.art(i)[0]) for i, frame in sorted(self._in_register.items(), key=lambda kept: kept[0]) if i in scene]
+        return [
+            (frame.rgb, self._drawings.art(i)[0])
+            for i, frame in sorted(self._in_register.items(), key=lambda kept: kept[0])
+            if i in scene
+        ]
 
     def _reference(self, place: Place) -> Reference:
         frame = place.read()

@@ -29,7 +29,9 @@ def last_colored(method: Matcher, of: Shot) -> Array:
 @pytest.mark.parametrize("part", sorted(SPEC.ablations))
 def test_a_matcher_without_a_part_colors_the_shot_otherwise(part: str, weights: Path) -> None:  # noqa: F811
     some = shot(96, 128) if part == "detail network" else shot()
-    options = {"max_tokens": 64} if part == "detail network" else {}
+    options: dict[str, object] = {"flat": "off"}
+    if part == "detail network":
+        options["max_tokens"] = 64
     plain, ablated = matcher(weights, **options), without(part, weights, **options)
     whole, less = last_colored(plain, some), last_colored(ablated, some)
     assert less.shape == whole.shape
