@@ -63,7 +63,7 @@ def test_an_lvcd_checkpoint_brings_the_trained_part_of_the_unet(networks: Networ
     ],
 )
 def test_unknown_names_are_refused(table: object, key: str) -> None:
-    with pytest.raises(WeightsError, match="is no name of"):
+    with pytest.raises(WeightsError, match="is not a name in"):
         table(key)  # type: ignore[operator]
 
 
