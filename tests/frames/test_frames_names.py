@@ -2,7 +2,7 @@ import random
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from celpaint.frames.names import Pattern, find_sequences, is_pattern, list_numbers, natural_key, read_together
@@ -189,7 +189,16 @@ def test_names_taken_together_of_several_shapes():
     assert read_together(["A_0003.png"]).numbers == (FrameNumber(3),)
 
 
+def test_numbers_padded_in_several_ways_are_picked_by_one_pattern():
+    (sequence,) = find_sequences(["000.png", "001.png", "0002.png"])
+    assert sequence.pattern == "#.png"
+    pattern = Pattern.parse(sequence.pattern)
+    assert pattern is not None
+    assert [pattern.number(name) for name in sequence.names] == [FrameNumber(n) for n in (0, 1, 2)]
+
+
 @given(st.lists(st.text(alphabet="aB_-. 019", min_size=1, max_size=9).map(lambda t: t + ".png"), unique=True))
+@example(["00.png", "000.png"])
 @settings(deadline=None, max_examples=300)
 def test_every_name_is_in_one_sequence_and_picked_by_its_pattern(names):
     sequences = find_sequences(names)

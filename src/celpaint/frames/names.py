@@ -277,12 +277,14 @@ def _pattern(names: Names[_Name], counter: int, letters: str | None = None) -> s
     first = names[0]
     digits = [name.digits[counter].lstrip("-") for name in names]
     padded = len({len(d) for d in digits}) == 1 or any(len(d) > 1 and d.startswith("0") for d in digits)
+    width = min(map(len, digits)) if padded else 1
+    if any(len(d) > width and d.startswith("0") for d in digits):
+        width = 1  # padded in several ways
     lettering = _common({name.fields[counter].letters for name in names}) if letters is None else letters
     pieces = [first.texts[0]]
     for i, text in enumerate(first.texts[1:]):
         if i == counter:
-            mark = "#" * (min(map(len, digits)) if padded else 1)
-            pieces.append(mark + lettering)
+            pieces.append("#" * width + lettering)
         else:
             pieces.append(_common({name.digits[i] for name in names}) + _common({n.fields[i].letters for n in names}))
         pieces.append(text)
