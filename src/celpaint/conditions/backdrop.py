@@ -45,6 +45,9 @@ _LEAST_AREA = 0.02
 CONTINUED = 0.4
 """Confidence where the plate is a continuation of what a painting shows."""
 
+_MOST_HOLES, _LEAST_HOLE = 8, 0.002
+"""A continuation is looked for in so many holes, and only in those that cover this share of the frame."""
+
 _SEARCHED_AT = 256
 """Longest side at which a continuation is looked for."""
 
@@ -144,12 +147,14 @@ def _continued(plate: Array, seen: Mask) -> Array:
     He and Sun, "Statistics of Patch Offsets for Image Completion", ECCV 2012, with one offset a hole), its colors
     fitted at the border (Perez, Gangnet and Blake, "Poisson Image Editing", SIGGRAPH 2003).
     """
-    holes, parts = cv2.connectedComponents((~seen).astype(np.uint8), connectivity=8)
+    holes, parts, stats, _ = cv2.connectedComponentsWithStats((~seen).astype(np.uint8), connectivity=8)
     if holes == 1:
         return plate
     smooth = cv2.inpaint(_bytes(plate), (~seen).astype(np.uint8), 5, cv2.INPAINT_TELEA)
     filled = np.where(seen[..., None], plate, smooth.astype(np.float32) / 255)
-    for hole in range(1, holes):
+    area = stats[1:, cv2.CC_STAT_AREA]
+    largest = [int(i) + 1 for i in np.argsort(-area, kind="stable")[:_MOST_HOLES] if area[i] >= _LEAST_HOLE * seen.size]
+    for hole in largest:  # the others are small enough to be filled smoothly
         inside = parts == hole
         offset = _best_offset(plate, seen, inside)
         if offset is None:

@@ -73,7 +73,7 @@ class PaintedInk:
             core = (art.line >= _CORE) & art.drawn
             if np.count_nonzero(core) < _LEAST:
                 continue
-            fill = carry_outwards(rgb, cv2.dilate((art.line > INK_THRESHOLD).astype(np.uint8), _CROSS) > 0, margin)
+            fill = _fill_beside(rgb, art, margin)
             at = np.flatnonzero(core.ravel())
             at = at[:: max(len(at) // _MOST, 1)]
             flat = [x.reshape(-1, 3)[at] for x in (art.ink, fill, rgb)]
@@ -126,10 +126,15 @@ def shows_lines(rgb: Array, art: LineArt, margin: int) -> bool:
     core = (art.line >= _CORE) & art.drawn
     if np.count_nonzero(core) < _LEAST:
         return True
-    fill = carry_outwards(rgb, cv2.dilate((art.line > INK_THRESHOLD).astype(np.uint8), _CROSS) > 0, margin)
+    fill = _fill_beside(rgb, art, margin)
     there, drawn, beside = (x[core] for x in (rgb, art.ink, fill))
     as_drawn = np.abs(there - drawn).max(1) < _SAME
     return float(np.mean(~as_drawn & (np.abs(there - beside).max(1) < _SAME))) < _NO_LINES
+
+
+def _fill_beside(rgb: Array, art: LineArt, margin: int) -> Array:
+    """A painting with the fills beside its lines carried under them, ``H W 3``."""
+    return carry_outwards(rgb, cv2.dilate((art.line > INK_THRESHOLD).astype(np.uint8), _CROSS) > 0, margin)
 
 
 _CROSS = np.ones((3, 3), np.uint8)
